@@ -1,0 +1,59 @@
+// What trivisor tells a person about bad input: what, where, and what to do. Every stage that reads what a user wrote
+// reports these; nobody who writes a scenario ever sees a stack trace.
+import { closestString, levenshteinDistance } from "@std/text";
+import { describeSpan, lineText, positionOf, type Span } from "./source.ts";
+
+/** One finding about the input. */
+export interface Diagnostic {
+  readonly severity: "error" | "warning";
+  /** A sentence, capitalised, without a full stop. */
+  readonly message: string;
+  readonly span?: Span;
+  /** What to write or do instead, as in `Did you mean "console_write"?` */
+  readonly suggestion?: string;
+}
+
+/** Carries diagnostics up to whoever talks to the user. */
+export class DiagnosticError extends Error {
+  override readonly name = "DiagnosticError";
+  constructor(readonly diagnostics: readonly Diagnostic[]) {
+    super(diagnostics.map((d) => renderDiagnostic(d)).join("\n"));
+  }
+}
+
+/** `Did you mean "x"?` for the nearest candidate, or undefined when none is near. */
+export function didYouMean(word: string, candidates: readonly string[]): string | undefined {
+  if (candidates.length === 0 || word.length === 0 || word.length > 64) return undefined;
+  const nearest = closestString(word, candidates);
+  const limit = Math.max(2, Math.floor(word.length / 3));
+  return levenshteinDistance(word.toLowerCase(), nearest.toLowerCase()) <= limit
+    ? `Did you mean "${nearest}"?`
+    : undefined;
+}
+
+/**
+ * The diagnostic with its line and a caret under the place:
+ *
+ *     broken.yaml:4:10: error: Unknown entry "long46"
+ *       4 |   entry: long46
+ *         |          ^^^^^^
+ *       Did you mean "long64"?
+ */
+export function renderDiagnostic(diagnostic: Diagnostic): string {
+  const { severity, message, span, suggestion } = diagnostic;
+  const lines = [`${span ? describeSpan(span) + ": " : ""}${severity}: ${message}`];
+  if (span) {
+    const { line, column } = positionOf(span.file, span.start);
+    const text = lineText(span.file, line);
+    const width = Math.max(1, Math.min(span.end - span.start, text.length - column + 1));
+    // Tabs are kept in the padding, so that the caret stands under its character whatever the tab width.
+    const padding = text.slice(0, column - 1).replaceAll(/[^\t]/g, " ");
+    const gutter = String(line);
+    lines.push(
+      `  ${gutter} | ${text}`,
+      `  ${" ".repeat(gutter.length)} | ${padding}${"^".repeat(width)}`,
+    );
+  }
+  if (suggestion) lines.push(`  ${suggestion}`);
+  return lines.join("\n");
+}
