@@ -1,0 +1,61 @@
+// Where things are in the one WebAssembly memory that holds CPU state, TLBs and guest RAM. The translator emits these
+// offsets, `CpuState` reads them; nobody else knows them.
+
+/** General-purpose registers: 16 x 8 bytes, in encoding order. */
+export const GPR = 0x000;
+export const RIP = 0x080;
+/**
+ * Flags, lazily: the operation that last set the six status flags, its result and its operands. `lazy_flags.ts` tells
+ * what they mean for each operation.
+ */
+export const CC_OP = 0x088; // i32
+export const CC_DST = 0x090; // i64
+export const CC_SRC = 0x098; // i64
+/** RFLAGS without the six status flags (those come from the lazy ones), bit 1 set. i64. */
+export const FLAGS_REST = 0x0a0;
+/** Guest instructions retired. i64. */
+export const RETIRED = 0x0a8;
+/** Instructions that may still be executed before run() must return. i64, signed. */
+export const BUDGET = 0x0b0;
+/** i32: set when a slow path could not complete: the region must leave at the start of the instruction. */
+export const BAIL = 0x0b8;
+/** i32: set when code may have changed under the running region: leave after the instruction. */
+export const CODE_CHANGED = 0x0bc;
+/** Six segments and two system ones, in the order of SEGMENT_REGISTERS; 24 bytes each. */
+export const SEGMENTS = 0x0c0;
+export const SEGMENT_STRIDE = 24;
+export const SEGMENT_BASE = 0; // i64
+export const SEGMENT_LIMIT = 8; // i32
+export const SEGMENT_SELECTOR = 12; // i32
+export const SEGMENT_ATTRIBUTES = 16; // i32
+/** i64 each. */
+export const CR0 = 0x180;
+export const CR2 = 0x188;
+export const CR3 = 0x190;
+export const CR4 = 0x198;
+export const CR8 = 0x1a0;
+export const EFER = 0x1a8;
+export const GDTR_BASE = 0x1b0;
+export const IDTR_BASE = 0x1b8;
+/** i32 each. */
+export const GDTR_LIMIT = 0x1c0;
+export const IDTR_LIMIT = 0x1c4;
+/** Debug registers DR0 to DR7: 8 x 8 bytes. */
+export const DR = 0x1d0;
+/** Counters of operations inlined by the translator: i32 each, indexed as INLINE_COUNTED in sensitive_operations.ts. */
+export const INLINE_COUNTERS = 0x240;
+export const INLINE_COUNTER_SLOTS = 48;
+
+/** TLBs: direct-mapped by page number, 16 bytes an entry: tag (i64 page address, or TLB_EMPTY), addend (i64). */
+export const TLB_ENTRIES = 1024;
+export const READ_TLB = 0x1000;
+export const WRITE_TLB = 0x5000;
+/** Never equal to a page address. */
+export const TLB_EMPTY = -1n;
+
+/** Jump cache: direct-mapped by linear RIP, 16 bytes an entry: RIP (i64), table index (i32). */
+export const JUMP_CACHE = 0x9000;
+export const JUMP_CACHE_ENTRIES = 1024;
+
+/** Guest RAM begins here; guest-physical address 0. */
+export const RAM = 0x10000;

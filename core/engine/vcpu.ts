@@ -1,0 +1,156 @@
+// The contract between engines and monitors: what KVM offers, as an interface. The embedded engine and KVM implement it;
+// devices and monitors cannot tell which they run on, except by asking for a capability.
+import type { RegisterName, Registers, Segment, SegmentName } from "../base/registers.ts";
+import type { Exit, ExitKind, ExitVia } from "../trace/exit.ts";
+import type { Bus } from "../machine/bus.ts";
+import type { GuestMemory } from "../machine/memory.ts";
+import type { CpuidResult } from "../cpu/cpu.ts";
+import type { TreatmentTable } from "../cpu/sensitive_operations.ts";
+
+/** What an engine can do. */
+export interface Capabilities {
+  readonly exits: "exact" | "coarse" | "none";
+  readonly deterministic: boolean;
+  readonly singleStep: boolean;
+  /** Monitors may supply shadow page tables, treatments and exception bitmaps. */
+  readonly controls: boolean;
+}
+
+/**
+ * How the guest's linear addresses are translated.
+ * - `direct`: by the guest's own tables; physical addresses outside RAM go to the bus (`native`) or make `mmio` exits.
+ * - `nested`: by the guest's own tables, then by the VMM's: outside RAM is an `ept-violation`.
+ * - `shadow`: by the tables that the monitor gives; what they lack is a page fault that exits.
+ */
+export type Paging = "direct" | "nested" | "shadow";
+
+/** One page of a shadow page table. */
+export interface ShadowEntry {
+  /** Guest-physical page address; RAM, or device memory (which makes `mmio` exits). */
+  readonly gpa: number;
+  readonly writable: boolean;
+  readonly user: boolean;
+  readonly executable: boolean;
+}
+
+/** The monitor's shadow tables, as the MMU walks them. */
+export interface ShadowTables {
+  /** By linear page address (lower 12 bits zero), unsigned. */
+  lookup(page: bigint): ShadowEntry | undefined;
+}
+
+/** What makes the guest leave, as VMX's execution controls or a translator's settings say. */
+export interface ExecutionControls {
+  /** For CPL 0 to 2, and for CPL 3. */
+  readonly kernel: TreatmentTable;
+  readonly user: TreatmentTable;
+  /** How an exception that exits is brought to the VMM. */
+  readonly exceptionVia: ExitVia;
+  /** Bit n: exception vector n exits instead of going through the guest's IDT. */
+  readonly exceptions: number;
+  readonly paging: Paging;
+}
+
+export interface VcpuConfig {
+  /** Bytes of RAM, from guest-physical address 0. */
+  readonly memory: number;
+  readonly controls: ExecutionControls;
+  /** Given when instructions and addresses reach devices directly: on `native`. */
+  readonly bus?: Bus;
+  /** Value of the time stamp counter, in cycles of `TSC_HZ`. */
+  readonly timestamp: () => bigint;
+  /** What CPUID says where it does not exit. */
+  readonly cpuid: (leaf: number, subleaf: number) => CpuidResult;
+  /** Things that native hardware does at a cost, as they happen; named as in cost profiles. */
+  readonly count: (what: string) => void;
+}
+
+/** An event to deliver through the guest's IDT (or IVT) at the next entry, as VM-entry event injection does. */
+export interface Event {
+  readonly type: "external-interrupt" | "exception" | "nmi" | "software-interrupt";
+  readonly vector: number;
+  readonly errorCode?: number;
+  /** CR2, for a page fault. */
+  readonly address?: bigint;
+}
+
+/** Why `run` returned. */
+export type Stop =
+  /** The VMM has work: RIP is at the instruction, nothing of it has happened yet. */
+  | { readonly reason: "exit"; readonly exit: Exit }
+  /** The instructions granted are used up, or (native) a device was touched and deadlines may have moved. */
+  | { readonly reason: "budget" }
+  /** HLT executed without an exit; RIP is after it. */
+  | { readonly reason: "idle" };
+
+/** One virtual CPU with its memory. */
+export interface Vcpu {
+  readonly capabilities: Capabilities;
+  readonly memory: GuestMemory;
+
+  /** Guest instructions retired since creation. */
+  readonly retired: number;
+  /** Sensitive operations that translated code did without leaving, by name; exact. */
+  inlined(): Record<string, number>;
+
+  get(name: RegisterName): bigint;
+  /** Setting a control register drops cached translations as the architecture does. */
+  set(name: RegisterName, value: bigint): void;
+  segment(name: SegmentName): Segment;
+  setSegment(name: SegmentName, segment: Segment): void;
+  setDescriptorTable(name: "gdtr" | "idtr", base: bigint, limit: number): void;
+  getMsr(msr: number): bigint | undefined;
+  setMsr(msr: number, value: bigint): void;
+  registers(): Registers;
+  /** Current privilege level. */
+  readonly cpl: number;
+
+  /** Runs until an exit, for at most `budget` guest instructions (at least 1). */
+  run(budget: number): Stop;
+
+  /**
+   * Completes the last exit, if it was a port or device-memory access, as KVM does on re-entry: `value` is what was read.
+   * The instruction retires at the next `run`.
+   */
+  complete(value?: bigint): void;
+  /** Moves RIP past the instruction that exited, and retires it. */
+  skip(): void;
+  /**
+   * Does the instruction that exited as the architecture would, on the guest's state, whatever the controls say; the
+   * fault it raises, if any, is returned (and not delivered). Memory it needs must be mapped.
+   */
+  emulate(): Event | undefined;
+  /** As `emulate`, for any instruction at RIP that stores to a write-protected page `gpa`: that page is writable for it. */
+  emulateStore(gpa: number): Event | undefined;
+
+  /** Queues an event for the next `run`; at most one can be queued. */
+  inject(event: Event): void;
+  /** Can an external interrupt be delivered now (IF set, no shadow, nothing queued)? */
+  readonly interruptible: boolean;
+  /** Asks for an `interrupt-window` exit as soon as `interruptible`. */
+  requestInterruptWindow(wanted: boolean): void;
+
+  /** Replaces the controls: on a change of the guest's virtual mode. */
+  setControls(controls: ExecutionControls): void;
+  /** With `paging: shadow`: the tables to use from now on. Drops cached translations. */
+  setShadow(tables: ShadowTables): void;
+  /** Drops cached translations: of one page, or all. */
+  flush(page?: bigint): void;
+  /** Retranslates the instruction at `rip` so that it calls out (`via: callout`, this kind) before it is done. */
+  callOutAt(rip: bigint, kind: ExitKind & ("trace" | "mmio")): void;
+
+  /** Guest-physical address behind a linear one by the guest's own tables, without faults or side effects. */
+  translate(linear: bigint): number | undefined;
+  /** Bytes at RIP, at most 15, fewer where the next page is not mapped. */
+  instructionBytes(): Uint8Array;
+  /** 16, 32 or 64. */
+  readonly bitness: 16 | 32 | 64;
+
+  /** Gives its memory back; the Vcpu is not used again. */
+  dispose(): void;
+}
+
+/** Makes virtual CPUs. */
+export interface VcpuFactory {
+  create(config: VcpuConfig): Vcpu;
+}

@@ -1,0 +1,48 @@
+// Where things are in a guest's physical memory, before its program changes that. Loaders, monitors and the assembly
+// libraries agree on this page. All of it is identity-mapped at entry.
+
+/** long64 and protected32: GDT of the loader (null, code64, data, code32, user data, user code64, TSS). */
+export const GDT_BASE = 0x1000;
+/** 64-bit TSS; RSP0 and IST1 point at stacks below. */
+export const TSS_BASE = 0x1100;
+/** IDT, empty at entry: 256 gates of 16 bytes. */
+export const IDT_BASE = 0x2000;
+/** PML4, PDPT, page directories: first PML4, then what it points at. */
+export const PAGE_TABLES_BASE = 0x3000;
+/** End (exclusive) of what the loader may use for page tables. */
+export const PAGE_TABLES_END = 0x10000;
+/** Data of the pv-op library (binds, rings, callback pointers): 0x10000 to 0x1ffff on bare and kvm. */
+export const PV_DATA_BASE = 0x10000;
+export const PV_DATA_END = 0x20000;
+/** Initial stack pointer in protected32 and long64; grows down. */
+export const STACK_TOP = 0x90000;
+/** Kernel stack used on entry from user mode (RSP0), and the interrupt stack (IST1); they grow down. */
+export const RSP0_TOP = 0x98000;
+export const IST1_TOP = 0x9c000;
+/** Where a protected32 or long64 program is loaded and starts: 1 MiB. */
+export const PROGRAM_BASE = 0x100000;
+/** Where a real16 program is loaded and starts, as a boot sector is: CS = 0. */
+export const REAL_PROGRAM_BASE = 0x7c00;
+/** Initial SP in real16. */
+export const REAL_STACK_TOP = 0x7000;
+
+/** Selectors in the loader's GDT. The order of 0x18 to 0x28 is what SYSRET wants (SDM vol. 3, 5.8.8). */
+export const SELECTOR = {
+  code64: 0x08,
+  data: 0x10,
+  code32: 0x18,
+  userData: 0x20 | 3,
+  userCode64: 0x28 | 3,
+  tss: 0x30,
+} as const;
+
+/** Device memory, mapped uncached at entry in long64 (identity). */
+export const VIRTIO_MMIO_BASE = 0xfeb00000;
+/** Bytes between two virtio-mmio devices, and the size of each (as QEMU's microvm lays them out). */
+export const VIRTIO_MMIO_STRIDE = 0x200;
+export const LAPIC_BASE = 0xfee00000;
+/** First linear address that is certain to be unmapped at entry: 1 GiB. */
+export const UNMAPPED_BASE = 0x40000000;
+
+/** virtio-mmio slot, IRQ line (PIC input) of each device. */
+export const VIRTIO_SLOTS = { console: { slot: 0, irq: 5 }, block: { slot: 1, irq: 11 } } as const;

@@ -1,0 +1,60 @@
+// The one place where exits, accesses, injections and console bytes are counted.
+import type { Access, Exit, Injection } from "./exit.ts";
+import { type Counts, MAX_CONSOLE, MAX_EVENTS, type TraceEvent } from "./trace.ts";
+
+/** Collects one run. */
+export class Recorder {
+  readonly events: TraceEvent[] = [];
+  readonly counts: Counts = {
+    instructions: 0,
+    exits: { total: 0, kinds: {} },
+    inlined: {},
+    accesses: {},
+    injections: {},
+    native: {},
+  };
+  dropped = 0;
+  #console: number[] = [];
+
+  /** `retired` tells how many guest instructions have retired so far. */
+  constructor(readonly retired: () => number) {}
+
+  exit(exit: Exit): void {
+    this.counts.exits.total++;
+    count(this.counts.exits.kinds, exit.kind);
+    this.#keep({ at: this.retired(), type: "exit", exit });
+  }
+
+  access(access: Access): void {
+    count(this.counts.accesses, access.kind);
+    this.#keep({ at: this.retired(), type: "access", access });
+  }
+
+  injection(injection: Injection): void {
+    count(this.counts.injections, injection.kind);
+    this.#keep({ at: this.retired(), type: "injection", injection });
+  }
+
+  /** Something that costs on bare hardware too, by its name in the cost profile. */
+  native(name: string): void {
+    count(this.counts.native, name);
+  }
+
+  console(bytes: Uint8Array): void {
+    for (const byte of bytes) if (this.#console.length < MAX_CONSOLE) this.#console.push(byte);
+    this.#keep({ at: this.retired(), type: "console", bytes });
+  }
+
+  consoleBytes(): Uint8Array {
+    return Uint8Array.from(this.#console);
+  }
+
+  #keep(event: TraceEvent): void {
+    if (this.events.length < MAX_EVENTS) this.events.push(event);
+    else this.dropped++;
+  }
+}
+
+function count<K extends string>(counts: Partial<Record<K, number>>, key: K): void {
+  counts[key] = (counts[key] ?? 0) + 1;
+}

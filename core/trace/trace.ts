@@ -1,0 +1,82 @@
+// The ordered record of one run, and its totals.
+import type {
+  Access,
+  AccessKind,
+  EndState,
+  Exit,
+  ExitKind,
+  Injection,
+  InjectionKind,
+} from "./exit.ts";
+
+/** One thing that happened, and how many guest instructions had retired before it. */
+export type TraceEvent =
+  & { readonly at: number }
+  & (
+    | { readonly type: "exit"; readonly exit: Exit }
+    | { readonly type: "access"; readonly access: Access }
+    | { readonly type: "injection"; readonly injection: Injection }
+    | { readonly type: "console"; readonly bytes: Uint8Array }
+  );
+
+/** Exact totals; they count on when the list of events is full. */
+export interface Counts {
+  /** Guest instructions retired; each iteration of a repeated string instruction counts as one. */
+  instructions: number;
+  exits: { total: number; kinds: Partial<Record<ExitKind, number>> };
+  /** Sensitive operations done inside translated code without leaving it, by operation name. */
+  inlined: Record<string, number>;
+  accesses: Partial<Record<AccessKind, number>>;
+  injections: Partial<Record<InjectionKind, number>>;
+  /** Things native hardware does at a cost: port I/O, exception delivery, ... by the name in the cost profile. */
+  native: Record<string, number>;
+}
+
+/** Modelled cycles, from counts and a cost profile. */
+export interface Cycles {
+  readonly profile: string;
+  readonly guest: number;
+  readonly vmm: number;
+  /** The VMM's part by exit kind, and by `inline/OPERATION` for what was inlined. */
+  readonly kinds: Readonly<Record<string, number>>;
+}
+
+/** The guest-visible state when it ended. */
+export interface FinalState {
+  readonly registers: Readonly<Record<string, bigint>>;
+  /** By label: the memory that the scenario observes or expects something of. */
+  readonly memory: Readonly<Record<string, Uint8Array>>;
+  readonly disks: readonly Uint8Array[];
+}
+
+export interface Trace {
+  /** At most {@linkcode MAX_EVENTS}. */
+  readonly events: readonly TraceEvent[];
+  /** Events that were counted but not kept. */
+  readonly dropped: number;
+  readonly counts: Counts;
+  readonly cycles: Cycles;
+  readonly console: Uint8Array;
+  readonly end: EndState;
+  readonly final: FinalState;
+  /** Measured, hence the only part that differs between two runs. */
+  readonly wallNs: number;
+  /** What this subject could not observe: expectations on it are `unobserved`. */
+  readonly unobserved: readonly Observable[];
+}
+
+/** What an expectation may need to see. */
+export type Observable =
+  | "exits"
+  | "accesses"
+  | "injections"
+  | "console"
+  | "registers"
+  | "memory"
+  | "disks";
+
+/** Events kept a run; beyond it only the counts go on, so that a hostile guest can't exhaust memory. */
+export const MAX_EVENTS = 200_000;
+
+/** Console bytes kept a run. */
+export const MAX_CONSOLE = 1 << 20;

@@ -1,0 +1,75 @@
+// The contract of a back end. A monitor decides what exits, and handles what exited; the runner (`runner.ts`) drives it,
+// keeps the time and records what happens.
+import type { Backend } from "../base/backend.ts";
+import type { VirtualClock } from "../base/clock.ts";
+import type { CpuidResult } from "../cpu/cpu.ts";
+import type { ExecutionControls, Vcpu } from "../engine/vcpu.ts";
+import type { GuestImage } from "../guest/image.ts";
+import type { Bus } from "../machine/bus.ts";
+import type { BlockSource, Power, Sink } from "../machine/device.ts";
+import type { GuestMemory } from "../machine/memory.ts";
+import type { EndState, Exit } from "../trace/exit.ts";
+import type { Recorder } from "../trace/recorder.ts";
+
+/** What the runner gives to a monitor to build its virtual machine from. */
+export interface Setup {
+  readonly image: GuestImage;
+  readonly clock: VirtualClock;
+  /** Records accesses by itself; monitors attach devices and dispatch exits to it. */
+  readonly bus: Bus;
+  readonly recorder: Recorder;
+  /** The guest's RAM: the same as `vcpu.memory`, there before the vCPU is, so that DMA devices can be built. */
+  readonly memory: GuestMemory;
+  /** Console output of the guest, whatever device it came by. */
+  readonly console: Sink;
+  readonly disks: readonly BlockSource[];
+  readonly power: Power;
+}
+
+/** What is to happen after an exit. */
+export type Outcome =
+  | { readonly do: "resume" }
+  | { readonly do: "stop"; readonly end: EndState };
+
+/** One back end, for one run. */
+export interface Monitor {
+  /** Controls of the first entry. */
+  readonly controls: ExecutionControls;
+  /** Do ports and device memory reach the bus without an exit? Only on `native`. */
+  readonly direct: boolean;
+  /** Does a device's alarm that falls due while the guest runs make it exit (a host interrupt)? False on `native`. */
+  readonly preempts: Exit["via"] | false;
+
+  /** What CPUID says on this platform. */
+  cpuid(leaf: number, subleaf: number): CpuidResult;
+  /** Puts the image, and what the platform adds to it, into memory, and sets the registers of the first entry. */
+  start(vcpu: Vcpu): void;
+  /** Gives an exit its final kind (a page fault may be a shadow fill, a trace, or the guest's own); then it is counted. */
+  classify(exit: Exit): Exit;
+  /** Handles it. */
+  handle(exit: Exit): Outcome;
+  /** Before every entry: delivers what is pending, or asks to be told when that is possible. May end the run. */
+  beforeEntry(): Outcome;
+  /** The guest is idle (HLT without exit, or a handled HLT): is anything pending that wakes it at once? */
+  wakeable(): boolean;
+}
+
+/** Makes monitors of one back end. */
+export interface BackendDefinition {
+  readonly backend: Backend;
+  /** One line for `doctor` and the documentation. */
+  readonly summary: string;
+  /** What the pv-ops of its guests are bound to. */
+  readonly platform: GuestImage["platform"];
+  /** Why it can't run this image, or undefined. */
+  unsuited(image: Pick<GuestImage, "entry">): string | undefined;
+  create(setup: Setup): Monitor;
+}
+
+/** Resume. */
+export const RESUME: Outcome = { do: "resume" };
+
+/** Stop with this end. */
+export function stop(end: EndState): Outcome {
+  return { do: "stop", end };
+}
