@@ -29,6 +29,8 @@ export interface Setup {
 /** What is to happen after an exit. */
 export type Outcome =
   | { readonly do: "resume" }
+  /** The guest waits for an event: time jumps to the next alarm until `wakeable()`, and idle time costs nothing. */
+  | { readonly do: "idle" }
   | { readonly do: "stop"; readonly end: EndState };
 
 /** One back end, for one run. */
@@ -52,6 +54,8 @@ export interface Monitor {
   beforeEntry(): Outcome;
   /** The guest is idle (HLT without exit, or a handled HLT): is anything pending that wakes it at once? */
   wakeable(): boolean;
+  /** The guest is idle for good: it masks everything that could wake it. Ends the run as `halt`; absent means no. */
+  deaf?(): boolean;
 }
 
 /** Makes monitors of one back end. */
@@ -68,6 +72,9 @@ export interface BackendDefinition {
 
 /** Resume. */
 export const RESUME: Outcome = { do: "resume" };
+
+/** Wait for an event. */
+export const IDLE: Outcome = { do: "idle" };
 
 /** Stop with this end. */
 export function stop(end: EndState): Outcome {
