@@ -14,6 +14,13 @@ export const PAGE_TABLES_END = 0x10000;
 /** Data of the pv-op library (binds, rings, callback pointers): 0x10000 to 0x1ffff on bare and kvm. */
 export const PV_DATA_BASE = 0x10000;
 export const PV_DATA_END = 0x20000;
+/** Code of the pv-op library, on every platform; only there if the guest uses pv-ops. `pv/units.ts` divides it. */
+export const PV_CODE_BASE = 0x20000;
+export const PV_CODE_END = 0x40000;
+/** First free frame (8 bytes): what `pv alloc_frame` hands out next. The build sets it to `GuestImage.free`. */
+export const PV_NEXT_FRAME = PV_DATA_BASE;
+/** End (exclusive) of the frames that `pv alloc_frame` may hand out (8 bytes): the end of RAM. */
+export const PV_FRAMES_END = PV_DATA_BASE + 8;
 /** Initial stack pointer in protected32 and long64; grows down. */
 export const STACK_TOP = 0x90000;
 /** Kernel stack used on entry from user mode (RSP0), and the interrupt stack (IST1); they grow down. */
@@ -25,6 +32,9 @@ export const PROGRAM_BASE = 0x100000;
 export const REAL_PROGRAM_BASE = 0x7c00;
 /** Initial SP in real16. */
 export const REAL_STACK_TOP = 0x7000;
+
+/** First linear address above what a new address space shares with its parent: 512 GiB, the second PML4 entry. */
+export const PRIVATE_BASE = 0x80_0000_0000;
 
 /** Selectors in the loader's GDT. The order of 0x18 to 0x28 is what SYSRET wants (SDM vol. 3, 5.8.8). */
 export const SELECTOR = {
