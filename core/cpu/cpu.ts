@@ -28,6 +28,8 @@ export interface AccessType {
   readonly execute: boolean;
   /** Checked as user access: CPL 3, and not an implicit supervisor access (descriptor tables, TSS). */
   readonly user: boolean;
+  /** The CPU's own access to a system structure: EFLAGS.AC does not lift SMAP for it (SDM vol. 3, 4.6.1). */
+  readonly implicit?: boolean;
 }
 
 /** What a CPU is plugged into. */

@@ -1,0 +1,206 @@
+// The memory management unit: rights, page faults, accessed and dirty bits over the guest's tables, or over the shadow
+// tables that a monitor supplies. Engines fill their TLBs from `walk`.
+import { CR0, CR4, EFER, RFLAGS, VECTOR } from "../base/registers.ts";
+import type { AccessType, AddressSpace, PhysicalMemory } from "./cpu.ts";
+import { GuestFault } from "./fault.ts";
+import type { CpuState } from "./state.ts";
+import { ENTRY, isCanonical, type Walk, walkTables } from "./walk.ts";
+
+/** Bits of a page fault's error code (SDM vol. 3, figure 4-12). */
+export const PAGE_FAULT = { P: 1, W: 2, U: 4, RSVD: 8, I: 16 } as const;
+
+/** One page of a monitor's shadow tables. */
+export interface ShadowPage {
+  /** Guest-physical page address. */
+  readonly gpa: number;
+  readonly writable: boolean;
+  readonly user: boolean;
+  readonly executable: boolean;
+}
+
+/** The monitor's shadow tables, by linear page address. */
+export interface ShadowLookup {
+  lookup(page: bigint): ShadowPage | undefined;
+}
+
+/** A translation that was granted, and what a TLB may keep of it for accesses of the same privilege. */
+export interface Translation {
+  /** Of the linear address itself, offset included. */
+  readonly gpa: number;
+  /** In bytes; a shadow page is 4096 whatever the guest's is. */
+  readonly pageSize: number;
+  /** May later writes skip the walk: permitted, and the dirty bit is set already? */
+  readonly writable: boolean;
+  /** May user mode read it? */
+  readonly user: boolean;
+  readonly executable: boolean;
+  readonly global: boolean;
+}
+
+type Rights = Pick<Translation, "user" | "executable"> & { readonly writable: boolean };
+
+/** Translation of linear addresses for one CPU. */
+export class Mmu implements AddressSpace {
+  readonly #state: CpuState;
+  readonly #physical: PhysicalMemory;
+  readonly #shadow: (() => ShadowLookup | undefined) | undefined;
+  readonly #readEntry = (address: number, size: 4 | 8): bigint =>
+    this.#physical.read(address, size);
+
+  /** With `shadow`, and as long as it returns tables, the guest's own are not looked at. */
+  constructor(
+    state: CpuState,
+    physical: PhysicalMemory,
+    options: { readonly shadow?: () => ShadowLookup | undefined } = {},
+  ) {
+    this.#state = state;
+    this.#physical = physical;
+    this.#shadow = options.shadow;
+  }
+
+  translate(linear: bigint, access: AccessType): number {
+    return this.walk(linear, access).gpa;
+  }
+
+  /** Translates for one access, setting accessed and dirty bits; throws #PF, or #GP(0) for a non-canonical address. */
+  walk(linear: bigint, access: AccessType): Translation {
+    const state = this.#state;
+    if (state.control("efer") & BigInt(EFER.LMA) && !isCanonical(linear)) {
+      throw new GuestFault(VECTOR.GP, 0);
+    }
+    const shadow = this.#shadow?.();
+    if (shadow) return this.#walkShadow(shadow, linear, access);
+    const cr0 = state.control("cr0");
+    const cr4 = state.control("cr4");
+    const found = walkTables(
+      cr0,
+      state.control("cr3"),
+      cr4,
+      state.control("efer"),
+      this.#readEntry,
+      linear,
+    );
+    if (!found.mapped) {
+      throw this.#fault(linear, access, found.reserved ? PAGE_FAULT.P | PAGE_FAULT.RSVD : 0);
+    }
+    const { gpa, pageSize, user, executable, global } = found;
+    if (!(cr0 & BigInt(CR0.PG))) {
+      return { gpa, pageSize, writable: true, user, executable, global };
+    }
+    const writable = found.writable || (!access.user && !(cr0 & BigInt(CR0.WP)));
+    const rights = { writable, user, executable };
+    if (!this.#permits(rights, access)) throw this.#fault(linear, access, PAGE_FAULT.P);
+    if (!found.accessed || (access.write && !found.dirty)) this.#mark(found, access.write);
+    return { gpa, pageSize, ...rights, writable: writable && (found.dirty || access.write), global };
+  }
+
+  /** In shadow tables every write needs `writable`, as with CR0.WP set: that is how monitors protect page tables. */
+  #walkShadow(shadow: ShadowLookup, linear: bigint, access: AccessType): Translation {
+    const offset = Number(linear & 0xfffn);
+    const page = shadow.lookup(BigInt.asUintN(64, linear) & ~0xfffn);
+    if (!page) throw this.#fault(linear, access, 0);
+    if (!this.#permits(page, access)) throw this.#fault(linear, access, PAGE_FAULT.P);
+    const { gpa, writable, user, executable } = page;
+    return { gpa: gpa + offset, pageSize: 4096, writable, user, executable, global: false };
+  }
+
+  /** SDM vol. 3, 4.6.1. */
+  #permits(rights: Rights, access: AccessType): boolean {
+    if (access.user && !rights.user) return false;
+    if (access.write && !rights.writable) return false;
+    if (access.execute && !rights.executable) return false;
+    if (access.user || !rights.user) return true;
+    const cr4 = this.#state.control("cr4");
+    if (access.execute) return !(cr4 & BigInt(CR4.SMEP));
+    if (!(cr4 & BigInt(CR4.SMAP))) return true;
+    return !access.implicit && (this.#state.rflags & BigInt(RFLAGS.AC)) !== 0n;
+  }
+
+  #fault(linear: bigint, access: AccessType, cause: number): GuestFault {
+    const cr4 = this.#state.control("cr4");
+    const nxe = (this.#state.control("efer") & BigInt(EFER.NXE)) !== 0n;
+    // The I bit exists only where fetches can be told from reads.
+    const fetches = (nxe && cr4 & BigInt(CR4.PAE)) || cr4 & BigInt(CR4.SMEP);
+    const code = cause |
+      (access.write ? PAGE_FAULT.W : 0) |
+      (access.user ? PAGE_FAULT.U : 0) |
+      (access.execute && fetches ? PAGE_FAULT.I : 0);
+    return new GuestFault(VECTOR.PF, code, BigInt.asUintN(64, linear));
+  }
+
+  /** Sets A in every entry used, and D in the last for a write. Done only when the access is granted. */
+  #mark({ steps }: Walk, write: boolean): void {
+    for (const [i, { address, size, entry }] of steps.entries()) {
+      // The pointers of PAE have no accessed bit: it is reserved there.
+      if (i === 0 && steps.length === 3) continue;
+      const last = i === steps.length - 1;
+      const marked = entry | ENTRY.A | (last && write ? ENTRY.D : 0n);
+      if (marked !== entry) this.#physical.write(address, size, marked);
+    }
+  }
+
+  read(linear: bigint, size: number, access: Partial<AccessType> = {}): bigint {
+    const type = this.#accessType(false, access);
+    if (fitsPage(linear, size)) return this.#readPhysical(this.translate(linear, type), size);
+    let value = 0n;
+    for (const [at, length, gpa] of this.#pieces(linear, size, type)) {
+      value |= this.#readPhysical(gpa, length) << BigInt(8 * at);
+    }
+    return value;
+  }
+
+  write(linear: bigint, size: number, value: bigint, access: Partial<AccessType> = {}): void {
+    const type = this.#accessType(true, access);
+    if (fitsPage(linear, size)) {
+      return this.#writePhysical(this.translate(linear, type), size, value);
+    }
+    // Both pages are translated before anything is stored: a fault leaves memory as it was.
+    for (const [at, length, gpa] of this.#pieces(linear, size, type)) {
+      this.#writePhysical(gpa, length, value >> BigInt(8 * at));
+    }
+  }
+
+  #accessType(write: boolean, access: Partial<AccessType>): AccessType {
+    const user = access.user ?? this.#state.cpl === 3;
+    return { write, execute: access.execute ?? false, user, implicit: access.implicit ?? false };
+  }
+
+  /** The two parts of an access that crosses a page: offset in the value, bytes, guest-physical address. */
+  #pieces(linear: bigint, size: number, access: AccessType): [number, number, number][] {
+    const first = 4096 - Number(linear & 0xfffn);
+    const bits = this.#state.control("efer") & BigInt(EFER.LMA) ? 64 : 32;
+    const second = BigInt.asUintN(bits, linear + BigInt(first));
+    return [
+      [0, first, this.translate(linear, access)],
+      [first, size - first, this.translate(second, access)],
+    ];
+  }
+
+  #readPhysical(gpa: number, size: number): bigint {
+    let value = 0n;
+    for (let at = 0; at < size;) {
+      const length = chunk(size - at);
+      value |= this.#physical.read(gpa + at, length) << BigInt(8 * at);
+      at += length;
+    }
+    return value;
+  }
+
+  #writePhysical(gpa: number, size: number, value: bigint): void {
+    for (let at = 0; at < size;) {
+      const length = chunk(size - at);
+      const part = BigInt.asUintN(8 * length, value >> BigInt(8 * at));
+      this.#physical.write(gpa + at, length, part);
+      at += length;
+    }
+  }
+}
+
+function fitsPage(linear: bigint, size: number): boolean {
+  return Number(linear & 0xfffn) + size <= 4096;
+}
+
+/** The largest power of two in `size` that physical memory moves at once. */
+function chunk(size: number): 1 | 2 | 4 | 8 {
+  return size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
+}
