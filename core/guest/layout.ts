@@ -56,3 +56,25 @@ export const UNMAPPED_BASE = 0x40000000;
 
 /** virtio-mmio slot, IRQ line (PIC input) of each device. */
 export const VIRTIO_SLOTS = { console: { slot: 0, irq: 5 }, block: { slot: 1, irq: 11 } } as const;
+
+/**
+ * Xen: pages that the domain builder shares with the guest, at fixed places so that the library needs no xenstore and no
+ * start-of-day parsing. A guest may still find all but the last three by its start_info.
+ */
+export const XEN_START_INFO = 0x40000;
+export const XEN_SHARED_INFO = 0x41000;
+export const XEN_CONSOLE_RING = 0x42000;
+export const XEN_STORE_RING = 0x43000;
+export const XEN_HYPERCALL_PAGE = 0x44000;
+/** Grant table (version 1) of the domain, one frame: 512 entries. */
+export const XEN_GRANT_TABLE = 0x45000;
+/** Ring of the block frontend, and the page its library uses for buffers that aren't sector-aligned. */
+export const XEN_BLOCK_RING = 0x46000;
+export const XEN_BLOCK_BOUNCE = 0x47000;
+/** Event channels that the domain builder has bound: console and store as in start_info, and the first disk. */
+export const XEN_CONSOLE_PORT = 1;
+export const XEN_STORE_PORT = 2;
+export const XEN_BLOCK_PORT = 3;
+/** Page tables, P2M and M2P lists go here, where a PC has its video memory and ROM; to the end of RAM if they don't fit. */
+export const XEN_TABLES_BASE = 0xa0000;
+export const XEN_TABLES_END = 0x100000;
