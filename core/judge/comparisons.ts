@@ -1,0 +1,92 @@
+// `compare`: what the scenario says about the cost of one back end beside another's.
+import type { Backend } from "../base/backend.ts";
+import type { Comparison } from "../scenario/case.ts";
+import { metricOf } from "./metrics.ts";
+import { sourceLine } from "./place.ts";
+import type { ComparisonResult, Figures } from "./result.ts";
+import type { Verdict } from "./verdict.ts";
+
+/** Judges one comparison of a group. `figures` holds the back ends that ran. */
+export function judgeComparison(
+  group: string,
+  comparison: Comparison,
+  figures: ReadonlyMap<Backend, Figures>,
+): ComparisonResult {
+  const wanted = backendsOf(comparison);
+  const values: Partial<Record<Backend, number>> = {};
+  for (const backend of wanted) {
+    const ran = figures.get(backend);
+    const value = ran && metricOf(ran, comparison.metric);
+    if (value !== undefined) values[backend] = value;
+  }
+  const { verdict, reason } = decide(comparison, wanted, figures, values);
+  return {
+    group,
+    metric: comparison.metric,
+    expected: describeComparison(comparison),
+    source: sourceLine(comparison.span),
+    verdict,
+    ...(reason ? { reason } : {}),
+    figures: values,
+  };
+}
+
+/** The back ends it is about. */
+export function backendsOf(comparison: Comparison): readonly Backend[] {
+  return comparison.is === "order" ? comparison.order : [comparison.of, comparison.times];
+}
+
+/** `para < hybrid < full-hw`; `hybrid at most 0.5 times full-hw`. */
+export function describeComparison(comparison: Comparison): string {
+  if (comparison.is === "order") return comparison.order.join(" < ");
+  const { of, times, atMost, atLeast } = comparison;
+  const bounds = [
+    ...(atLeast === undefined ? [] : [`at least ${atLeast}`]),
+    ...(atMost === undefined ? [] : [`at most ${atMost}`]),
+  ];
+  return `${of} ${bounds.join(" and ")} times ${times}`;
+}
+
+function decide(
+  comparison: Comparison,
+  wanted: readonly Backend[],
+  figures: ReadonlyMap<Backend, Figures>,
+  values: Partial<Record<Backend, number>>,
+): { verdict: Verdict; reason?: string } {
+  const absent = wanted.filter((backend) => !figures.has(backend));
+  if (absent.length > 0) return { verdict: "skipped", reason: `${absent.join(", ")} did not run` };
+  const numbers = wanted.map((backend) => values[backend]);
+  if (numbers.some((n) => n === undefined)) {
+    return { verdict: "error", reason: `There is no metric "${comparison.metric}"` };
+  }
+  const broken = comparison.is === "order"
+    ? brokenOrder(wanted, values)
+    : brokenRatio(values[comparison.of] ?? 0, values[comparison.times] ?? 0, comparison);
+  return broken ? { verdict: "failed", reason: broken } : { verdict: "passed" };
+}
+
+/** The first pair out of order. */
+function brokenOrder(
+  order: readonly Backend[],
+  values: Partial<Record<Backend, number>>,
+): string | undefined {
+  for (const [i, left] of order.entries()) {
+    const right = order[i + 1];
+    if (right === undefined) return undefined;
+    const [a, b] = [values[left] ?? 0, values[right] ?? 0];
+    if (a >= b) return `${left} has ${a}, not less than ${right}'s ${b}`;
+  }
+  return undefined;
+}
+
+function brokenRatio(
+  of: number,
+  times: number,
+  comparison: Extract<Comparison, { is: "ratio" }>,
+): string | undefined {
+  const { atMost, atLeast } = comparison;
+  const ratio = times === 0 ? "" : `, ${Number((of / times).toPrecision(3))} times as many`;
+  const found = `${comparison.of} has ${of}, ${comparison.times} ${times}${ratio}`;
+  if (atMost !== undefined && of > atMost * times) return found;
+  return atLeast !== undefined && of < atLeast * times ? found : undefined;
+}

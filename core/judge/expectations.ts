@@ -1,0 +1,228 @@
+// Holds a trace against what is expected of one subject: a check for every expectation, in a fixed order, so that a
+// name (`$x`) bound by an earlier one holds in all later ones.
+import type { EndMatcher, Expectations, Located, SequenceExpectation } from "../scenario/case.ts";
+import type { EndState } from "../trace/exit.ts";
+import { describeEnd, kebab } from "../trace/print.ts";
+import type { Observable, Trace } from "../trace/trace.ts";
+import {
+  type Bindings,
+  describeBytesMatcher,
+  describeValueMatcher,
+  matchBytes,
+  matchValue,
+  showBytes,
+  showValue,
+  toValue,
+} from "./match.ts";
+import type { Happening } from "./pattern.ts";
+import { type Places, sourceLine } from "./place.ts";
+import type { Check, CheckLine, CheckStatus } from "./result.ts";
+import { checkSequence } from "./sequence_check.ts";
+
+/** All checks of one case. */
+export function checkExpectations(expect: Expectations, trace: Trace, places: Places): Check[] {
+  const bindings: Bindings = new Map();
+  return [
+    ...checkSequences("exits", expect.exits, trace, bindings, places),
+    ...checkSequences("accesses", expect.accesses, trace, bindings, places),
+    ...checkSequences("injections", expect.injections, trace, bindings, places),
+    ...checkConsole(expect, trace, bindings),
+    checkEnd(expect.end, trace.end, bindings, places),
+    ...checkRegisters(expect, trace, bindings),
+    ...checkMemory(expect, trace, bindings),
+  ];
+}
+
+/** A check of one value. */
+function single(
+  about: string,
+  located: Located<unknown>,
+  seen: boolean,
+  met: () => boolean,
+  expected: string,
+  actual: string,
+): Check {
+  const status: CheckStatus = !seen ? "unobserved" : met() ? "met" : "not met";
+  const line: CheckLine = { status, expected, ...(status === "not met" ? { actual } : {}) };
+  return { about, status, source: sourceLine(located.span), lines: [line] };
+}
+
+function observed(trace: Trace, what: Observable): boolean {
+  return !trace.unobserved.includes(what);
+}
+
+type Sequences = "exits" | "accesses" | "injections";
+
+/** The events of one sequence. */
+export function happenings(trace: Trace, which: Sequences): Happening[] {
+  return trace.events.flatMap((event): Happening[] => {
+    if (event.type === "exit") return which === "exits" ? [event.exit] : [];
+    if (event.type === "access") return which === "accesses" ? [event.access] : [];
+    if (event.type === "injection") return which === "injections" ? [event.injection] : [];
+    return [];
+  });
+}
+
+function checkSequences(
+  which: Sequences,
+  expected: SequenceExpectation | undefined,
+  trace: Trace,
+  bindings: Bindings,
+  places: Places,
+): Check[] {
+  if (!expected) return [];
+  const checks: Check[] = [];
+  const seen = observed(trace, which);
+  const events = happenings(trace, which);
+  for (const kind of ["exactly", "inOrder", "anyOrder", "never"] as const) {
+    const located = expected[kind];
+    if (!located) continue;
+    const about = `${which}.${kebab(kind)}`;
+    const context = { about, events, complete: trace.dropped === 0, seen, places };
+    checks.push(checkSequence(kind, located, context, bindings));
+  }
+  for (const [kind, located] of Object.entries(expected.counts ?? {})) {
+    const count = countOf(trace, which, kind);
+    checks.push(single(
+      `${which}.counts.${kind}`,
+      located,
+      seen,
+      () => matchValue(located.value, BigInt(count), bindings),
+      `${kind}: ${describeValueMatcher(located.value, "decimal")}`,
+      String(count),
+    ));
+  }
+  return checks;
+}
+
+/** How many events of a kind there were, or `total`; exact even where events were dropped. */
+export function countOf(trace: Pick<Trace, "counts">, which: Sequences, kind: string): number {
+  const { exits, accesses, injections } = trace.counts;
+  if (which === "exits" && kind === "total") return exits.total;
+  const counts = Object.entries(
+    which === "exits" ? exits.kinds : which === "accesses" ? accesses : injections,
+  );
+  return counts
+    .filter(([name]) => kind === "total" || name === kind)
+    .reduce((sum, [, count]) => sum + (count ?? 0), 0);
+}
+
+function checkConsole({ console }: Expectations, trace: Trace, bindings: Bindings): Check[] {
+  if (!console) return [];
+  return [single(
+    "console",
+    console,
+    observed(trace, "console"),
+    () => matchBytes(console.value, trace.console, bindings),
+    describeBytesMatcher(console.value),
+    showBytes(trace.console),
+  )];
+}
+
+/** Ends that no scenario need rule out: without an expectation, they fail. */
+const BAD_ENDS: ReadonlySet<EndState["kind"]> = new Set([
+  "crash",
+  "limit",
+  "triple-fault",
+  "unported",
+]);
+
+function checkEnd(
+  located: Located<EndMatcher> | undefined,
+  end: EndState,
+  bindings: Bindings,
+  places: Places,
+): Check {
+  const met = located ? matchEnd(located.value, end, bindings) : !BAD_ENDS.has(end.kind);
+  const place = "rip" in end ? `, in ${places.describe(end.rip)}` : "";
+  return {
+    about: "end",
+    status: met ? "met" : "not met",
+    ...(located ? { source: sourceLine(located.span) } : {}),
+    lines: [{
+      status: met ? "met" : "not met",
+      expected: located ? describeEndMatcher(located.value) : "an end of its own making",
+      ...(met ? {} : { actual: describeEnd(end) + place }),
+    }],
+  };
+}
+
+function matchEnd(matcher: EndMatcher, end: EndState, bindings: Bindings): boolean {
+  switch (matcher.kind) {
+    case "any":
+      return true;
+    case "halt":
+    case "triple-fault":
+      return end.kind === matcher.kind;
+    case "shutdown":
+      return end.kind === "shutdown" && matchValue(matcher.code, toValue(end.code), bindings);
+    case "unported":
+      return end.kind === "unported" && matchValue(matcher.instruction, end.instruction, bindings);
+    case "limit":
+      return end.kind === "limit" && matchValue(matcher.limit, end.limit, bindings);
+    case "crash":
+      return end.kind === "crash" && matchReason(matcher.reason, end.reason, bindings);
+    default:
+      return matcher satisfies never;
+  }
+}
+
+/** A crash's reason is a sentence: a literal is looked for in it. */
+function matchReason(
+  matcher: Extract<EndMatcher, { kind: "crash" }>["reason"],
+  reason: string,
+  bindings: Bindings,
+): boolean {
+  return matcher.is === "literal" && typeof matcher.value === "string"
+    ? reason.includes(matcher.value)
+    : matchValue(matcher, reason, bindings);
+}
+
+function describeEndMatcher(matcher: EndMatcher): string {
+  switch (matcher.kind) {
+    case "any":
+      return "any end";
+    case "halt":
+      return "halt";
+    case "triple-fault":
+      return "triple fault";
+    case "shutdown":
+      return `shutdown ${describeValueMatcher(matcher.code, "decimal")}`;
+    case "unported":
+      return `unported instruction ${describeValueMatcher(matcher.instruction)}`;
+    case "limit":
+      return `stopped by the limit on ${describeValueMatcher(matcher.limit)}`;
+    case "crash":
+      return `crash: ${describeValueMatcher(matcher.reason)}`;
+    default:
+      return matcher satisfies never;
+  }
+}
+
+function checkRegisters({ registers }: Expectations, trace: Trace, bindings: Bindings): Check[] {
+  return Object.entries(registers).map(([name, located]) => {
+    const value = trace.final.registers[name];
+    return single(
+      `registers.${name}`,
+      located,
+      observed(trace, "registers") && value !== undefined,
+      () => matchValue(located.value, value, bindings),
+      `${name} = ${describeValueMatcher(located.value)}`,
+      showValue(value),
+    );
+  });
+}
+
+function checkMemory({ memory }: Expectations, trace: Trace, bindings: Bindings): Check[] {
+  return Object.entries(memory).map(([label, located]) => {
+    const bytes = trace.final.memory[label];
+    return single(
+      `memory.${label}`,
+      located,
+      observed(trace, "memory") && bytes !== undefined,
+      () => bytes !== undefined && matchBytes(located.value, bytes, bindings),
+      describeBytesMatcher(located.value),
+      bytes ? showBytes(bytes) : "not captured",
+    );
+  });
+}

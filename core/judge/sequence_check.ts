@@ -1,0 +1,100 @@
+// Tells what became of an expectation on a sequence, pattern by pattern.
+import type { EventPattern, Located } from "../scenario/case.ts";
+import type { Bindings } from "./match.ts";
+import { describePattern, type Happening } from "./pattern.ts";
+import { type Places, referTo, sourceLine } from "./place.ts";
+import type { Check, CheckLine, CheckStatus } from "./result.ts";
+import {
+  judgeSequence,
+  type PatternStatus,
+  type SequenceKind,
+  type SequenceStatus,
+} from "./sequence.ts";
+
+/** What a sequence expectation is held against. */
+export interface SequenceContext {
+  readonly about: string;
+  readonly events: readonly Happening[];
+  /** False: the trace kept the first events only. */
+  readonly complete: boolean;
+  /** Can this subject see these events at all? */
+  readonly seen: boolean;
+  readonly places: Places;
+}
+
+/** Judges one expectation and explains it. */
+export function checkSequence(
+  kind: SequenceKind,
+  located: Located<readonly EventPattern[]>,
+  context: SequenceContext,
+  bindings: Bindings,
+): Check {
+  const source = sourceLine(located.span);
+  const { about, events, seen } = context;
+  if (!seen) return { about, status: "unobserved", source, lines: [] };
+  const result = judgeSequence(kind, located.value, events, bindings);
+  const status = statusOf(kind, result, context.complete);
+  const lines = result.patterns.map((p) => lineOf(kind, p, context, status));
+  const surplus = result.surplus === undefined ? undefined : events[result.surplus];
+  if (surplus && result.surplus !== undefined) {
+    lines.push({
+      status: "not met",
+      expected: "nothing more",
+      actual: `${events.length - result.surplus} more, the first:`,
+      nearest: referTo(surplus, result.surplus, context.places),
+    });
+  }
+  if (result.undecided) {
+    lines.push({
+      status: "not met",
+      expected: "a match found within the search limit",
+      actual: "gave up: use fewer bound names or ranges of times",
+    });
+  } else if (status === "unobserved") {
+    lines.push({
+      status,
+      expected: "the whole trace",
+      actual: "events beyond its limit were dropped",
+    });
+  }
+  return { about, status, source, lines };
+}
+
+/** With events dropped, only what the kept ones prove is certain. */
+function statusOf(
+  kind: SequenceKind,
+  { met, surplus }: SequenceStatus,
+  complete: boolean,
+): CheckStatus {
+  if (complete) return met ? "met" : "not met";
+  switch (kind) {
+    case "inOrder":
+    case "anyOrder":
+      return met ? "met" : "unobserved";
+    case "never":
+      return met ? "unobserved" : "not met";
+    case "exactly":
+      return surplus === undefined ? "unobserved" : "not met";
+    default:
+      return kind satisfies never;
+  }
+}
+
+function lineOf(
+  kind: SequenceKind,
+  { pattern, met, event, count }: PatternStatus,
+  { events, places }: SequenceContext,
+  overall: CheckStatus,
+): CheckLine {
+  const status = met ? "met" : overall === "unobserved" ? "unobserved" : "not met";
+  const text = describePattern(pattern);
+  const expected = kind === "never" ? `never ${text}` : text;
+  const happening = event === undefined ? undefined : events[event];
+  // Of a check that holds, nobody asks where: only failures are worth the disassembly.
+  const nearest = overall === "met" || !happening || event === undefined
+    ? {}
+    : { nearest: referTo(happening, event, places) };
+  const counted = count !== undefined && pattern.source.times ? { actual: `${count} matched` } : {};
+  const nothing = !met && !happening ? { actual: "there are none left" } : {};
+  return { status, expected, ...nothing, ...counted, ...nearest };
+}
