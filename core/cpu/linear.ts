@@ -6,7 +6,14 @@ import { ATTRIBUTE, type CpuState } from "./state.ts";
 import { isCanonical } from "./walk.ts";
 
 /** Type bits of code and data segments (SDM vol. 3, table 3-1). */
-export const TYPE = { ACCESSED: 1, WRITABLE: 2, READABLE: 2, DOWN: 4, CONFORMING: 4, CODE: 8 } as const;
+export const TYPE = {
+  ACCESSED: 1,
+  WRITABLE: 2,
+  READABLE: 2,
+  DOWN: 4,
+  CONFORMING: 4,
+  CODE: 8,
+} as const;
 
 /** Real mode or virtual-8086 mode: segments are addresses divided by 16. */
 export function isRealLike(state: CpuState): boolean {

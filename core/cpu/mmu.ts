@@ -91,7 +91,13 @@ export class Mmu implements AddressSpace {
     const rights = { writable, user, executable };
     if (!this.#permits(rights, access)) throw this.#fault(linear, access, PAGE_FAULT.P);
     if (!found.accessed || (access.write && !found.dirty)) this.#mark(found, access.write);
-    return { gpa, pageSize, ...rights, writable: writable && (found.dirty || access.write), global };
+    return {
+      gpa,
+      pageSize,
+      ...rights,
+      writable: writable && (found.dirty || access.write),
+      global,
+    };
   }
 
   /** In shadow tables every write needs `writable`, as with CR0.WP set: that is how monitors protect page tables. */
