@@ -1,0 +1,85 @@
+// What is kept of a guest when it has ended: registers, and the memory that the scenario wants to look at.
+import { type Gpa, gpa, PAGE_SIZE } from "../base/address.ts";
+import type { Vcpu } from "../engine/vcpu.ts";
+import type { GuestImage } from "../guest/image.ts";
+import type { BytesMatcher, Case, GuestSpec } from "../scenario/case.ts";
+
+/** Bytes kept of a label whose size nobody states, unless the next label comes before. */
+const UNSTATED_SIZE = 8;
+/** Bytes kept of one label at most. */
+const MAX_OBSERVED = 1 << 20;
+
+/** All general and special registers, by name. */
+export function finalRegisters(vcpu: Vcpu): Record<string, bigint> {
+  const { general, special } = vcpu.registers();
+  return { ...general, ...special };
+}
+
+/**
+ * Memory by label: what is observed, and what this case expects something of. A label that is not in RAM at the end
+ * comes out shorter than asked for, or empty.
+ */
+export function finalMemory(
+  vcpu: Vcpu,
+  image: GuestImage,
+  guest: GuestSpec,
+  subject: Case,
+): Record<string, Uint8Array> {
+  const result: Record<string, Uint8Array> = {};
+  const expected = subject.expect.memory;
+  const labels = [...Object.keys(guest.observe.memory), ...Object.keys(expected)].toSorted();
+  for (const label of labels) {
+    const address = image.symbols[label];
+    if (address === undefined || Object.hasOwn(result, label)) continue;
+    const matcher = expected[label]?.value;
+    const size = guest.observe.memory[label] ??
+      Math.max(matcher ? statedSize(matcher) : 0, roomAt(image, address));
+    result[label] = readLinear(vcpu, address, Math.min(size, MAX_OBSERVED));
+  }
+  return result;
+}
+
+/** Bytes that a matcher compares with. */
+function statedSize(matcher: BytesMatcher): number {
+  switch (matcher.is) {
+    case "equal":
+    case "starts-with":
+    case "contains":
+      return matcher.bytes.length;
+    case "all-of":
+      return Math.max(0, ...matcher.matchers.map(statedSize));
+    case "not":
+      return statedSize(matcher.matcher);
+    case "matches":
+    case "length":
+    case "integer":
+    case "any":
+      return 0;
+    default:
+      return matcher satisfies never;
+  }
+}
+
+/** Bytes from a label to the next, at most {@linkcode UNSTATED_SIZE}. */
+function roomAt(image: GuestImage, address: bigint): number {
+  let room = UNSTATED_SIZE;
+  for (const other of Object.values(image.symbols)) {
+    if (other > address && other - address < room) room = Number(other - address);
+  }
+  return room;
+}
+
+/** Reads page by page through the guest's tables; an address that they do not map is taken for a physical one. */
+function readLinear(vcpu: Vcpu, linear: bigint, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  let done = 0;
+  while (done < length) {
+    const at = BigInt.asUintN(64, linear + BigInt(done));
+    const count = Math.min(length - done, PAGE_SIZE - Number(at % BigInt(PAGE_SIZE)));
+    const physical = vcpu.translate(at) ?? Number(at);
+    if (physical + count > vcpu.memory.size) return bytes.slice(0, done);
+    bytes.set(vcpu.memory.read(gpa(physical) satisfies Gpa, count), done);
+    done += count;
+  }
+  return bytes;
+}

@@ -1,0 +1,296 @@
+// Runs one case: builds the virtual machine, drives the monitor and its vCPU, keeps the time, and records what happens.
+// This is the one place where exits are counted, timed and charged.
+import { VirtualClock } from "../base/clock.ts";
+import { hex } from "../base/hex.ts";
+import type { Stop, Vcpu, VcpuFactory } from "../engine/vcpu.ts";
+import type { GuestImage } from "../guest/image.ts";
+import { Bus } from "../machine/bus.ts";
+import { GuestMemoryError } from "../machine/memory.ts";
+import { MemoryDisk } from "../machine/memory_disk.ts";
+import type { Case, CaseGroup, Limits } from "../scenario/case.ts";
+import type { EndState, Exit, ExitVia } from "../trace/exit.ts";
+import { Recorder } from "../trace/recorder.ts";
+import type { Observable, Trace } from "../trace/trace.ts";
+import { type CostProfile, cyclesOf } from "./cost_profile.ts";
+import { finalMemory, finalRegisters } from "./final_state.ts";
+import { LateMemory } from "./late_memory.ts";
+import type { BackendDefinition, Monitor, Outcome } from "./monitor.ts";
+import { VirtualTime } from "./virtual_time.ts";
+
+export interface RunOptions {
+  readonly group: Pick<CaseGroup, "guest" | "limits">;
+  readonly subject: Case;
+  readonly image: GuestImage;
+  readonly backend: BackendDefinition;
+  readonly engine: VcpuFactory;
+  readonly profile: CostProfile;
+  /** Milliseconds of measured time. Only ever ends a run; no event depends on it. */
+  readonly wallClock?: () => number;
+  /** Asked now and then: true ends the run as a wall-clock limit does. */
+  readonly abort?: () => boolean;
+}
+
+/** Instructions in one stretch at most, so that limits on measured time hold. */
+const LONGEST_STRETCH = 5_000_000;
+/** Measured time is looked at every so many entries, as it costs more than a quick exit does, and every long stretch. */
+const ENTRIES_PER_WALL_CHECK = 256;
+/** Entries in a row in which nothing retires and no time passes: more than any technique needs, so something is stuck. */
+const MAX_IDLE_ENTRIES = 10_000;
+
+/**
+ * Runs a case to its end and tells what happened. Whatever the guest does, this returns: limits end it. Throws only on
+ * defects of the harness itself.
+ */
+export function runCase(options: RunOptions): Trace {
+  const run = new Run(options);
+  try {
+    return run.toEnd();
+  } finally {
+    run.dispose();
+  }
+}
+
+class Run {
+  readonly #options: RunOptions;
+  readonly #limits: Limits;
+  readonly #wallClock: () => number;
+  readonly #time: VirtualTime;
+  readonly #clock: VirtualClock;
+  readonly #recorder: Recorder;
+  readonly #disks: readonly MemoryDisk[];
+  readonly #monitor: Monitor;
+  readonly #vcpu: Vcpu;
+  readonly #started: number;
+  readonly #inlines: boolean;
+  /** Native costs count only while the guest runs, not when a handler emulates an instruction. */
+  #inGuest = false;
+  #ended: EndState | undefined;
+  #entries = 0;
+  #retiredAtWallCheck = 0;
+
+  constructor(options: RunOptions) {
+    const { image, backend, engine, profile } = options;
+    this.#options = options;
+    this.#limits = options.group.limits;
+    this.#wallClock = options.wallClock ?? (() => performance.now());
+    this.#started = this.#wallClock();
+    let vcpu: Vcpu | undefined;
+    const retired = () => vcpu?.retired ?? 0;
+    this.#time = new VirtualTime(profile, retired);
+    this.#clock = new VirtualClock(() => this.#time.now());
+    this.#recorder = new Recorder(retired);
+    this.#disks = image.disks.map((spec) => new MemoryDisk(spec));
+    const memory = new LateMemory(image.memory);
+    const bus = new Bus((access) => this.#recorder.access(access));
+    this.#monitor = backend.create({
+      image,
+      clock: this.#clock,
+      bus,
+      recorder: this.#recorder,
+      memory,
+      console: { write: (bytes) => this.#recorder.console(bytes) },
+      disks: this.#disks,
+      power: {
+        off: (code) => this.#ended ??= { kind: "shutdown", code },
+        // A reset would start the same guest again, for ever: it ends the run as what usually causes it.
+        reset: () => this.#ended ??= { kind: "triple-fault" },
+      },
+    });
+    vcpu = engine.create({
+      memory: image.memory,
+      controls: this.#monitor.controls,
+      ...(this.#monitor.direct ? { bus } : {}),
+      timestamp: () => BigInt(this.#time.now()),
+      cpuid: (leaf, subleaf) => this.#monitor.cpuid(leaf, subleaf),
+      count: (what) => this.#native(what),
+    });
+    this.#vcpu = vcpu;
+    memory.bind(vcpu.memory);
+    const { kernel, user } = this.#monitor.controls;
+    this.#inlines = [kernel, user].some((table) => Object.values(table).includes("inline"));
+  }
+
+  dispose(): void {
+    this.#vcpu.dispose();
+  }
+
+  toEnd(): Trace {
+    const end = this.#guarded(() => {
+      this.#monitor.start(this.#vcpu);
+      return this.#loop();
+    });
+    return this.#trace(end);
+  }
+
+  #native(what: string): void {
+    if (!this.#inGuest) return;
+    this.#recorder.native(what);
+    this.#time.native(what);
+  }
+
+  /** A guest that names memory it does not have ends its run; anything else that is thrown is a defect of ours. */
+  #guarded(body: () => EndState): EndState {
+    try {
+      return body();
+    } catch (error) {
+      if (!(error instanceof GuestMemoryError)) throw error;
+      const reason = `The guest made its VMM touch ${error.length} bytes at guest-physical ` +
+        `${hex(error.address)}, where there is no RAM`;
+      return { kind: "crash", reason, rip: this.#rip() };
+    }
+  }
+
+  #loop(): EndState {
+    let stuck = 0;
+    let progress = -1;
+    for (;;) {
+      this.#clock.runDue();
+      const limit = this.#ended ?? this.#limit();
+      if (limit) return limit;
+      const entry = this.#monitor.beforeEntry();
+      const settled = entry.do === "resume" ? undefined : this.#settle(entry);
+      if (settled) return settled;
+
+      const deadline = this.#clock.nextAlarm();
+      const stop = this.#enter(deadline);
+      const outcome = this.#stopped(stop, deadline);
+      const end = this.#ended ?? outcome;
+      if (end) return end;
+
+      const now = this.#vcpu.retired + this.#time.now() + this.#recorder.counts.exits.total;
+      stuck = now === progress ? stuck + 1 : 0;
+      progress = now;
+      if (stuck > MAX_IDLE_ENTRIES) {
+        return { kind: "crash", reason: "The guest makes no progress", rip: this.#rip() };
+      }
+    }
+  }
+
+  #enter(deadline: number | undefined): Stop {
+    const left = this.#limits.instructions - this.#vcpu.retired;
+    const until = Math.min(deadline ?? Infinity, this.#limits.time);
+    const budget = Math.min(left, LONGEST_STRETCH, this.#time.instructionsUntil(until));
+    this.#inGuest = true;
+    const stop = this.#vcpu.run(budget);
+    this.#inGuest = false;
+    if (this.#inlines) this.#time.inlined(this.#vcpu.inlined());
+    return stop;
+  }
+
+  /** What to do about why the guest stopped; an end state ends the run. */
+  #stopped(stop: Stop, deadline: number | undefined): EndState | undefined {
+    switch (stop.reason) {
+      case "exit":
+        return this.#exit(stop.exit);
+      case "idle":
+        return this.#idle();
+      case "budget": {
+        const { preempts } = this.#monitor;
+        if (preempts && deadline !== undefined && deadline <= this.#time.now()) {
+          this.#count(this.#hostInterrupt(preempts));
+        }
+        return undefined;
+      }
+      default:
+        return stop satisfies never;
+    }
+  }
+
+  #exit(exit: Exit): EndState | undefined {
+    const classified = this.#monitor.classify(exit);
+    // Bare hardware has no exits: what its engine reports (a triple fault) is an event of the machine.
+    if (!this.#monitor.direct) this.#count(classified);
+    return this.#settle(this.#monitor.handle(classified));
+  }
+
+  #count(exit: Exit): void {
+    this.#recorder.exit(exit);
+    this.#time.exit(exit.via, exit.kind);
+  }
+
+  #settle(outcome: Outcome): EndState | undefined {
+    switch (outcome.do) {
+      case "resume":
+        return undefined;
+      case "stop":
+        return outcome.end;
+      case "idle":
+        return this.#idle();
+      default:
+        return outcome satisfies never;
+    }
+  }
+
+  /** Time jumps from alarm to alarm until something wakes the guest. */
+  #idle(): EndState | undefined {
+    while (!this.#monitor.wakeable()) {
+      if (this.#ended) return this.#ended;
+      const next = this.#clock.nextAlarm();
+      if (next === undefined || this.#monitor.deaf?.()) return { kind: "halt" };
+      if (next > this.#limits.time || this.#wallLimit()) return { kind: "limit", limit: "time" };
+      this.#time.idleUntil(next);
+      this.#clock.runDue();
+    }
+    return undefined;
+  }
+
+  #limit(): EndState | undefined {
+    if (this.#vcpu.retired >= this.#limits.instructions) {
+      return { kind: "limit", limit: "instructions" };
+    }
+    if (this.#recorder.counts.exits.total >= this.#limits.exits) {
+      return { kind: "limit", limit: "exits" };
+    }
+    if (this.#time.now() >= this.#limits.time || this.#wallLimit()) {
+      return { kind: "limit", limit: "time" };
+    }
+    return undefined;
+  }
+
+  #wallLimit(): boolean {
+    const { retired } = this.#vcpu;
+    const long = retired - this.#retiredAtWallCheck >= LONGEST_STRETCH;
+    if (!long && this.#entries++ % ENTRIES_PER_WALL_CHECK !== 0) return false;
+    this.#retiredAtWallCheck = retired;
+    return this.#wallClock() - this.#started > this.#limits.wallMs ||
+      (this.#options.abort?.() ?? false);
+  }
+
+  /** A device's deadline reached the host while the guest was running. */
+  #hostInterrupt(via: ExitVia): Exit {
+    const bytes = new Uint8Array();
+    const { bitness } = this.#vcpu;
+    return { kind: "external-interrupt", via, rip: this.#rip(), bytes, bitness, detail: {} };
+  }
+
+  /** Linear address of the next instruction. */
+  #rip(): bigint {
+    return BigInt.asUintN(64, this.#vcpu.segment("cs").base + this.#vcpu.get("rip"));
+  }
+
+  #trace(end: EndState): Trace {
+    const { subject, group, image, profile } = this.#options;
+    const { counts, events, dropped } = this.#recorder;
+    counts.instructions = this.#vcpu.retired;
+    Object.assign(counts.inlined, this.#vcpu.inlined());
+    return {
+      events,
+      dropped,
+      counts,
+      cycles: cyclesOf({ ...counts, exits: this.#time.exits }, profile),
+      console: this.#recorder.consoleBytes(),
+      end,
+      final: {
+        registers: finalRegisters(this.#vcpu),
+        memory: finalMemory(this.#vcpu, image, group.guest, subject),
+        disks: this.#disks.map((disk) => disk.contents()),
+      },
+      wallNs: Math.round((this.#wallClock() - this.#started) * 1e6),
+      unobserved: this.#unobserved(),
+    };
+  }
+
+  #unobserved(): readonly Observable[] {
+    return this.#vcpu.capabilities.exits === "exact" ? [] : ["exits"];
+  }
+}
