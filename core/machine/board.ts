@@ -1,0 +1,76 @@
+// The board: which devices a virtual machine has, at which ports and addresses, on which interrupt lines.
+import type { AlarmClock } from "../base/clock.ts";
+import type { Bus } from "./bus.ts";
+import type { BlockSource, InterruptController, Power, Sink } from "./device.ts";
+import {
+  Ata,
+  ATA_COMMAND_LENGTH,
+  ATA_COMMAND_PORT,
+  ATA_CONTROL_LENGTH,
+  ATA_CONTROL_PORT,
+  ATA_IRQ,
+} from "./devices/ata.ts";
+import { DEBUG_EXIT_LENGTH, DEBUG_EXIT_PORT, DebugExit } from "./devices/debug_exit.ts";
+import {
+  ELCR_LENGTH,
+  ELCR_PORT,
+  Pic,
+  PIC_LENGTH,
+  PIC_MASTER_PORT,
+  PIC_SLAVE_PORT,
+} from "./devices/pic.ts";
+import { Pit, PIT_IRQ, PIT_LENGTH, PIT_PORT } from "./devices/pit.ts";
+import { POST_CODE_LENGTH, POST_CODE_PORT, PostCode } from "./devices/post_code.ts";
+import {
+  SYSTEM_CONTROL_LENGTH,
+  SYSTEM_CONTROL_PORT,
+  SystemControl,
+} from "./devices/system_control.ts";
+import { Uart, UART_COM1_IRQ, UART_COM1_PORT, UART_LENGTH } from "./devices/uart.ts";
+
+/** What the devices of a PC are plugged into. */
+export interface PcBoardOptions {
+  readonly bus: Bus;
+  readonly clock: AlarmClock;
+  /** What the serial port sends. */
+  readonly console: Sink;
+  /** The first two are on the ATA channel; without any, there is none. */
+  readonly disks: readonly BlockSource[];
+  readonly power: Power;
+}
+
+/** Handles to the devices, for whoever has more to do with them than the guest. */
+export interface PcBoard {
+  readonly pic: Pic;
+  readonly pit: Pit;
+  readonly uart: Uart;
+  readonly ata: Ata | undefined;
+  readonly postCode: PostCode;
+  /** What the CPU asks for interrupts. */
+  readonly interrupts: InterruptController;
+}
+
+/** Attaches the devices of a PC to a bus; throws where it is taken. */
+export function pcBoard(options: PcBoardOptions): PcBoard {
+  const { bus, clock, disks, power } = options;
+  const pic = new Pic();
+  const pit = new Pit(clock, pic.line(PIT_IRQ));
+  const uart = new Uart(options.console, pic.line(UART_COM1_IRQ));
+  const postCode = new PostCode();
+  bus.attach("port", PIC_MASTER_PORT, PIC_LENGTH, "pic", pic.master);
+  bus.attach("port", PIC_SLAVE_PORT, PIC_LENGTH, "pic", pic.slave);
+  bus.attach("port", ELCR_PORT, ELCR_LENGTH, "pic", pic.elcr);
+  bus.attach("port", PIT_PORT, PIT_LENGTH, "pit", pit);
+  const control = new SystemControl(clock, pit);
+  bus.attach("port", SYSTEM_CONTROL_PORT, SYSTEM_CONTROL_LENGTH, "system-control", control);
+  bus.attach("port", POST_CODE_PORT, POST_CODE_LENGTH, "post-code", postCode);
+  bus.attach("port", UART_COM1_PORT, UART_LENGTH, "uart", uart);
+  bus.attach("port", DEBUG_EXIT_PORT, DEBUG_EXIT_LENGTH, "debug-exit", new DebugExit(power));
+  let ata: Ata | undefined;
+  if (disks.length > 0) {
+    ata = new Ata(disks.slice(0, 2), pic.line(ATA_IRQ));
+    bus.attach("port", ATA_COMMAND_PORT, ATA_COMMAND_LENGTH, "ata", ata);
+    bus.attach("port", ATA_CONTROL_PORT, ATA_CONTROL_LENGTH, "ata", ata.control);
+  }
+  return { pic, pit, uart, ata, postCode, interrupts: pic };
+}
