@@ -9,6 +9,7 @@ export const RIP = 0x080;
  * what they mean for each operation.
  */
 export const CC_OP = 0x088; // i32
+export const CC_AUX = 0x08c; // i32
 export const CC_DST = 0x090; // i64
 export const CC_SRC = 0x098; // i64
 /** RFLAGS without the six status flags (those come from the lazy ones), bit 1 set. i64. */
@@ -19,8 +20,6 @@ export const RETIRED = 0x0a8;
 export const BUDGET = 0x0b0;
 /** i32: set when a slow path could not complete: the region must leave at the start of the instruction. */
 export const BAIL = 0x0b8;
-/** i32: set when code may have changed under the running region: leave after the instruction. */
-export const CODE_CHANGED = 0x0bc;
 /** Six segments and two system ones, in the order of SEGMENT_REGISTERS; 24 bytes each. */
 export const SEGMENTS = 0x0c0;
 export const SEGMENT_STRIDE = 24;
@@ -42,9 +41,10 @@ export const GDTR_LIMIT = 0x1c0;
 export const IDTR_LIMIT = 0x1c4;
 /** Debug registers DR0 to DR7: 8 x 8 bytes. */
 export const DR = 0x1d0;
-/** Counters of operations inlined by the translator: i32 each, indexed as INLINE_COUNTED in sensitive_operations.ts. */
-export const INLINE_COUNTERS = 0x240;
-export const INLINE_COUNTER_SLOTS = 48;
+/** Indirect branches looked up by translated code, where that is counted. i64. */
+export const LOOKUPS = 0x240;
+/** Results of a slow division: quotient and remainder. i64 each. */
+export const DIVISION = 0x248;
 
 /** TLBs: direct-mapped by page number, 16 bytes an entry: tag (i64 page address, or TLB_EMPTY), addend (i64). */
 export const TLB_ENTRIES = 1024;

@@ -20,6 +20,11 @@ export const CC = {
   SAR: 8,
   /** SRC: 1 when the upper half is significant, for CF and OF. */
   MUL: 9,
+  /** As ADD and SUB, with a carry or borrow in AUX (0 or 1). */
+  ADC: 10,
+  SBB: 11,
+  /** IMUL of two operands: DST and SRC are the operands, sign-extended; the result is their product. */
+  IMUL: 12,
 } as const;
 
 export const CF = 1n, PF = 4n, AF = 0x10n, ZF = 0x40n, SF = 0x80n, OF = 0x800n;
@@ -34,14 +39,19 @@ const parityEven = (value: bigint): boolean => {
   return (byte & 1) === 0;
 };
 
-/** The six status flags, from a lazy triple. */
-export function statusFlags(op: number, dst: bigint, src: bigint): bigint {
+/** The six status flags, from the lazy state. */
+export function statusFlags(op: number, dst: bigint, src: bigint, aux: number): bigint {
   const kind = op >> 2;
   if (kind === CC.FLAGS) return src & STATUS_FLAGS;
   const bits = 8 << (op & 3);
   const sign = 1n << BigInt(bits - 1);
   const mask = (sign << 1n) - 1n;
   let flags = 0n;
+  if (kind === CC.IMUL) {
+    const product = BigInt.asIntN(64, dst) * BigInt.asIntN(64, src);
+    if (product !== BigInt.asIntN(bits, product)) flags |= CF | OF;
+    dst = product & mask;
+  }
   if ((dst & mask) === 0n) flags |= ZF;
   if (dst & sign) flags |= SF;
   if (parityEven(dst)) flags |= PF;
@@ -60,7 +70,24 @@ export function statusFlags(op: number, dst: bigint, src: bigint): bigint {
       if ((first ^ src) & (first ^ dst) & sign) flags |= OF;
       break;
     }
+    case CC.ADC: {
+      const carry = BigInt(aux);
+      const first = (dst - src - carry) & mask;
+      if (aux ? dst <= src : dst < src) flags |= CF;
+      if ((dst ^ first ^ src) & AF) flags |= AF;
+      if ((first ^ dst) & (src ^ dst) & sign) flags |= OF;
+      break;
+    }
+    case CC.SBB: {
+      const borrow = BigInt(aux);
+      const first = (dst + src + borrow) & mask;
+      if (aux ? first <= src : first < src) flags |= CF;
+      if ((dst ^ first ^ src) & AF) flags |= AF;
+      if ((first ^ src) & (first ^ dst) & sign) flags |= OF;
+      break;
+    }
     case CC.LOGIC:
+    case CC.IMUL:
       break;
     case CC.INC:
       if (src) flags |= CF;

@@ -52,7 +52,8 @@ export class CpuState {
     const op = this.view.getInt32(L.CC_OP, true);
     const dst = this.view.getBigUint64(L.CC_DST, true);
     const src = this.view.getBigUint64(L.CC_SRC, true);
-    return this.view.getBigUint64(L.FLAGS_REST, true) | statusFlags(op, dst, src);
+    const aux = this.view.getInt32(L.CC_AUX, true);
+    return this.view.getBigUint64(L.FLAGS_REST, true) | statusFlags(op, dst, src, aux);
   }
   set rflags(value: bigint) {
     this.view.setInt32(L.CC_OP, CC.FLAGS, true);

@@ -1,0 +1,215 @@
+// A planned region to the bytes of a WebAssembly module with one function: `region`.
+import { Code, type ConditionCode, Mnemonic, OpKind, Register, RflagsBits } from "iced-x86";
+import { emitterOf } from "./instructions.ts";
+import {
+  type Block,
+  type Decoded,
+  isCounterBranch,
+  type RegionPlan,
+  type Target,
+} from "./region.ts";
+import { IMPORT_NAMES, IMPORTS, LEAVE, REGION_SIGNATURE } from "./runtime.ts";
+import { shapeOf } from "./structure.ts";
+import { type Mode, type Site, Translation } from "./translation.ts";
+import { type Label, Module } from "./wasm.ts";
+
+/** The module's bytes. Equal regions give equal bytes. */
+export function translateRegion(plan: RegionPlan, mode: Mode): Uint8Array<ArrayBuffer> {
+  const module = new Module({ table: false });
+  for (const name of IMPORT_NAMES) module.import(name, IMPORTS[name]);
+  const emitter = new RegionEmitter(plan, mode);
+  module.function("region", REGION_SIGNATURE, emitter.emit());
+  return module.finish();
+}
+
+const ALL_STATUS = RflagsBits.OF | RflagsBits.SF | RflagsBits.ZF | RflagsBits.AF | RflagsBits.CF |
+  RflagsBits.PF;
+
+class RegionEmitter {
+  readonly #t: Translation;
+  readonly #shape;
+  readonly #loops = new Map<number, Label>();
+  readonly #followers = new Map<number, Label>();
+  /** The flag operation known at the end of a block. */
+  readonly #opAtEnd = new Map<number, number | undefined>();
+
+  constructor(readonly plan: RegionPlan, readonly mode: Mode) {
+    this.#shape = shapeOf(plan.blocks.map(({ terminator }) => {
+      const targets = terminator.kind === "branch"
+        ? [terminator.taken, terminator.fallthrough]
+        : terminator.kind === "goto"
+        ? [terminator.target]
+        : [];
+      return targets.flatMap((target) => "block" in target ? [target.block] : []);
+    }));
+    this.#t = new Translation(mode);
+  }
+
+  emit() {
+    this.#t.begin();
+    this.#tree(0);
+    return this.#t.finish();
+  }
+
+  #block(index: number): Block {
+    const block = this.plan.blocks[index];
+    if (!block) throw new RangeError(`No block ${index}`);
+    return block;
+  }
+
+  /** The block and all that it dominates. */
+  #tree(index: number): void {
+    const { f } = this.#t;
+    const merges = this.#shape.merges[index] ?? [];
+    if (this.#shape.isLoop[index]) {
+      this.#loops.set(index, f.open("loop"));
+      this.#within(index, merges);
+      f.end();
+    } else this.#within(index, merges);
+  }
+
+  #within(index: number, merges: readonly number[]): void {
+    const [follower, ...rest] = merges;
+    if (follower === undefined) return this.#body(index);
+    const { f } = this.#t;
+    this.#followers.set(follower, f.open("block"));
+    this.#within(index, rest);
+    f.end();
+    this.#tree(follower);
+  }
+
+  #body(index: number): void {
+    const t = this.#t;
+    const { rip, instructions, terminator } = this.#block(index);
+    const predecessor = this.#shape.onlyPredecessor[index];
+    t.knownOp = predecessor === undefined ? undefined : this.#opAtEnd.get(predecessor);
+    const total = instructions.length;
+    if (total > 0) t.charge(total, rip);
+    instructions.forEach((d, i) => {
+      t.site = this.#site(d, total - i, instructions.slice(i + 1));
+      const emit = emitterOf(d.insn);
+      if (!emit) throw new Error(`Not translated: code ${d.insn.code}`);
+      emit(t);
+    });
+    this.#opAtEnd.set(index, t.knownOp);
+    switch (terminator.kind) {
+      case "dynamic":
+        return;
+      case "slow":
+        return t.leave(LEAVE.slow, terminator.rip);
+      case "goto":
+        return this.#go(index, terminator.target);
+      case "branch": {
+        const last = instructions.at(-1);
+        if (!last) throw new Error("A branch without an instruction");
+        this.#condition(last);
+        t.f.open("if");
+        this.#go(index, terminator.taken);
+        t.f.end();
+        t.knownOp = this.#opAtEnd.get(index);
+        return this.#go(index, terminator.fallthrough);
+      }
+      default:
+        return terminator satisfies never;
+    }
+  }
+
+  /** Transfers control to another block of the region, or out of it. */
+  #go(from: number, target: Target): void {
+    const t = this.#t;
+    if (!("block" in target)) return t.leave(LEAVE.dispatch, target.exit);
+    const to = target.block;
+    const { order, isMerge, cut } = this.#shape;
+    if (cut.has(from * this.plan.blocks.length + to)) {
+      return t.leave(LEAVE.dispatch, this.#block(to).rip);
+    }
+    const back = (order[to] ?? 0) <= (order[from] ?? 0);
+    const label = back ? this.#loops.get(to) : isMerge[to] ? this.#followers.get(to) : undefined;
+    // A loop's header and a merge have more than one way in: the flag operation goes to its local.
+    if (label !== undefined) {
+      t.settleFlags();
+      return t.f.branch("br", label);
+    }
+    if (this.#shape.isLoop[to]) t.settleFlags();
+    this.#tree(to);
+  }
+
+  #site(d: Decoded, unexecuted: number, following: readonly Decoded[]): Site {
+    const rip = this.plan.start + BigInt(d.at);
+    const mask = this.mode.bits === 64
+      ? 0xffff_ffff_ffff_ffffn
+      : this.mode.bits === 32
+      ? 0xffff_ffffn
+      : 0xffffn;
+    return {
+      insn: d.insn,
+      rip: rip & mask,
+      next: (rip + BigInt(d.length)) & mask,
+      unexecuted,
+      flagsDead: areFlagsDead(following),
+    };
+  }
+
+  /** Leaves the condition of a block's last instruction as an i32. */
+  #condition({ insn }: Decoded): void {
+    const t = this.#t;
+    if (!isCounterBranch(insn.mnemonic)) return t.condition(insn.conditionCode);
+    const RCX = 1;
+    const bits = counterBits(insn.code);
+    const loops = insn.mnemonic === Mnemonic.Loop || insn.mnemonic === Mnemonic.Loope ||
+      insn.mnemonic === Mnemonic.Loopne;
+    t.getPart(RCX, bits);
+    if (loops) {
+      t.f.i64(1);
+      t.f.op("i64_sub");
+      t.setPart(RCX, bits);
+      t.getPart(RCX, bits);
+    }
+    t.f.op("i64_eqz");
+    if (!loops) return;
+    t.f.op("i32_eqz");
+    if (insn.mnemonic === Mnemonic.Loop) return;
+    t.condition(insn.mnemonic === Mnemonic.Loope ? EQUAL : NOT_EQUAL);
+    t.f.op("i32_eqz", "i32_eqz", "i32_and");
+  }
+}
+
+/** Size of the counter: iced's codes end in its name, as in `Loop_rel8_64_ECX` and `Jrcxz_rel8_64`. */
+function counterBits(code: Code): 16 | 32 | 64 {
+  const name = Code[code] ?? "";
+  if (/_RCX$|^Jrcxz/.test(name)) return 64;
+  return /_ECX$|^Jecxz/.test(name) ? 32 : 16;
+}
+
+const EQUAL: ConditionCode = 5;
+const NOT_EQUAL: ConditionCode = 6;
+
+/** Are the status flags written again before they can be read, or the region left? Only what follows in the block counts. */
+function areFlagsDead(following: readonly Decoded[]): boolean {
+  for (const { insn } of following) {
+    if (insn.rflagsRead & ALL_STATUS) return false;
+    for (let operand = 0; operand < insn.opCount; operand++) {
+      if (insn.opKind(operand) !== OpKind.Register && !isImmediate(insn.opKind(operand))) {
+        return false;
+      }
+    }
+    if (
+      insn.stackPointerIncrement !== 0 || insn.mnemonic === Mnemonic.Div ||
+      insn.mnemonic === Mnemonic.Idiv
+    ) {
+      return false;
+    }
+    // A shift by CL may leave them all.
+    if (
+      (insn.rflagsModified & ALL_STATUS) === ALL_STATUS &&
+      !(insn.opCount > 1 && insn.op1Register === Register.CL)
+    ) {
+      return true;
+    }
+  }
+  return false;
+}
+
+function isImmediate(kind: OpKind): boolean {
+  return kind >= OpKind.Immediate8 && kind <= OpKind.Immediate32to64;
+}
