@@ -1,0 +1,57 @@
+// PUSHF, POPF, CLI, STI, CLAC, STAC.
+import { type Instruction, Mnemonic } from "iced-x86";
+import { CR4, RFLAGS, VECTOR } from "../../base/registers.ts";
+import type { Cpu } from "../cpu.ts";
+import { GuestFault } from "../fault.ts";
+import { loadableFlags, loadFlags } from "../flags.ts";
+import { Stack } from "../stack.ts";
+
+/** Operand size by mnemonic. */
+const SIZES = new Map<Mnemonic, 2 | 4 | 8>([
+  [Mnemonic.Pushf, 2],
+  [Mnemonic.Pushfd, 4],
+  [Mnemonic.Pushfq, 8],
+  [Mnemonic.Popf, 2],
+  [Mnemonic.Popfd, 4],
+  [Mnemonic.Popfq, 8],
+]);
+
+export function pushFlags(cpu: Cpu, instruction: Instruction): void {
+  const stack = new Stack(cpu);
+  // The image never shows VM and RF.
+  const image = cpu.state.rflags & ~BigInt(RFLAGS.VM | RFLAGS.RF);
+  stack.push(SIZES.get(instruction.mnemonic) ?? 2, image);
+  stack.commit();
+}
+
+export function popFlags(cpu: Cpu, instruction: Instruction): void {
+  const size = SIZES.get(instruction.mnemonic) ?? 2;
+  const stack = new Stack(cpu);
+  const image = stack.pop(size);
+  stack.commit();
+  // POPF clears VIF and VIP where it may touch them; only IRET can set them.
+  const allowed = image & ~BigInt(RFLAGS.VIF | RFLAGS.VIP);
+  loadFlags(cpu, allowed, loadableFlags(cpu.state, size));
+}
+
+export function clearInterrupts(cpu: Cpu): void {
+  cpu.state.rflags &= ~BigInt(RFLAGS.IF);
+}
+
+/** STI holds interrupts back for one more instruction, if they were masked before. */
+export function setInterrupts(cpu: Cpu): void {
+  const { state } = cpu;
+  const { rflags } = state;
+  if (rflags & BigInt(RFLAGS.IF)) return;
+  state.rflags = rflags | BigInt(RFLAGS.IF);
+  state.interruptShadow = true;
+}
+
+/** CLAC and STAC. */
+export function setAlignmentCheck(cpu: Cpu, instruction: Instruction): void {
+  if (!(cpu.state.control("cr4") & BigInt(CR4.SMAP)) || cpu.state.cpl !== 0) {
+    throw new GuestFault(VECTOR.UD);
+  }
+  const on = instruction.mnemonic === Mnemonic.Stac;
+  loadFlags(cpu, on ? BigInt(RFLAGS.AC) : 0n, BigInt(RFLAGS.AC));
+}
