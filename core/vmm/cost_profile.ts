@@ -1,7 +1,20 @@
-// The cost model: counts times figures. A profile says what each kind of exit, each inlined operation and each native
-// operation costs on one machine that somebody measured. The runner keeps virtual time by it, and reports by it.
-import type { ExitVia } from "../trace/exit.ts";
-import type { Cycles } from "../trace/trace.ts";
+// Cost profiles: what each kind of exit, each inlined operation and each native operation costs on one machine that
+// somebody measured. A profile is a YAML file in which every figure carries its source (`fixtures/costs/`):
+//
+//     name: kvm-2017
+//     machine: not stated
+//     why: In-kernel and user-space exits of KVM
+//     inherits: [adams-agesen-2006]      # for what this one's source does not cover
+//     exits:
+//       vm-exit: { value: 1291, source: "linux b7ffc44d5b2e", how: "the CPUID loop; for every kind without its own" }
+//     inlined: {}
+//     native: {}
+import { isMap, isScalar, isSeq, type Node, parseDocument, type YAMLMap } from "yaml";
+import { type Diagnostic, didYouMean } from "../base/diagnostic.ts";
+import type { SourceFile, Span } from "../base/source.ts";
+import { SENSITIVE_OPERATIONS } from "../cpu/sensitive_operations.ts";
+import { shippedProfile } from "./shipped_profiles.ts";
+import { EXIT_VIAS, type ExitKind, type ExitVia } from "../trace/exit.ts";
 
 /** One published or derived number, in cycles, and why it may be believed. */
 export interface Figure {
@@ -51,88 +64,219 @@ export const NATIVE_OPERATIONS = [
   "tlb-flush",
 ] as const;
 
-/** What the model is applied to: exact counts of one run. */
-export interface CostCounts {
-  readonly instructions: number;
-  /** By `via/kind`. */
-  readonly exits: Readonly<Record<string, number>>;
-  readonly inlined: Readonly<Record<string, number>>;
-  readonly native: Readonly<Record<string, number>>;
+/** The kinds of exit; a record, so that none can be forgotten. */
+const EXIT_KINDS: Readonly<Record<ExitKind, true>> = {
+  "exception": true,
+  "external-interrupt": true,
+  "interrupt-window": true,
+  "triple-fault": true,
+  "task-switch": true,
+  "cpuid": true,
+  "hlt": true,
+  "invd": true,
+  "wbinvd": true,
+  "invlpg": true,
+  "rdpmc": true,
+  "rdtsc": true,
+  "rdtscp": true,
+  "vmcall": true,
+  "cr-access": true,
+  "dr-access": true,
+  "io": true,
+  "msr-read": true,
+  "msr-write": true,
+  "monitor": true,
+  "mwait": true,
+  "pause": true,
+  "gdtr-idtr": true,
+  "ldtr-tr": true,
+  "xsetbv": true,
+  "ept-violation": true,
+  "instruction": true,
+  "software-interrupt": true,
+  "shadow-fill": true,
+  "trace": true,
+  "mmio": true,
+  "syscall": true,
+  "hypercall": true,
+};
+
+const EXIT_KEYS: readonly string[] = EXIT_VIAS.flatMap((via) => [
+  via,
+  ...Object.keys(EXIT_KINDS).map((kind) => `${via}/${kind}`),
+]);
+const TOP_KEYS = [
+  "name",
+  "machine",
+  "why",
+  "inherits",
+  "instruction",
+  "exits",
+  "inlined",
+  "native",
+];
+const FIGURE_KEYS = ["value", "source", "how"];
+/** Cycles; more is a slip of the pen, and would overrun virtual time. */
+const MAX_CYCLES = 1_000_000_000;
+/** A chain of inheritance longer than this goes round in circles. */
+const MAX_LAYERS = 16;
+
+export interface ParsedProfile {
+  /** Absent when there are errors. */
+  readonly profile?: CostProfile;
+  readonly diagnostics: readonly Diagnostic[];
 }
 
 /**
- * The first layer that knows the key, or failing that the fallback, wins: a profile's general figure for its own machine
- * is nearer the truth than a particular one from another machine.
+ * Reads a cost profile. `inherited` finds the files it names under `inherits`: those that ship, unless told. Every figure needs a source; every way of
+ * exiting must have a figure in the end, so that no run can meet an exit without one.
  */
-function find(
-  profile: CostProfile,
-  of: (layer: CostLayer) => Figures,
-  key: string,
-  fallback: string,
-): Figure | undefined {
-  for (const layer of profile.layers) {
-    const figures = of(layer);
-    const figure = figures[key] ?? figures[fallback];
-    if (figure) return figure;
+export function parseCostProfile(
+  file: SourceFile,
+  inherited: (name: string) => SourceFile | undefined = shippedProfile,
+): ParsedProfile {
+  const diagnostics: Diagnostic[] = [];
+  const layers: CostLayer[] = [];
+  const queue: SourceFile[] = [file];
+  for (let next = queue.shift(); next; next = queue.shift()) {
+    const reader = new ProfileReader(next, diagnostics);
+    const read = reader.read();
+    if (!read) break;
+    if (layers.some((layer) => layer.name === read.layer.name)) continue;
+    layers.push(read.layer);
+    for (const { name, span } of read.inherits) {
+      const parent = inherited(name);
+      if (!parent) reader.error(`There is no cost profile "${name}"`, span);
+      else if (layers.length < MAX_LAYERS) queue.push(parent);
+    }
   }
-  return undefined;
-}
-
-/** What an exit costs, from the guest's last instruction to its next: hardware, dispatch and handling. */
-export function exitFigure(profile: CostProfile, via: ExitVia, kind: string): Figure | undefined {
-  return find(profile, (layer) => layer.exits, `${via}/${kind}`, via);
-}
-
-/** As {@linkcode exitFigure}, in cycles; throws `Error` when the profile has no figure for this way of exiting. */
-export function exitCost(profile: CostProfile, via: ExitVia, kind: string): number {
-  const figure = exitFigure(profile, via, kind);
-  if (!figure) throw new Error(`Cost profile ${profile.name} has no figure for ${via}/${kind}`);
-  return figure.value;
-}
-
-/** What an operation costs that translated code does without leaving, in cycles; 0 when no source tells. */
-export function inlinedCost(profile: CostProfile, operation: string): number {
-  return find(profile, (layer) => layer.inlined, operation, OTHERS)?.value ?? 0;
-}
-
-/** What an operation costs on bare hardware beyond an ordinary instruction, in cycles; 0 when no source tells. */
-export function nativeCost(profile: CostProfile, operation: string): number {
-  return find(profile, (layer) => layer.native, operation, OTHERS)?.value ?? 0;
-}
-
-/** Cycles of an ordinary guest instruction; 1 unless the profile says otherwise. */
-export function instructionCost(profile: CostProfile): number {
-  return profile.layers.find((layer) => layer.instruction)?.instruction?.value ?? 1;
-}
-
-/** Splits `via/kind`. */
-function split(key: string): { via: ExitVia; kind: string } {
-  const slash = key.indexOf("/");
-  return { via: key.slice(0, slash) as ExitVia, kind: key.slice(slash + 1) };
-}
-
-/**
- * The modelled cycles of one run. The guest's part is what bare hardware would spend on its instructions; the VMM's is
- * the sum over exits and inlined operations, decomposed by kind.
- */
-export function cyclesOf(counts: CostCounts, profile: CostProfile): Cycles {
-  let guest = counts.instructions * instructionCost(profile);
-  for (const [name, times] of Object.entries(counts.native)) {
-    guest += times * nativeCost(profile, name);
+  const [own] = layers;
+  if (!own || diagnostics.some((d) => d.severity === "error")) return { diagnostics };
+  const span = { file, start: 0, end: 0 };
+  for (const via of EXIT_VIAS) {
+    if (layers.some((layer) => layer.exits[via])) continue;
+    const message = `No figure for exits by ${via}`;
+    const suggestion = `Add "${via}" under "exits", or inherit a profile that has it`;
+    diagnostics.push({ severity: "error", message, span, suggestion });
   }
-  let vmm = 0;
-  const kinds: Record<string, number> = {};
-  const add = (kind: string, cycles: number) => {
-    vmm += cycles;
-    kinds[kind] = (kinds[kind] ?? 0) + cycles;
-  };
-  for (const [key, times] of Object.entries(counts.exits)) {
-    const { via, kind } = split(key);
-    add(kind, times * exitCost(profile, via, kind));
+  if (diagnostics.some((d) => d.severity === "error")) return { diagnostics };
+  return { profile: { name: own.name, layers }, diagnostics };
+}
+
+interface Read {
+  readonly layer: CostLayer;
+  readonly inherits: readonly { readonly name: string; readonly span: Span }[];
+}
+
+/** One file. Errors go to the list; what is wrong is left out, so that all errors show at once. */
+class ProfileReader {
+  constructor(readonly file: SourceFile, readonly diagnostics: Diagnostic[]) {}
+
+  error(message: string, span: Span, suggestion?: string): void {
+    this.diagnostics.push({
+      severity: "error",
+      message,
+      span,
+      ...(suggestion === undefined ? {} : { suggestion }),
+    });
   }
-  for (const [operation, times] of Object.entries(counts.inlined)) {
-    const cycles = times * inlinedCost(profile, operation);
-    if (cycles > 0) add(`inline/${operation}`, cycles);
+
+  read(): Read | undefined {
+    const document = parseDocument(this.file.text, { prettyErrors: false, logLevel: "silent" });
+    for (const error of document.errors) {
+      this.error(error.message, { file: this.file, start: error.pos[0], end: error.pos[1] });
+    }
+    const top = document.contents;
+    if (document.errors.length > 0) return undefined;
+    if (!isMap(top)) {
+      this.error("A cost profile is a mapping", this.#span(top));
+      return undefined;
+    }
+    this.#checkKeys(top, TOP_KEYS, "key");
+    const instruction = top.get("instruction", true);
+    const figure = instruction && this.#figure("instruction", instruction);
+    // Time has to go forward with instructions, or limits on it would not hold.
+    if (figure?.value === 0) this.error("An instruction costs something", this.#span(instruction));
+    return {
+      layer: {
+        name: this.#text(top, "name") ?? "",
+        machine: this.#text(top, "machine") ?? "",
+        ...(figure ? { instruction: figure } : {}),
+        exits: this.#figures(top, "exits", EXIT_KEYS),
+        inlined: this.#figures(top, "inlined", [...Object.keys(SENSITIVE_OPERATIONS), OTHERS]),
+        native: this.#figures(top, "native", [...NATIVE_OPERATIONS, OTHERS]),
+      },
+      inherits: this.#inherits(top),
+    };
   }
-  return { profile: profile.name, guest: Math.round(guest), vmm: Math.round(vmm), kinds };
+
+  #span(node: unknown): Span {
+    const range = (node as Node | null | undefined)?.range;
+    return { file: this.file, start: range?.[0] ?? 0, end: range?.[1] ?? 0 };
+  }
+
+  #checkKeys(map: YAMLMap, known: readonly string[], what: string): void {
+    for (const { key } of map.items) {
+      const name = String(isScalar(key) ? key.value : key);
+      if (!known.includes(name)) {
+        this.error(`Unknown ${what} "${name}"`, this.#span(key), didYouMean(name, known));
+      }
+    }
+  }
+
+  #text(map: YAMLMap, key: string): string | undefined {
+    const node = map.get(key, true);
+    if (isScalar(node) && typeof node.value === "string" && node.value.trim() !== "") {
+      return node.value.trim();
+    }
+    this.error(`"${key}" must be a text`, this.#span(node ?? map));
+    return undefined;
+  }
+
+  #inherits(top: YAMLMap): Read["inherits"] {
+    const node = top.get("inherits", true);
+    if (node === undefined) return [];
+    const names = isSeq(node) ? node.items : [node];
+    return names.flatMap((item) => {
+      if (isScalar(item) && typeof item.value === "string") {
+        return [{ name: item.value, span: this.#span(item) }];
+      }
+      this.error("The name of a cost profile was expected", this.#span(item));
+      return [];
+    });
+  }
+
+  #figures(top: YAMLMap, key: string, known: readonly string[]): Figures {
+    const node = top.get(key, true);
+    if (node === undefined || (isScalar(node) && node.value === null)) return {};
+    if (!isMap(node)) {
+      this.error(`"${key}" must be a mapping of figures`, this.#span(node));
+      return {};
+    }
+    this.#checkKeys(node, known, key === "exits" ? "exit" : "operation");
+    const figures: Record<string, Figure> = {};
+    for (const { key: name, value } of node.items) {
+      const figure = this.#figure(String(name), value);
+      if (figure) figures[String(name)] = figure;
+    }
+    return figures;
+  }
+
+  #figure(name: string, node: unknown): Figure | undefined {
+    if (!isMap(node)) {
+      this.error(`"${name}" must be { value, source, how }`, this.#span(node));
+      return undefined;
+    }
+    this.#checkKeys(node, FIGURE_KEYS, "key");
+    const value = node.get("value");
+    if (typeof value !== "number" || !(value >= 0 && value <= MAX_CYCLES)) {
+      const span = this.#span(node.get("value", true) ?? node);
+      this.error(`The value of "${name}" must be a number of cycles, 0 to ${MAX_CYCLES}`, span);
+      return undefined;
+    }
+    const source = this.#text(node, "source");
+    if (source === undefined) return undefined;
+    const how = node.has("how") ? this.#text(node, "how") : undefined;
+    return { value, source, ...(how === undefined ? {} : { how }) };
+  }
 }

@@ -1,13 +1,8 @@
 // The time of one run, in modelled cycles of the virtual board's 1 GHz clock, hence in nanoseconds. It goes forward with
 // retired instructions, with what native operations and exits cost, and by jumps while the guest idles; with nothing else.
 import type { ExitVia } from "../trace/exit.ts";
-import {
-  type CostProfile,
-  exitCost,
-  inlinedCost,
-  instructionCost,
-  nativeCost,
-} from "./cost_profile.ts";
+import type { CostProfile } from "./cost_profile.ts";
+import { exitCost, inlinedCost, instructionCost, nativeCost } from "./cost_model.ts";
 
 /** Virtual time of one run, and the counts that it is made of. */
 export class VirtualTime {
