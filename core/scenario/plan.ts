@@ -1,0 +1,83 @@
+// The second arrow of the pipeline: Scenario -> groups of cases, one case a subject.
+import {
+  type Backend,
+  BACKENDS,
+  DEFAULT_BACKENDS,
+  type Engine,
+  subjectName,
+} from "../base/backend.ts";
+import type { Diagnostic } from "../base/diagnostic.ts";
+import type { Case, CaseGroup, Entry } from "./case.ts";
+import { describeParameters } from "./parameters.ts";
+import { expectationsOf } from "./read/expectations.ts";
+import type { Instance, Scenario } from "./scenario.ts";
+
+/** What the user wants to run. */
+export interface Selection {
+  /** Instead of the default ones and those that the scenario names. */
+  readonly backends?: readonly Backend[];
+  /** `embedded` if absent. */
+  readonly engine?: Engine;
+}
+
+/** The cases of a scenario on the selected subjects. Subjects that it rules out become cases with a reason to skip. */
+export function plan(
+  scenario: Scenario,
+  selection: Selection = {},
+): { readonly groups: readonly CaseGroup[]; readonly diagnostics: readonly Diagnostic[] } {
+  const wanted = selection.backends ?? [...DEFAULT_BACKENDS, ...scenario.named];
+  const backends = BACKENDS.filter((backend) => wanted.includes(backend));
+  const engine = selection.engine ?? "embedded";
+  const groups = scenario.instances.map((instance) => {
+    const id = scenario.name + describeParameters(instance.parameters);
+    return {
+      id,
+      scenario: scenario.name,
+      file: scenario.file,
+      why: scenario.why,
+      tags: scenario.tags,
+      parameters: instance.parameters,
+      guest: instance.guest,
+      limits: instance.limits,
+      comparisons: instance.comparisons,
+      cases: backends.map((backend) => planCase(id, scenario, instance, backend, engine)),
+    };
+  });
+  return { groups, diagnostics: [] };
+}
+
+function planCase(
+  group: string,
+  scenario: Scenario,
+  instance: Instance,
+  backend: Backend,
+  engine: Engine,
+): Case {
+  const skip = reasonToSkip(scenario, instance.guest.entry, backend, engine);
+  return {
+    id: `${group}@${backend}+${engine}`,
+    backend,
+    engine,
+    ...(skip ? { skip } : {}),
+    expect: expectationsOf(instance.expectations, backend, instance.unported),
+  };
+}
+
+function reasonToSkip(
+  { requires }: Scenario,
+  entry: Entry,
+  backend: Backend,
+  engine: Engine,
+): string | undefined {
+  const { backends, engines } = requires;
+  // Who asks for hardware assistance asks for it with either kind of paging.
+  const technique = backend === "full-hw/shadow" ? "full-hw" : backend;
+  if (backends && !backends.includes(backend) && !backends.includes(technique)) {
+    return `the scenario requires ${backends.join(" or ")}`;
+  }
+  if (engines && !engines.includes(engine)) {
+    return `${subjectName({ backend, engine })}: the scenario requires ${engines.join(" or ")}`;
+  }
+  if (backend === "para" && entry !== "long64") return "para starts guests in long mode";
+  return undefined;
+}

@@ -1,0 +1,274 @@
+// Checks the structure of a scenario against `scenarios/schema.json`, the very file that editors check it against, and says
+// what is wrong in words. It knows the few keywords of JSON Schema that `schema.ts` makes use of; a test holds that there
+// are no others.
+import type { Span } from "../base/source.ts";
+import schemaOfScenarios from "../../scenarios/schema.json" with { type: "json" };
+import { alternatives, type Findings, kebab, suggest } from "./findings.ts";
+import { describeNode, type MapNode, type Node, type ScalarNode } from "./yaml/node.ts";
+import { booleanHint, numberHint } from "./yaml/scalar.ts";
+
+/** The keywords of JSON Schema that are understood. Annotations but for `title` and `x-keys` are ignored. */
+export interface JsonSchema {
+  readonly $ref?: string;
+  readonly type?: string;
+  readonly title?: string;
+  readonly "x-keys"?: string;
+  readonly anyOf?: readonly JsonSchema[];
+  readonly enum?: readonly string[];
+  readonly pattern?: string;
+  readonly minLength?: number;
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly required?: readonly string[];
+  readonly additionalProperties?: boolean | JsonSchema;
+  readonly propertyNames?: JsonSchema;
+  readonly minProperties?: number;
+  readonly maxProperties?: number;
+  readonly items?: JsonSchema;
+  readonly prefixItems?: readonly JsonSchema[];
+  readonly minItems?: number;
+  readonly maxItems?: number;
+  readonly $defs?: Readonly<Record<string, JsonSchema>>;
+}
+
+/** Parsed anew, because the type that TypeScript makes of the file is of no use here. */
+const SCHEMA: JsonSchema = JSON.parse(JSON.stringify(schemaOfScenarios));
+
+/** Reports where `root` departs from the structure of a scenario. */
+export function checkStructure(root: Node, findings: Findings): void {
+  new Checker(SCHEMA.$defs ?? {}, findings).check(root, SCHEMA, "scenario");
+}
+
+class Checker {
+  constructor(
+    readonly definitions: Readonly<Record<string, JsonSchema>>,
+    readonly findings: Findings,
+  ) {}
+
+  /** `name` is the key, or the noun, that the node is the value of. */
+  check(node: Node, schema: JsonSchema, name: string): void {
+    const options = this.#options(schema);
+    const fitting = options.filter((option) => fits(node, option));
+    if (fitting.length === 0) {
+      this.#wrongType(node, this.#resolve(schema), options, name);
+    } else if (node.kind === "scalar") {
+      this.#scalar(node, fitting, this.#titled(schema));
+    } else if (node.kind === "list") {
+      const [option] = fitting;
+      if (option) this.#list(node.items, node.span, option, name);
+    } else {
+      const option = mostAlike(node, fitting);
+      if (option) this.#map(node, option, name);
+    }
+  }
+
+  #resolve(schema: JsonSchema): JsonSchema {
+    const name = schema.$ref?.replace("#/$defs/", "");
+    if (name === undefined) return schema;
+    // A title beside the reference says better than the definition's own what is expected at this place.
+    return { ...this.definitions[name], ...(schema.title ? { title: schema.title } : {}) };
+  }
+
+  /** The alternatives of a schema, unions in unions laid flat. */
+  #options(schema: JsonSchema): readonly JsonSchema[] {
+    const resolved = this.#resolve(schema);
+    return resolved.anyOf?.flatMap((option) => this.#options(option)) ?? [resolved];
+  }
+
+  #titled(schema: JsonSchema): string | undefined {
+    return schema.title ?? this.#resolve(schema).title;
+  }
+
+  #wrongType(
+    node: Node,
+    schema: JsonSchema,
+    options: readonly JsonSchema[],
+    name: string,
+  ): void {
+    const expected = schema.title && !schema.enum ? schema.title : alternatives([
+      ...new Set(options.map(({ type, title }) => NOUNS[type ?? ""] ?? title ?? "")),
+    ]);
+    if (node.kind === "scalar" && node.value === null) {
+      this.findings.error(node.span, `"${name}" has no value`, `Write ${expected}`);
+      return;
+    }
+    this.findings.error(
+      node.span,
+      `Expected ${expected}, found ${describeNode(node)}`,
+      hint(node, options),
+    );
+  }
+
+  #scalar(node: ScalarNode, options: readonly JsonSchema[], title: string | undefined): void {
+    const text = node.value;
+    if (typeof text !== "string") return;
+    const faults = options.map((option) => stringFault(text, option));
+    if (faults.some((fault) => fault === undefined)) return;
+    const words = options.flatMap((option) => option.enum ?? []);
+    const hinted = numberHint(text) ?? booleanHint(text);
+    if (faults.includes("empty")) {
+      this.findings.error(node.span, "Expected a text, found an empty one", "Write some words");
+    } else if (words.length > 0) {
+      const noun = options.find((option) => option.enum)?.title ?? "word";
+      this.findings.error(node.span, `Unknown ${noun} "${text}"`, suggest(text, words));
+    } else {
+      this.findings.error(
+        node.span,
+        `Expected ${title ?? "another text"}, found ${describeNode(node)}`,
+        hinted,
+      );
+    }
+  }
+
+  #list(items: readonly Node[], span: Span, schema: JsonSchema, name: string): void {
+    const { minItems = 0, maxItems = Infinity, prefixItems, items: rest } = schema;
+    const least = Math.max(minItems, prefixItems?.length ?? 0);
+    const most = prefixItems && !rest ? prefixItems.length : maxItems;
+    if (items.length < least || items.length > most) {
+      const count = items.length < least ? `at least ${least}` : `at most ${most}`;
+      this.findings.error(
+        span,
+        schema.title
+          ? `Expected ${schema.title}, found ${items.length}`
+          : `Expected ${count} ${most === 1 ? "item" : "items"}, found ${items.length}`,
+      );
+      return;
+    }
+    items.forEach((item, index) => {
+      const each = prefixItems?.[index] ?? rest;
+      if (each) this.check(item, each, name);
+    });
+  }
+
+  #map(node: MapNode, schema: JsonSchema, name: string): void {
+    const properties = schema.properties ?? {};
+    const noun = schema["x-keys"] ?? this.#noun(schema);
+    const before = this.findings.count;
+    const misspelt = new Set<string>();
+    for (const { key, keySpan, value } of node.entries) {
+      const known = [key, kebab(key)].find((name) => Object.hasOwn(properties, name));
+      const property = known === undefined ? undefined : properties[known];
+      if (property) {
+        this.check(value, property, key);
+      } else if (typeof schema.additionalProperties === "object") {
+        if (this.#key(key, keySpan, schema)) this.check(value, schema.additionalProperties, key);
+      } else {
+        const suggestion = suggest(key, Object.keys(properties));
+        for (const [, word] of suggestion?.matchAll(/"(.*?)"/g) ?? []) misspelt.add(word ?? "");
+        this.findings.error(
+          keySpan,
+          noun === "key" && name !== "scenario"
+            ? `Unknown key "${key}" in \`${name}\``
+            : `Unknown ${noun} "${key}"`,
+          suggestion,
+        );
+      }
+    }
+    for (const key of schema.required ?? []) {
+      if (misspelt.has(key) || node.entries.some((entry) => entry.key === key)) continue;
+      const first = node.entries[0]?.keySpan ?? node.span;
+      this.findings.error(first, `The key "${key}" is missing`, `Add \`${key}: ...\` here`);
+    }
+    const { minProperties = 0, maxProperties = Infinity } = schema;
+    const count = node.entries.length;
+    if (this.findings.count > before || (count >= minProperties && count <= maxProperties)) return;
+    this.findings.error(
+      count > maxProperties ? node.entries[maxProperties]?.keySpan ?? node.span : node.span,
+      `Expected ${maxProperties === minProperties ? "one" : "at least one"} ${noun}, found ${
+        count || "none"
+      }`,
+      count > maxProperties
+        ? `Give each ${noun} a map of its own`
+        : suggest("", Object.keys(properties)),
+    );
+  }
+
+  /** What the keys of a map are called. */
+  #noun(schema: JsonSchema): string {
+    const names = schema.propertyNames;
+    return (names ? this.#titled(names) : undefined) ?? "key";
+  }
+
+  /** Is `key` one that the schema allows? Reports it if not. */
+  #key(key: string, span: Span, schema: JsonSchema): boolean {
+    if (!schema.propertyNames) return true;
+    const names = this.#resolve(schema.propertyNames);
+    if (stringFault(key, names) === undefined) return true;
+    if (names.enum) {
+      this.findings.error(
+        span,
+        `Unknown ${names.title ?? "key"} "${key}"`,
+        suggest(key, names.enum),
+      );
+    } else {
+      this.findings.error(span, `Expected ${names.title ?? "another key"}, found "${key}"`);
+    }
+    return false;
+  }
+}
+
+const NOUNS: Readonly<Record<string, string>> = {
+  integer: "an integer",
+  number: "a number",
+  boolean: "true or false",
+  string: "a text",
+  array: "a list",
+  object: "a map",
+};
+
+/** Is a node of the type that a schema without alternatives wants? */
+function fits(node: Node, { type }: JsonSchema): boolean {
+  switch (type) {
+    case "object":
+      return node.kind === "map";
+    case "array":
+      return node.kind === "list";
+    case "integer":
+      return node.kind === "scalar" && typeof node.value === "bigint";
+    case "number":
+      return node.kind === "scalar" &&
+        (typeof node.value === "number" || typeof node.value === "bigint");
+    case "boolean":
+    case "string":
+      return node.kind === "scalar" && typeof node.value === type;
+    default:
+      return true;
+  }
+}
+
+/** Of several kinds of map, the one that has most of the node's keys. */
+function mostAlike(node: MapNode, options: readonly JsonSchema[]): JsonSchema | undefined {
+  const shared = (option: JsonSchema) =>
+    node.entries.filter(({ key }) => Object.hasOwn(option.properties ?? {}, key)).length;
+  return options.toSorted((a, b) => shared(b) - shared(a))[0];
+}
+
+function stringFault(text: string, schema: JsonSchema): "word" | "pattern" | "empty" | undefined {
+  if (schema.enum && !schema.enum.includes(text)) return "word";
+  if (schema.pattern && !new RegExp(schema.pattern, "s").test(text)) return "pattern";
+  if (schema.minLength && text.trim().length < schema.minLength) return "empty";
+  return undefined;
+}
+
+/** What to do about a value of the wrong type, where YAML's own rules are likely to be behind it. */
+function hint(node: Node, options: readonly JsonSchema[]): string | undefined {
+  const wants = (type: string) => options.some((option) => option.type === type);
+  if (node.kind === "map") {
+    const [entry] = node.entries;
+    const empty = entry?.value.kind === "scalar" && entry.value.value === null;
+    return node.entries.length === 1 && entry && empty && wants("string")
+      ? `YAML reads {${entry.key}} as a map: write "{${entry.key}}" in quotes`
+      : undefined;
+  }
+  if (node.kind === "list") return undefined;
+  const { value } = node;
+  if (typeof value === "string") {
+    return (wants("integer") || wants("number") ? numberHint(value) : undefined) ??
+      (wants("boolean") ? booleanHint(value) : undefined) ??
+      (wants("array") ? `Write [${value}] for a list of one` : undefined);
+  }
+  if (wants("string") && (typeof value === "bigint" || typeof value === "boolean")) {
+    return `Quote it: "${node.span.file.text.slice(node.span.start, node.span.end)}"`;
+  }
+  if (wants("array") && value !== null) return `Write [${value}] for a list of one`;
+  return undefined;
+}

@@ -1,0 +1,6 @@
+// placeholder, being written
+export function patternFault(
+  _pattern: string,
+): { readonly message: string; readonly suggestion: string } | undefined {
+  return undefined;
+}

@@ -1,0 +1,109 @@
+// The YAML parser's error codes in our words: what is wrong, and how to mend it.
+import type { ErrorCode } from "yaml";
+
+interface Explanation {
+  readonly message: string;
+  readonly suggestion: string;
+  /** Does the rest of the document still mean what it seems to? If not, later errors are consequences of this one. */
+  readonly local?: true;
+}
+
+const COLON =
+  "Quote text that holds `: ` or ` #`, or that begins with one of [ ] { } , & * ! | > ' \" % @";
+
+const EXPLANATIONS: Readonly<Partial<Record<ErrorCode, Explanation>>> = {
+  ALIAS_PROPS: {
+    message: "An alias takes no anchor and no tag of its own",
+    suggestion: "Remove what stands before the *",
+  },
+  BAD_ALIAS: {
+    message: "This alias or anchor has no usable name",
+    suggestion: "Quote text that begins with * or &",
+  },
+  BAD_COLLECTION_TYPE: {
+    message: "This tag does not suit its value",
+    suggestion: "Remove the tag: scenarios need none",
+    local: true,
+  },
+  BAD_DIRECTIVE: {
+    message: "Unknown directive",
+    suggestion: "Remove the line, or quote text that begins with %",
+  },
+  BAD_DQ_ESCAPE: {
+    message: "Unknown escape in a double-quoted text",
+    suggestion: "Write \\\\ for a backslash, \\xNN for a byte, \\n for a line end",
+    local: true,
+  },
+  BAD_INDENT: {
+    message: "This line is indented differently from the lines it belongs with",
+    suggestion: "Begin all keys of a map, and all items of a list, in the same column",
+  },
+  BAD_PROP_ORDER: {
+    message: "An anchor or tag stands in the wrong place",
+    suggestion: "Put it after the `-` or the key, before the value",
+  },
+  BAD_SCALAR_START: {
+    message: "Unquoted text can't begin with this character",
+    suggestion: COLON,
+  },
+  BLOCK_AS_IMPLICIT_KEY: {
+    message: "A map or list can't begin on this line",
+    suggestion: `Begin it on the next line, indented. ${COLON}`,
+  },
+  BLOCK_IN_FLOW: {
+    message: "An indented block can't stand inside { } or [ ]",
+    suggestion: "Write the outer map or list without braces",
+  },
+  DUPLICATE_KEY: {
+    message: "This key is there twice",
+    suggestion: "Remove one",
+    local: true,
+  },
+  KEY_OVER_1024_CHARS: {
+    message: "A key is longer than 1024 characters",
+    suggestion: COLON,
+  },
+  MISSING_CHAR: {
+    message: "A colon, comma, quote, space or closing bracket is missing here",
+    suggestion: `Write \`key: value\`, and close every quote, { and [. ${COLON}`,
+  },
+  MULTILINE_IMPLICIT_KEY: {
+    message: "A key must stand on one line, with its colon",
+    suggestion: "Is a colon missing, or a closing quote?",
+  },
+  MULTIPLE_ANCHORS: { message: "Two anchors on one value", suggestion: "Remove one", local: true },
+  MULTIPLE_DOCS: {
+    message: "The file holds several documents",
+    suggestion: "Keep one scenario a file: split it at `---`",
+  },
+  MULTIPLE_TAGS: { message: "Two tags on one value", suggestion: "Remove both", local: true },
+  NON_STRING_KEY: {
+    message: "Only text can be a key",
+    suggestion: "Quote the key",
+    local: true,
+  },
+  RESOURCE_EXHAUSTION: {
+    message: "The document is nested too deeply",
+    suggestion: "Remove levels of nesting",
+  },
+  TAB_AS_INDENT: {
+    message: "A tab can't indent YAML",
+    suggestion: "Indent with spaces",
+  },
+  TAG_RESOLVE_FAILED: {
+    message: "Unknown tag",
+    suggestion: "Remove the tag: scenarios need none. Quote text that begins with !",
+    local: true,
+  },
+  UNEXPECTED_TOKEN: {
+    message: "This can't stand here",
+    suggestion: COLON,
+  },
+};
+
+const UNKNOWN: Explanation = { message: "This is not valid YAML", suggestion: COLON };
+
+/** What to tell about an error of the YAML parser. */
+export function explain(code: ErrorCode): Explanation {
+  return EXPLANATIONS[code] ?? UNKNOWN;
+}

@@ -1,0 +1,190 @@
+// YAML text -> node tree with places, or diagnostics in our own words. The only file that knows the `yaml` package, which
+// is asked for structure alone: what plain scalars mean is decided in `scalar.ts`.
+import { isAlias, isMap, isPair, isScalar, isSeq, parseDocument } from "yaml";
+import type { SourceFile, Span } from "../../base/source.ts";
+import { markEscapedBytes } from "../bytes.ts";
+import type { Findings } from "../findings.ts";
+import { explain } from "./errors.ts";
+import type { Entry, Node, ScalarNode, ScalarStyle } from "./node.ts";
+import { findCutProgram } from "./program_block.ts";
+import { resolvePlain } from "./scalar.ts";
+
+/** A scenario longer than this is no scenario. In UTF-16 units. */
+export const MAX_TEXT = 1 << 18;
+
+/** Nodes a document may have once its aliases are followed: a guard against "billion laughs". */
+const MAX_NODES = 50_000;
+
+/** Levels of nesting; scenarios need about eight. */
+const MAX_DEPTH = 32;
+
+/** The tree of a document; undefined if diagnostics were made of it. An empty document is a null scalar. */
+export function parseYaml(file: SourceFile, findings: Findings): Node | undefined {
+  const before = findings.count;
+  if (file.text.length > MAX_TEXT) {
+    findings.error(
+      { file, start: 0, end: 0 },
+      `The file is longer than ${MAX_TEXT} characters`,
+      "Put large guests into files of their own, and name them with `guest: { file: ... }`",
+    );
+    return undefined;
+  }
+  if (tooDeep(file, findings) || findCutProgram(file, findings)) return undefined;
+  const document = parseDocument(file.text, {
+    // No schema: every scalar comes as the text it was written as.
+    schema: "failsafe",
+    uniqueKeys: false,
+    prettyErrors: false,
+    logLevel: "silent",
+  });
+  let broken = false;
+  for (const { code, pos } of [...document.errors, ...document.warnings]) {
+    const { message, suggestion, local } = explain(code);
+    if (!local && broken) continue;
+    broken ||= !local;
+    const [start, end] = pos;
+    findings.error({ file, start, end: Math.max(end, start + 1) }, message, suggestion);
+  }
+  if (broken) return undefined;
+  const tree = new TreeBuilder(file, findings).build(document.contents, {
+    file,
+    start: 0,
+    end: Math.min(1, file.text.length),
+  }, 0);
+  return findings.count > before ? undefined : tree;
+}
+
+/** Refuses brackets nested so deep that a recursive parser could run out of stack. */
+function tooDeep(file: SourceFile, findings: Findings): boolean {
+  const line = /^[^\n]*$/gm;
+  for (const { 0: text, index } of file.text.matchAll(line)) {
+    const opened = text.replaceAll(/[^[{]|^[ ]*[^\s]*[ ]*[|>]$/g, "").length;
+    const dashes = /^[ ]*((?:[-?:][ ]+){16,})/.exec(text)?.[1];
+    if (opened <= MAX_DEPTH * 8 && !dashes) continue;
+    findings.error(
+      { file, start: index, end: index + text.length },
+      "The document is nested too deeply",
+      "Remove levels of nesting",
+    );
+    return true;
+  }
+  return false;
+}
+
+class TreeBuilder {
+  readonly #anchors = new Map<string, Node>();
+  readonly #sizes = new Map<Node, number>();
+  #nodes = 0;
+
+  constructor(readonly file: SourceFile, readonly findings: Findings) {}
+
+  /** `place` is where to point when the node has no place of its own. */
+  build(source: unknown, place: Span, depth: number): Node {
+    const before = this.#nodes++;
+    const nothing: ScalarNode = { kind: "scalar", value: null, style: "plain", span: place };
+    if (depth > MAX_DEPTH || this.#nodes > MAX_NODES) {
+      this.findings.error(
+        place,
+        depth > MAX_DEPTH
+          ? "The document is nested too deeply"
+          : "The document has too many values",
+        depth > MAX_DEPTH ? "Remove levels of nesting" : "Aliases count as what they stand for",
+      );
+      return nothing;
+    }
+    const span = spanOf(source, this.file) ?? place;
+    let node: Node;
+    if (isAlias(source)) {
+      const target = this.#anchors.get(source.source);
+      if (!target) {
+        this.findings.error(
+          span,
+          `No value before this one has the anchor &${source.source}`,
+          "Quote text that begins with *",
+        );
+        return { ...nothing, span };
+      }
+      this.#nodes += this.#sizes.get(target) ?? 0;
+      return target;
+    } else if (isMap(source)) {
+      node = { kind: "map", entries: this.#entries(source.items, span, depth), span };
+    } else if (isSeq(source)) {
+      const items = source.items.map((item) => this.build(item, span, depth + 1));
+      node = { kind: "list", items, span };
+    } else if (isScalar(source)) {
+      node = this.#scalar(source.value, source.source, source.type, span);
+    } else {
+      node = { ...nothing, span };
+    }
+    if (hasAnchor(source)) this.#anchors.set(source.anchor, node);
+    this.#sizes.set(node, this.#nodes - before);
+    return node;
+  }
+
+  #entries(items: readonly unknown[], place: Span, depth: number): Entry[] {
+    const keys = new Set<string>();
+    const entries: Entry[] = [];
+    for (const item of items) {
+      if (!isPair(item)) continue;
+      const keySpan = spanOf(item.key, this.file) ?? place;
+      if (!isScalar(item.key) || typeof item.key.value !== "string") {
+        const { message, suggestion } = explain("NON_STRING_KEY");
+        this.findings.error(keySpan, message, suggestion);
+        continue;
+      }
+      const key = item.key.value;
+      if (keys.has(key)) {
+        this.findings.error(
+          keySpan,
+          `The key "${key}" is there twice`,
+          "Remove one, or merge them",
+        );
+        continue;
+      }
+      keys.add(key);
+      entries.push({ key, keySpan, value: this.build(item.value, keySpan, depth + 1) });
+    }
+    return entries;
+  }
+
+  #scalar(
+    value: unknown,
+    source: string | undefined,
+    type: string | undefined,
+    span: Span,
+  ): ScalarNode {
+    const style = STYLES[type ?? "PLAIN"] ?? "plain";
+    const text = typeof value === "string" ? value : "";
+    if (style === "plain") {
+      const { value, trap } = resolvePlain(source ?? text);
+      if (trap) this.findings.error(span, trap.message, trap.suggestion);
+      return { kind: "scalar", value, style, span };
+    }
+    const marked = style === "double"
+      ? markEscapedBytes(text, this.file.text.slice(span.start, span.end))
+      : text;
+    return { kind: "scalar", value: marked, style, span };
+  }
+}
+
+const STYLES: Readonly<Record<string, ScalarStyle>> = {
+  PLAIN: "plain",
+  QUOTE_SINGLE: "single",
+  QUOTE_DOUBLE: "double",
+  BLOCK_LITERAL: "literal",
+  BLOCK_FOLDED: "folded",
+};
+
+function hasAnchor(source: unknown): source is { readonly anchor: string } {
+  return typeof source === "object" && source !== null && "anchor" in source &&
+    typeof source.anchor === "string";
+}
+
+/** Where a node of the parser stands, without the white space after it; undefined if it has no place. */
+function spanOf(source: unknown, file: SourceFile): Span | undefined {
+  if (!isScalar(source) && !isMap(source) && !isSeq(source) && !isAlias(source)) return undefined;
+  if (!source.range) return undefined;
+  const [start, end] = source.range;
+  const trimmed = file.text.slice(start, end).trimEnd().length;
+  return { file, start, end: start + trimmed };
+}

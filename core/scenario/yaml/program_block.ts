@@ -1,0 +1,85 @@
+// The program of a guest stands in a YAML literal block, whose indentation is that of its first line. This file knows where
+// the lines of a block are, and recognizes a program that YAML cuts short because its first line is indented too deep.
+import type { SourceFile, Span } from "../../base/source.ts";
+import type { Findings } from "../findings.ts";
+import type { ScalarNode } from "./node.ts";
+
+interface Line {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+}
+
+/** The lines of a text with their offsets; line ends are no part of them. */
+function linesFrom(file: SourceFile, offset: number): Line[] {
+  const lines: Line[] = [];
+  for (let start = offset; start <= file.text.length;) {
+    const newline = file.text.indexOf("\n", start);
+    const next = newline === -1 ? file.text.length : newline;
+    const text = file.text.slice(start, next).replace(/\r$/, "");
+    lines.push({ start, end: start + text.length, text });
+    start = next + 1;
+  }
+  return lines;
+}
+
+const indentation = (text: string) => text.length - text.trimStart().length;
+
+/**
+ * The place of every line of a scalar's value, one-based line `n` at index `n - 1`. Lines of a literal block are told
+ * apart; of any other scalar the whole is all that is known.
+ */
+export function lineSpans(node: ScalarNode): readonly Span[] {
+  const { file, start, end } = node.span;
+  const count = typeof node.value === "string" ? node.value.split("\n").length : 1;
+  const header = file.text.indexOf("\n", start);
+  if (node.style !== "literal" || header === -1) {
+    return Array.from({ length: count }, () => node.span);
+  }
+  const lines = linesFrom(file, header + 1);
+  const explicit = /^[|>][-+]?([1-9])/.exec(file.text.slice(start, header))?.[1];
+  const filled = lines.filter(({ text }) => text.trim() !== "");
+  const indent = explicit === undefined
+    ? indentation(filled[0]?.text ?? "")
+    : blockIndent(node, filled[0]?.text ?? "");
+  return Array.from({ length: count }, (_, index) => {
+    const line = lines[index];
+    return line
+      ? { file, start: Math.min(line.start + indent, line.end), end: line.end }
+      : { file, start: end, end };
+  });
+}
+
+/** Under an explicit indentation indicator, the value's first line tells how much of the indentation is content. */
+function blockIndent(node: ScalarNode, firstLine: string): number {
+  const value = typeof node.value === "string" ? node.value : "";
+  const first = value.split("\n").find((line) => line.trim() !== "") ?? "";
+  return indentation(firstLine) - indentation(first);
+}
+
+/**
+ * Reports programs of which a later line is indented less than the first one, yet more than their key: YAML ends the block
+ * there. True if one was found; YAML's own view of the document is then of no use.
+ */
+export function findCutProgram(file: SourceFile, findings: Findings): boolean {
+  const header = /^([ ]*)program[ ]*:[ ]*[|>][-+]?[ \t]*(#.*)?\r?$/gm;
+  for (const match of file.text.matchAll(header)) {
+    const outer = match[1]?.length ?? 0;
+    const lines = linesFrom(file, match.index + match[0].length + 1);
+    const inner = indentation(lines.find(({ text }) => text.trim() !== "")?.text ?? "");
+    if (inner <= outer) continue;
+    for (const { text, start, end } of lines) {
+      const indent = indentation(text);
+      if (text.trim() === "" || indent >= inner) continue;
+      if (indent <= outer || text.trimStart().startsWith("#")) break;
+      findings.error(
+        { file, start: start + indent, end },
+        "The program ends here for YAML: this line is indented less than the program's first line",
+        "YAML takes a block's indentation from its first line: begin the program with a label, or " +
+          `indent this line by ${inner - indent} more`,
+      );
+      return true;
+    }
+  }
+  return false;
+}
