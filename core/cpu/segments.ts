@@ -80,10 +80,15 @@ export function resolveStackSegment(
   return markAccessed(cpu, descriptor);
 }
 
-/** The code segment that a selector names, unchecked but for being code; null is #GP(0). */
-export function readCodeDescriptor(cpu: Cpu, selector: number, ext = 0): Descriptor {
+/** The descriptor of a transfer's target; a null selector is #GP(0). */
+export function readTarget(cpu: Cpu, selector: number, ext = 0): Descriptor {
   if (selectorCode(selector) === 0) throw new GuestFault(VECTOR.GP, ext);
-  const descriptor = readDescriptor(cpu, selector, VECTOR.GP, ext);
+  return readDescriptor(cpu, selector, VECTOR.GP, ext);
+}
+
+/** The same, when it has to be code. */
+export function readCodeDescriptor(cpu: Cpu, selector: number, ext = 0): Descriptor {
+  const descriptor = readTarget(cpu, selector, ext);
   if (!isCode(descriptor)) throw new GuestFault(VECTOR.GP, selectorCode(selector) | ext);
   return descriptor;
 }
@@ -99,8 +104,8 @@ export function checkCodePresent(cpu: Cpu, descriptor: Descriptor, ext = 0): voi
 }
 
 /** CS for a far JMP or CALL without a gate: the privilege level stays. */
-export function resolveDirectCode(cpu: Cpu, selector: number): Segment {
-  const descriptor = readCodeDescriptor(cpu, selector);
+export function resolveDirectCode(cpu: Cpu, descriptor: Descriptor): Segment {
+  const { selector } = descriptor;
   const { cpl } = cpu.state;
   const dpl = dplOf(descriptor);
   const allowed = isConforming(descriptor)
@@ -142,4 +147,11 @@ export function dropInnerSegments(state: CpuState, cpl: number): void {
 export function checkTarget(state: CpuState, code: Segment, rip: bigint, canonical: boolean): void {
   const inside = isSixtyFourBit(state, code) ? canonical : rip <= BigInt(code.limit);
   if (!inside) throw new GuestFault(VECTOR.GP, 0);
+}
+
+/** CS of real or virtual-8086 mode. */
+export function realModeCode(state: CpuState, selector: number): Segment {
+  return isVirtual8086(state)
+    ? virtual8086Segment(selector)
+    : realModeSegment(state, "cs", selector);
 }
