@@ -178,7 +178,8 @@ function matchReason(
     : matchValue(matcher, reason, bindings);
 }
 
-function describeEndMatcher(matcher: EndMatcher): string {
+/** An end as a scenario states it. */
+export function describeEndMatcher(matcher: EndMatcher): string {
   switch (matcher.kind) {
     case "any":
       return "any end";

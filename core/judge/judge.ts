@@ -73,7 +73,8 @@ export function brokenScenario(
   };
 }
 
-function faultOf(error: readonly Diagnostic[] | string): Fault {
+/** Who is at fault for an error, and what to say. */
+export function faultOf(error: readonly Diagnostic[] | string): Fault {
   return typeof error === "string"
     ? { by: "harness", text: error }
     : { by: "scenario", text: error.map((d) => renderDiagnostic(d)).join("\n") };

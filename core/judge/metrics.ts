@@ -1,11 +1,10 @@
 // The figures of a run, and what a comparison can weigh by name.
-import { describeEnd } from "../trace/print.ts";
 import type { Trace } from "../trace/trace.ts";
 import { bytesText } from "./match.ts";
 import type { Figures } from "./result.ts";
 
-/** Console text kept in results, in bytes: traces have all of it. */
-const CONSOLE_KEPT = 4096;
+/** Console output kept in results, in bytes; traces have all of it. */
+export const CONSOLE_KEPT = 65_536;
 
 /** The figures of a run; kinds in alphabetical order, so that results compare as text. */
 export function figuresOf(trace: Trace): Figures {
@@ -19,7 +18,7 @@ export function figuresOf(trace: Trace): Figures {
     cycles: { ...cycles, kinds: sorted(cycles.kinds) },
     wallNs: trace.wallNs,
     console: bytesText(trace.console.slice(0, CONSOLE_KEPT)),
-    end: describeEnd(trace.end),
+    end: trace.end,
   };
 }
 

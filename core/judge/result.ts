@@ -1,5 +1,6 @@
 // What judging makes of runs: plain values, so that they can cross from a worker to the reporters. Types only.
 import type { Backend, Engine } from "../base/backend.ts";
+import type { EndState } from "../trace/exit.ts";
 import type { Cycles } from "../trace/trace.ts";
 import type { Verdict } from "./verdict.ts";
 
@@ -56,9 +57,9 @@ export interface Figures {
   readonly cycles: Cycles;
   /** Measured; everything else is the same on every run. */
   readonly wallNs: number;
-  /** As text, at most 4096 characters of it. */
+  /** As text; at most {@linkcode CONSOLE_KEPT} bytes of it (in metrics.ts). */
   readonly console: string;
-  readonly end: string;
+  readonly end: EndState;
 }
 
 /** Who is at fault when there is no verdict on the subject. */

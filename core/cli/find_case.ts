@@ -1,0 +1,40 @@
+// Finds the one case or group that a user names, by its whole id or a part of it that only it has.
+import { didYouMean } from "../base/diagnostic.ts";
+import type { Case, CaseGroup } from "../scenario/case.ts";
+import { Complaint } from "./complaint.ts";
+import { prepare, type SelectionOptions } from "./prepare.ts";
+
+/** How many candidates a complaint lists. */
+const LISTED = 8;
+
+/** The group that `id` names, itself or by one of its cases; and that case. */
+export async function findCase(
+  id: string,
+  options: SelectionOptions,
+): Promise<{ readonly group: CaseGroup; readonly subject?: Case }> {
+  const prepared = await prepare(options);
+  const groups = prepared.flatMap((p) => "group" in p ? [p.group] : []);
+  for (const group of groups) {
+    if (group.id === id) return { group };
+    // `@para` is enough where the engine is the usual one.
+    const subject = group.cases.find((c) => c.id === id || `${group.id}@${c.backend}` === id);
+    if (subject) return { group, subject };
+  }
+  const broken = prepared.flatMap((p) =>
+    "broken" in p && id.startsWith(p.broken.id) ? [p.broken] : []
+  );
+  const [first] = broken;
+  if (first) throw new Complaint(first.fault?.text ?? "The scenario has errors");
+  throw new Complaint(notFound(id, groups));
+}
+
+function notFound(id: string, groups: readonly CaseGroup[]): string {
+  const near = groups.filter((g) => g.id.includes(id) || g.scenario === id.split("@")[0]);
+  if (near.length > 0) {
+    const more = near.length > LISTED ? `\n  and ${near.length - LISTED} more` : "";
+    const names = near.slice(0, LISTED).map((g) => `\n  ${g.id}`).join("");
+    return `There is no case "${id}". Did you mean one of these?${names}${more}`;
+  }
+  const hint = didYouMean(id, groups.map((g) => g.id)) ?? "`trivisor list` shows all";
+  return `There is no case "${id}". ${hint}`;
+}

@@ -1,0 +1,210 @@
+// The command line. Each verb is loaded when it is asked for, as start-up time is part of every run.
+import { Command, CommanderError } from "@commander-js/extra-typings";
+import { EXIT_CODE, type ExitCode } from "../judge/verdict.ts";
+import { complaintOf } from "./complaint.ts";
+import { backends, engine, list as words, oneOf, positive, shard } from "./options.ts";
+import { toStderr, toStdout } from "./output.ts";
+import type { SelectionOptions } from "./prepare.ts";
+
+const REPORTERS = ["console", "json"] as const;
+
+/** Where scenarios are looked for when no path is given. */
+const DEFAULT_PATHS = ["scenarios"];
+
+/** Runs the command line and tells the exit code; never throws. */
+export async function main(args: readonly string[]): Promise<ExitCode> {
+  let code: ExitCode = EXIT_CODE.ok;
+  const program = commands((result) => code = result);
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return code;
+  } catch (error) {
+    // Commander has printed what it has to say.
+    if (error instanceof CommanderError) {
+      return error.exitCode === 0 ? EXIT_CODE.ok : EXIT_CODE.usage;
+    }
+    if (error instanceof Deno.errors.BrokenPipe) return EXIT_CODE.ok;
+    const { text, exitCode } = complaintOf(error);
+    toStderr(`${text}\n`);
+    return exitCode;
+  }
+}
+
+interface SelectionFlags {
+  readonly backend?: SelectionOptions["backends"];
+  readonly engine?: SelectionOptions["engine"];
+  readonly tag?: SelectionOptions["tags"];
+  readonly grep?: string;
+  readonly shard?: SelectionOptions["shard"];
+}
+
+/** What the flags that all verbs share select. */
+function selection(paths: readonly string[], flags: SelectionFlags): SelectionOptions {
+  return {
+    paths: paths.length > 0 ? paths : DEFAULT_PATHS,
+    ...(flags.backend ? { backends: flags.backend } : {}),
+    ...(flags.engine ? { engine: flags.engine } : {}),
+    ...(flags.tag ? { tags: flags.tag } : {}),
+    ...(flags.grep === undefined ? {} : { grep: flags.grep }),
+    ...(flags.shard ? { shard: flags.shard } : {}),
+  };
+}
+
+/** A verb with the flags that choose cases. */
+function selecting(name: string) {
+  return new Command(name)
+    .option("-b, --backend <names>", "back ends, with commas or repeated: native,para", backends)
+    .option("--engine <name>", "what executes the guest's instructions: embedded", engine)
+    .option("-t, --tag <tags>", "scenarios with any of these tags; !tag rules out", words)
+    .option("-g, --grep <text>", "groups and cases whose id has this text, or matches this pattern")
+    .option("--shard <n/m>", "the nth of m parts, stable by group", shard);
+}
+
+function commands(done: (code: ExitCode) => void) {
+  const program = new Command("trivisor")
+    .description(
+      "Runs guest programs on full, para- and hybrid virtualization back ends, and compares them.",
+    )
+    .version("0.1.0")
+    .addHelpText("after", HELP);
+  program.addCommand(runCommand(done));
+  program.addCommand(listCommand(done));
+  program.addCommand(explainCommand(done));
+  program.addCommand(traceCommand(done));
+  program.addCommand(
+    new Command("doctor")
+      .description("which subjects this machine has, and why not the others")
+      .action(async () => done((await import("./doctor.ts")).doctor())),
+  );
+  program.addCommand(
+    new Command("schema")
+      .description("the JSON Schema of scenarios, for editors")
+      .option("--write", "write it to scenarios/schema.json (needs --allow-write)")
+      .action(async ({ write }) =>
+        done((await import("./schema.ts")).schema(write ? { write } : {}))
+      ),
+  );
+  program.addCommand(
+    new Command("new")
+      .description("write a commented scenario to start from (needs --allow-write)")
+      .argument("<name>", "as in console/greeting")
+      .option("--folder <path>", "where scenarios are", "scenarios")
+      .action(async (name, { folder }) =>
+        done((await import("./new.ts")).newScenario(name, folder))
+      ),
+  );
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({ writeOut: toStdout, writeErr: toStderr });
+  }
+  return program;
+}
+
+function runCommand(done: (code: ExitCode) => void) {
+  return selecting("run")
+    .description("run scenarios and judge them")
+    .argument("[paths...]", "scenario files and folders (default: scenarios)")
+    .option(
+      "-r, --reporter <name>",
+      "console or json",
+      (name) => oneOf("reporter", name, REPORTERS),
+    )
+    .option("-o, --output <file>", "write the report there (needs --allow-write)")
+    .option("-j, --jobs <n>", "workers (default: by the size of the suite)", positive)
+    .option("--fail-fast", "stop after the first group that does not pass")
+    .option("--profile <name>", "cost profile: a name, or a YAML file (default: kvm-2017)")
+    .option("--overhead", "the overhead of every group, not of a few")
+    .option("--allow-empty", "selecting nothing is a success")
+    .addHelpText("after", RUN_HELP)
+    .action(async (paths, flags) => {
+      const { run } = await import("./run.ts");
+      done(
+        await run({
+          ...selection(paths, flags),
+          reporter: flags.reporter ?? "console",
+          ...(flags.output === undefined ? {} : { output: flags.output }),
+          ...(flags.jobs === undefined ? {} : { jobs: flags.jobs }),
+          ...(flags.failFast ? { failFast: true } : {}),
+          ...(flags.profile === undefined ? {} : { profile: flags.profile }),
+          ...(flags.overhead ? { overhead: true } : {}),
+          ...(flags.allowEmpty ? { allowEmpty: true } : {}),
+        }),
+      );
+    });
+}
+
+function listCommand(done: (code: ExitCode) => void) {
+  return selecting("list")
+    .description("what would run: groups, how many subjects each has, tags")
+    .argument("[paths...]", "scenario files and folders (default: scenarios)")
+    .option("--cases", "every case, with the reason where it is skipped")
+    .option("--json", "for programs")
+    .action(async (paths, flags) => {
+      const { list } = await import("./list.ts");
+      const { cases, json } = flags;
+      done(
+        await list({
+          ...selection(paths, flags),
+          ...(cases ? { cases } : {}),
+          ...(json ? { json } : {}),
+        }),
+      );
+    });
+}
+
+function explainCommand(done: (code: ExitCode) => void) {
+  return selecting("explain")
+    .description("what a case is and expands to, and why it is selected or skipped")
+    .argument("<case>", "as `list` prints it, with or without @backend")
+    .argument("[paths...]", "where to look for it (default: scenarios)")
+    .action(async (id, paths, flags) => {
+      const { explain } = await import("./explain.ts");
+      done(await explain(id, selection(paths, flags)));
+    });
+}
+
+function traceCommand(done: (code: ExitCode) => void) {
+  return new Command("trace")
+    .description(
+      "run a case and print its exits, accesses and injections, with disassembly and source",
+    )
+    .argument("<case>", "as in console/hello[length=5]@para")
+    .argument("[paths...]", "where to look for it (default: scenarios)")
+    .option("--json", "for programs")
+    .option("--limit <n>", "events to print (default: 1000)", positive)
+    .option("--profile <name>", "cost profile: a name, or a YAML file")
+    .action(async (id, paths, { json, limit, profile }) => {
+      const { trace } = await import("./trace.ts");
+      done(
+        await trace(id, {
+          paths: paths.length > 0 ? paths : DEFAULT_PATHS,
+          ...(json ? { json } : {}),
+          ...(limit === undefined ? {} : { limit }),
+          ...(profile === undefined ? {} : { profile }),
+        }),
+      );
+    });
+}
+
+const HELP = `
+Start with:
+  trivisor doctor                      is everything there?
+  trivisor run scenarios/console       run a folder, see what each back end costs
+  trivisor trace 'console/hello[length=5]@para'
+  trivisor new console/greeting        a scenario of your own
+
+A case is a scenario, its parameters and a subject: console/hello[length=5]@para+embedded`;
+
+const RUN_HELP = `
+Examples:
+  trivisor run                                   everything below scenarios/
+  trivisor run scenarios/paging -b native,para   two back ends
+  trivisor run -t smoke -r json -o results.json  for a program
+  trivisor run --shard 2/5 --fail-fast           one of five CI machines
+
+Exit codes:
+  0  nothing worse than a known deviation (also skipped and unobserved: they are counted, read the summary)
+  1  a subject failed or diverged, or a comparison failed
+  2  the command line or a scenario is wrong, or nothing was selected
+  3  the harness or the environment is at fault`;
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -1,0 +1,49 @@
+// Values of options: each parser complains in words that help.
+import { type Backend, BACKENDS, type Engine, ENGINES } from "../base/backend.ts";
+import { didYouMean } from "../base/diagnostic.ts";
+import { parseShard, type Shard } from "../scenario/filter.ts";
+import { Complaint } from "./complaint.ts";
+
+/** Is it one of these words? */
+function isOneOf<T extends string>(word: string, words: readonly T[]): word is T {
+  return words.some((w) => w === word);
+}
+
+/** `name`, if it is one of `names`. */
+export function oneOf<T extends string>(what: string, name: string, names: readonly T[]): T {
+  if (isOneOf(name, names)) return name;
+  throw new Complaint(
+    `There is no ${what} "${name}". ${didYouMean(name, names) ?? `There are: ${names.join(", ")}`}`,
+  );
+}
+
+/** `native,para`, or given several times. */
+export function backends(text: string, before: readonly Backend[] = []): readonly Backend[] {
+  const names = text.split(",").map((name) => oneOf("back end", name.trim(), BACKENDS));
+  return [...new Set([...before, ...names])];
+}
+
+export function engine(text: string): Engine {
+  return oneOf("engine", text, ENGINES);
+}
+
+/** An option that may be given several times, or with commas. */
+export function list(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, ...text.split(",").map((part) => part.trim()).filter((part) => part !== "")];
+}
+
+/** A whole number of at least 1. */
+export function positive(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1) {
+    throw new Complaint(`"${text}" is not a whole number above 0`);
+  }
+  return value;
+}
+
+/** `2/5`: the second of five parts. */
+export function shard(text: string): Shard {
+  const parsed = parseShard(text);
+  if (!parsed) throw new Complaint(`"${text}" is not a shard: write 2/5 for the second of five`);
+  return parsed;
+}

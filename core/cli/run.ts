@@ -1,0 +1,51 @@
+// `trivisor run`: runs scenarios and says what became of them.
+import { EXIT_CODE, type ExitCode, exitCodeOf } from "../judge/verdict.ts";
+import { ConsoleReporter } from "../report/console.ts";
+import { JsonReporter } from "../report/json.ts";
+import { ProgressReporter } from "../report/progress.ts";
+import type { Reporter, SuiteOutcome, Write } from "../report/reporter.ts";
+import { Complaint } from "./complaint.ts";
+import { chooseColours, FileOutput, toStderr, toStdout } from "./output.ts";
+import { runSuite, type SuiteOptions } from "./suite.ts";
+
+export interface RunVerbOptions extends SuiteOptions {
+  readonly reporter: "console" | "json";
+  readonly output?: string;
+  readonly overhead?: boolean;
+  readonly allowEmpty?: boolean;
+}
+
+/** Runs, reports, and tells the exit code. */
+export async function run(options: RunVerbOptions): Promise<ExitCode> {
+  const file = options.output === undefined ? undefined : new FileOutput(options.output);
+  chooseColours(file ? { isTerminal: () => false } : Deno.stdout);
+  const reporters = [...progress(), reporterOf(options, file?.write ?? toStdout)];
+  const outcome = await runSuite(options, {
+    report: (event) => reporters.forEach((r) => r.report(event)),
+  });
+  file?.flush();
+  if (isEmpty(outcome) && !options.allowEmpty) {
+    throw new Complaint("Nothing was selected. --allow-empty makes that a success");
+  }
+  return isEmpty(outcome) ? EXIT_CODE.ok : exitCodeOf(outcome.summary, outcome.harnessErrors);
+}
+
+function reporterOf({ reporter, overhead }: RunVerbOptions, write: Write): Reporter {
+  switch (reporter) {
+    case "console":
+      return new ConsoleReporter(write, { overhead: overhead ?? false });
+    case "json":
+      return new JsonReporter(write);
+    default:
+      return reporter satisfies never;
+  }
+}
+
+/** Progress goes to a terminal only. It stands first, so that its line is gone before another reporter writes. */
+function progress(): Reporter[] {
+  return Deno.stderr.isTerminal() ? [new ProgressReporter(toStderr, () => performance.now())] : [];
+}
+
+function isEmpty({ groups }: SuiteOutcome): boolean {
+  return groups.every((g) => g.cases.length === 0 && !g.fault);
+}

@@ -1,0 +1,134 @@
+// `trivisor trace CASE`: runs one case and prints what happened, with disassembly and the lines of the program.
+import { EXIT_CODE, type ExitCode } from "../judge/verdict.ts";
+import { Places, sourceLine } from "../judge/place.ts";
+import { cut, grouped, left } from "../report/columns.ts";
+import { toJson } from "../report/json.ts";
+import type { Case, CaseGroup } from "../scenario/case.ts";
+import { hexBytes } from "../base/hex.ts";
+import { disassemble } from "../trace/disassemble.ts";
+import { describeEnd, describeEvent } from "../trace/print.ts";
+import type { Trace, TraceEvent } from "../trace/trace.ts";
+import { Complaint } from "./complaint.ts";
+import { findCase } from "./find_case.ts";
+import { toStdout } from "./output.ts";
+import type { SelectionOptions } from "./prepare.ts";
+import { loadProfile } from "./profile.ts";
+import { GroupRunner } from "./run_group.ts";
+
+export interface TraceOptions extends SelectionOptions {
+  readonly json?: boolean;
+  readonly profile?: string;
+  /** Events to print at most. */
+  readonly limit?: number;
+}
+
+/** Events printed unless `--limit` says otherwise. */
+const DEFAULT_LIMIT = 1000;
+
+/** Runs the case and prints its trace; a group's id stands for its first case that runs. */
+export async function trace(id: string, options: TraceOptions): Promise<ExitCode> {
+  const { group, subject } = await findCase(id, options);
+  const chosen = subject ?? group.cases.find((c) => c.skip === undefined);
+  if (!chosen) throw new Complaint(`No case of ${group.id} runs; \`trivisor explain\` says why`);
+  const outcome = new GroupRunner(group, { profile: loadProfile(options.profile) }).run(chosen);
+  if ("skipped" in outcome) throw new Complaint(`${chosen.id} is skipped: ${outcome.skipped}`);
+  if ("error" in outcome) {
+    const { faultOf } = await import("../judge/judge.ts");
+    const fault = faultOf(outcome.error);
+    throw new Complaint(fault.text, fault.by === "harness" ? EXIT_CODE.harness : EXIT_CODE.usage);
+  }
+  const places = new Places(outcome.image);
+  const limit = options.limit ?? DEFAULT_LIMIT;
+  toStdout(
+    options.json
+      ? traceToJson(chosen, outcome.trace, places, limit)
+      : traceToText(group, chosen, outcome.trace, places, limit),
+  );
+  return EXIT_CODE.ok;
+}
+
+function traceToText(
+  group: CaseGroup,
+  subject: Case,
+  { events, dropped, counts, cycles, end }: Trace,
+  places: Places,
+  limit: number,
+): string {
+  const more = events.length + dropped - Math.min(limit, events.length);
+  const lines = [
+    subject.id,
+    `${group.file.name}; at: instructions retired before; then exits with how they came, accesses, injections`,
+    "",
+    ...events.slice(0, limit).flatMap((event) => eventLines(event, places)),
+    ...(more > 0 ? [`    ${grouped(more)} more; --limit shows them`] : []),
+    "",
+    `end: ${describeEnd(end)}`,
+    `${grouped(counts.instructions)} instructions, ${grouped(counts.exits.total)} exits; ` +
+    `cycles by ${cycles.profile}: guest ${grouped(cycles.guest)}, VMM ${grouped(cycles.vmm)}`,
+  ];
+  return lines.map((line) => line.trimEnd() + "\n").join("");
+}
+
+/** Width of the columns before and after the event's own words. */
+const AT_WIDTH = 10;
+const TEXT_WIDTH = 52;
+
+function eventLines(event: TraceEvent, places: Places): string[] {
+  const at = left(grouped(event.at), AT_WIDTH);
+  if (event.type !== "exit") {
+    const label = event.type === "console" ? "" : left(event.type, 11);
+    return [`${at}  ${label}${describeEvent(event)}`];
+  }
+  const { via, rip, bytes, bitness } = event.exit;
+  const span = places.line(rip);
+  const place = places.label(rip) ?? `0x${rip.toString(16)}`;
+  const source = span ? sourceLine(span) : undefined;
+  const line = source ? `${source.at.replace(/:\d+$/, "")}: ${cut(source.text, 40)}` : "";
+  return [
+    `${at}${left(left(via, 11) + describeEvent(event), TEXT_WIDTH)}${place}`,
+    `${" ".repeat(AT_WIDTH + 11)}${left(disassemble(bytes, bitness, rip), TEXT_WIDTH - 11)}${line}`,
+  ];
+}
+
+function traceToJson(subject: Case, trace: Trace, places: Places, limit: number): string {
+  const { events, dropped, counts, cycles, console, end, final, unobserved } = trace;
+  return toJson({
+    version: 1,
+    id: subject.id,
+    events: events.slice(0, limit).map((event) => eventToJson(event, places)),
+    omitted: dropped + Math.max(0, events.length - limit),
+    counts,
+    cycles,
+    console: hexBytes(console),
+    end,
+    registers: final.registers,
+    memory: Object.fromEntries(Object.entries(final.memory).map(([k, v]) => [k, hexBytes(v)])),
+    unobserved,
+  }) + "\n";
+}
+
+function eventToJson(event: TraceEvent, places: Places): unknown {
+  switch (event.type) {
+    case "exit": {
+      const { bytes, bitness, rip } = event.exit;
+      const span = places.line(rip);
+      return {
+        at: event.at,
+        type: event.type,
+        ...event.exit,
+        bytes: hexBytes(bytes),
+        instruction: disassemble(bytes, bitness, rip),
+        place: places.label(rip) ?? null,
+        source: span ? sourceLine(span) : null,
+      };
+    }
+    case "console":
+      return { at: event.at, type: event.type, bytes: hexBytes(event.bytes) };
+    case "access":
+      return { at: event.at, type: event.type, ...event.access };
+    case "injection":
+      return { at: event.at, type: event.type, ...event.injection };
+    default:
+      return event satisfies never;
+  }
+}

@@ -1,0 +1,12 @@
+// One of the workers of `--jobs`: runs whole groups as it is handed them. Needs read permission alone, as the main thread.
+/// <reference no-default-lib="true" />
+/// <reference lib="deno.worker" />
+import type { FromWorker, ToWorker } from "./pool.ts";
+import { runGroup } from "./run_group.ts";
+
+self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
+  const { index, group, profile } = data;
+  const answer = (message: FromWorker) => self.postMessage(message);
+  const result = runGroup(group, { profile, onCase: (id) => answer({ type: "case", id }) });
+  answer({ type: "result", index, result });
+};

@@ -1,0 +1,143 @@
+// Results for people: a line a group as it is done, what failed and why under it, then what it cost, in 80 columns.
+import { bold, dim, green, red, yellow } from "@std/fmt/colors";
+import type { CaseResult, GroupResult } from "../judge/result.ts";
+import type { Summary, Verdict } from "../judge/verdict.ts";
+import { left } from "./columns.ts";
+import { explainCase, explainComparison } from "./failure.ts";
+import { overheadSummary, overheadTable } from "./overhead.ts";
+import type { Reporter, SuiteEvent, SuiteOutcome, Write } from "./reporter.ts";
+
+/** Up to so many groups, the overhead of each is shown without asking; beyond, a line a folder. */
+const FEW_GROUPS = 3;
+/** Up to so many groups, every skipped case has its line; beyond, the summary counts them. */
+const SKIPS_SHOWN = 12;
+const ID_WIDTH = 40;
+
+export interface ConsoleOptions {
+  /** Show the whole overhead table however many groups there are. */
+  readonly overhead?: boolean;
+}
+
+/** Writes for a terminal, or a log. */
+export class ConsoleReporter implements Reporter {
+  #groups = 0;
+
+  constructor(readonly write: Write, readonly options: ConsoleOptions = {}) {}
+
+  report(event: SuiteEvent): void {
+    switch (event.type) {
+      case "started":
+        this.#groups = event.groups;
+        break;
+      case "case":
+        break;
+      case "group":
+        this.#lines(groupLines(event.result, this.#groups <= SKIPS_SHOWN));
+        break;
+      case "finished":
+        this.#lines(this.#closing(event.outcome));
+        break;
+      default:
+        event satisfies never;
+    }
+  }
+
+  #lines(lines: readonly string[]): void {
+    for (const line of lines) this.write(line.trimEnd() + "\n");
+  }
+
+  #closing(outcome: SuiteOutcome): string[] {
+    const { groups } = outcome;
+    const all = this.options.overhead || groups.length <= FEW_GROUPS;
+    const overhead = all ? overheadTable(groups) : overheadSummary(groups);
+    return [
+      ...(overhead.length > 0 ? ["", ...overhead] : []),
+      // Where failures may have scrolled away, their names stand at the end again.
+      ...(groups.length > SKIPS_SHOWN ? failedNames(groups) : []),
+      "",
+      ` ${summaryLine(outcome)}`,
+    ];
+  }
+}
+
+function groupLines(group: GroupResult, showSkips: boolean): string[] {
+  const mark = marks[group.verdict];
+  const details = [
+    ...(group.fault ? group.fault.text.split("\n").map((line) => `   │ ${line}`) : []),
+    ...group.cases.filter(isBad).flatMap(explainCase),
+    ...group.comparisons.filter((c) => c.verdict === "failed" || c.verdict === "error")
+      .flatMap(explainComparison),
+  ];
+  return [
+    ` ${mark} ${left(group.id, ID_WIDTH)}${verdictText(group)}`,
+    ...details,
+    ...(showSkips ? skipLines(group) : []),
+  ];
+}
+
+const marks: Record<Verdict, string> = {
+  "passed": green("✓"),
+  "skipped": dim("–"),
+  "unobserved": yellow("?"),
+  "known-deviation": yellow("~"),
+  "flaky": yellow("±"),
+  "failed": red("✗"),
+  "diverged": red("≠"),
+  "error": red("!"),
+};
+
+function isBad({ verdict }: CaseResult): boolean {
+  return verdict !== "passed" && verdict !== "skipped" && verdict !== "known-deviation";
+}
+
+/** `5 back ends agree`, `para failed, hybrid diverged`. */
+function verdictText(group: GroupResult): string {
+  if (group.fault) return "the scenario has errors";
+  const bad = group.cases.filter(isBad).map((c) => `${c.backend} ${phrase(c.verdict)}`);
+  const comparisons = group.comparisons.filter((c) => c.verdict === "failed").length;
+  if (comparisons > 0) bad.push(`${comparisons} comparison${comparisons > 1 ? "s" : ""} failed`);
+  if (bad.length > 0) return bad.join(", ");
+  const ran = group.cases.filter((c) => c.verdict === "passed");
+  if (ran.length === 0) return "nothing ran";
+  const [only] = ran;
+  return ran.length === 1 && only ? `${only.backend} passed` : `${ran.length} back ends agree`;
+}
+
+function phrase(verdict: Verdict): string {
+  return verdict === "unobserved" ? "not fully observed" : verdict === "error" ? "error" : verdict;
+}
+
+/** One line for all that were skipped for the same reason. */
+function skipLines(group: GroupResult): string[] {
+  const skipped = group.cases.filter((c) => c.verdict === "skipped");
+  return [...Map.groupBy(skipped, (c) => c.reason ?? "no reason")].map(([reason, cases]) => {
+    const who = cases.map((c) => `@${c.backend}`).join(" ");
+    return dim(` – ${left(`${group.id} ${who}`, ID_WIDTH)}skipped: ${reason}`);
+  });
+}
+
+function failedNames(groups: readonly GroupResult[]): string[] {
+  const bad = groups.filter((g) => g.fault || verdictText(g).match(/failed|diverged|error|flaky/));
+  if (bad.length === 0) return [];
+  return [
+    "",
+    ` ${bold("NOT PASSED")}`,
+    ...bad.map((g) => ` ${marks[g.verdict]} ${left(g.id, ID_WIDTH)}${verdictText(g)}`),
+  ];
+}
+
+/** `cost profile kvm-2017 · 14 cases · 13 passed, 1 failed · 0.21 s` */
+export function summaryLine({ groups, summary, profile, wallNs }: SuiteOutcome): string {
+  const cases = groups.reduce((sum, g) => sum + g.cases.length, 0);
+  return [
+    `cost profile ${profile}`,
+    `${cases} case${cases === 1 ? "" : "s"}`,
+    summaryText(summary),
+    `${(wallNs / 1e9).toFixed(2)} s`,
+  ].join(" · ");
+}
+
+function summaryText(summary: Summary): string {
+  const parts = Object.entries(summary).map(([verdict, count]) => `${count} ${verdict}`);
+  return parts.length > 0 ? parts.join(", ") : "nothing ran";
+}

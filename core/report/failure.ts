@@ -1,0 +1,105 @@
+// What failed, told line by line: the expectation, where it is written, what came nearest, and the line of the program
+// and the instruction that made it.
+import { red, yellow } from "@std/fmt/colors";
+import type {
+  CaseResult,
+  Check,
+  CheckLine,
+  ComparisonResult,
+  Difference,
+  EventReference,
+} from "../judge/result.ts";
+import { cut, left, WIDTH } from "./columns.ts";
+
+const BAR = "   │ ";
+/** Lines of one expectation that are shown: those around the first that is not met. */
+const LINES_SHOWN = 12;
+
+/** Everything that is wrong with a case. */
+export function explainCase(result: CaseResult): string[] {
+  if (result.fault) return result.fault.text.split("\n").map((line) => BAR + line);
+  return [
+    ...result.differences.flatMap((d) => explainDifference(result, d)),
+    ...result.checks
+      .filter((check) => check.status !== "met")
+      .flatMap((check) => explainCheck(result, check)),
+  ];
+}
+
+function explainCheck({ backend }: CaseResult, { about, status, source, lines }: Check): string[] {
+  const title = `${status === "unobserved" ? "unobserved" : "expected"} on ${backend}: ${about}`;
+  return [
+    BAR + (source ? `${title}, ${source.at}` : title),
+    ...(source ? [BAR + cut(`    ${source.text}`, WIDTH - BAR.length)] : []),
+    ...explainLines(lines),
+  ];
+}
+
+function explainLines(lines: readonly CheckLine[]): string[] {
+  const bad = Math.max(0, lines.findIndex((l) => l.status !== "met"));
+  const first = Math.max(0, Math.min(bad - 3, lines.length - LINES_SHOWN));
+  const shown = lines.slice(first, first + LINES_SHOWN);
+  const width = Math.min(34, Math.max(...shown.map((l) => [...l.expected].length)) + 2);
+  const rest = lines.length - first - shown.length;
+  return [
+    ...(first > 0 ? [`${BAR}  ${first} met before these`] : []),
+    ...shown.flatMap((l, i) => explainLine(l, first + i + 1, width)),
+    ...(rest > 0 ? [`${BAR}  ${rest} more`] : []),
+  ];
+}
+
+function explainLine(line: CheckLine, number: number, width: number): string[] {
+  const { status, expected, actual, nearest } = line;
+  const mark = left(status, 11);
+  const coloured = status === "not met" ? red(mark) : status === "unobserved" ? yellow(mark) : mark;
+  const got = actual === undefined ? "" : status === "met" ? actual : `got: ${actual}`;
+  const told = nearest ? (status === "met" ? where(nearest) : `nearest: ${where(nearest)}`) : "";
+  const result = [got, told].filter((text) => text !== "").join("; ");
+  const head = `${BAR}${String(number).padStart(2)} ${coloured}`;
+  const tooLong = BAR.length + 14 + Math.max(width, [...expected].length) + result.length > WIDTH;
+  const indent = `${BAR}${" ".repeat(14)}`;
+  const lines = tooLong && result !== ""
+    ? [head + expected, indent + result]
+    : [(head + (result === "" ? expected : left(expected, width) + result)).trimEnd()];
+  if (nearest && status !== "met") lines.push(...sourceOf(nearest).map((text) => indent + text));
+  return lines;
+}
+
+/** `exit 6, vm-exit cr-access, at remap+0x2f` */
+function where({ name, text, place }: EventReference): string {
+  return `${name}, ${text}${place ? `, at ${place}` : ""}`;
+}
+
+/** The program's line, and the instruction where the line does not say it. */
+function sourceOf({ source, disassembly }: EventReference): string[] {
+  const lines = source ? [`${source.at}:  ${source.text}`] : [];
+  const same = source && squeeze(source.text).startsWith(squeeze(disassembly ?? ""));
+  return disassembly && !same ? [...lines, `instruction:  ${disassembly}`] : lines;
+}
+
+function squeeze(text: string): string {
+  return text.replaceAll(/\s+/g, "").toLowerCase();
+}
+
+function explainDifference({ backend }: CaseResult, difference: Difference): string[] {
+  const { aspect, text, agree, event } = difference;
+  const others = agree.length > 0 ? `${agree.join(", ")} agree` : "no two back ends agree";
+  return [
+    `${BAR}${red("diverged")}: ${aspect} on ${backend}; ${others}`,
+    `${BAR}    ${text}`,
+    ...(event ? [`${BAR}    last before: ${where(event)}`] : []),
+    ...(event ? sourceOf(event).map((line) => `${BAR}    ${line}`) : []),
+  ];
+}
+
+/** A comparison that did not hold. */
+export function explainComparison(comparison: ComparisonResult): string[] {
+  const { metric, expected, source, reason, figures } = comparison;
+  const values = Object.entries(figures).map(([backend, value]) => `${backend} ${value}`);
+  return [
+    `${BAR}compared, ${source.at}`,
+    `${BAR}    ${metric}: ${expected}`,
+    `${BAR}    ${reason ?? ""}`,
+    ...(values.length > 2 ? [`${BAR}    ${values.join(", ")}`] : []),
+  ];
+}

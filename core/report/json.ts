@@ -1,0 +1,92 @@
+// Results for programs. The format is stable: keys are only ever added. Two runs of one suite give the same bytes, apart
+// from `wallNs`; 64-bit values are hexadecimal strings.
+import { hex } from "../base/hex.ts";
+import type { CaseResult, ComparisonResult, Figures, GroupResult } from "../judge/result.ts";
+import type { Verdict } from "../judge/verdict.ts";
+import type { EndState } from "../trace/exit.ts";
+import type { Reporter, SuiteOutcome, Write } from "./reporter.ts";
+
+/** Version of the format. */
+export const JSON_VERSION = 1;
+
+/** Writes one JSON document when the run is over. */
+export class JsonReporter implements Reporter {
+  constructor(readonly write: Write) {}
+
+  report(event: Parameters<Reporter["report"]>[0]): void {
+    if (event.type === "finished") this.write(resultsToJson(event.outcome));
+  }
+}
+
+/** The document, with a line end. */
+export function resultsToJson({ groups, summary }: SuiteOutcome): string {
+  const document = {
+    version: JSON_VERSION,
+    cases: groups.flatMap((g): JsonCase[] => g.fault ? [brokenToJson(g)] : g.cases.map(caseToJson)),
+    comparisons: groups.flatMap((g) => g.comparisons.map(comparisonToJson)),
+    summary,
+  };
+  return toJson(document) + "\n";
+}
+
+/** JSON with bigints as hexadecimal strings, indented. */
+export function toJson(value: unknown): string {
+  return JSON.stringify(value, (_, v) => typeof v === "bigint" ? hex(v) : v, 2);
+}
+
+/** One case in the document. Everything that a run gives is null where there was none. */
+export interface JsonCase {
+  readonly id: string;
+  readonly scenario: string;
+  /** Null, like the engine: a scenario that could not be read. */
+  readonly backend: string | null;
+  readonly engine: string | null;
+  readonly verdict: Verdict;
+  readonly reason: string | null;
+  readonly instructions: number | null;
+  readonly exits: Figures["exits"] | null;
+  readonly cycles: { readonly guest: number; readonly vmm: number } | null;
+  readonly wallNs: number | null;
+  readonly console: string | null;
+  /** As the trace has it: `{ "kind": "shutdown", "code": 0 }`. */
+  readonly end: EndState | null;
+}
+
+function caseToJson({ figures, ...result }: CaseResult): JsonCase {
+  return {
+    id: result.id,
+    scenario: result.scenario,
+    backend: result.backend,
+    engine: result.engine,
+    verdict: result.verdict,
+    reason: result.reason ?? null,
+    instructions: figures?.instructions ?? null,
+    exits: figures?.exits ?? null,
+    cycles: figures ? { guest: figures.cycles.guest, vmm: figures.cycles.vmm } : null,
+    wallNs: figures?.wallNs ?? null,
+    console: figures?.console ?? null,
+    end: figures?.end ?? null,
+  };
+}
+
+function brokenToJson({ id, scenario, verdict, fault }: GroupResult): JsonCase {
+  return {
+    id,
+    scenario,
+    backend: null,
+    engine: null,
+    verdict,
+    reason: fault?.text ?? null,
+    instructions: null,
+    exits: null,
+    cycles: null,
+    wallNs: null,
+    console: null,
+    end: null,
+  };
+}
+
+function comparisonToJson(comparison: ComparisonResult) {
+  const { group, metric, expected, source, verdict, reason, figures } = comparison;
+  return { group, metric, expected, at: source.at, verdict, reason: reason ?? null, figures };
+}

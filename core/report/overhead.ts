@@ -1,0 +1,136 @@
+// The overhead tables: exits, modelled cycles, cycles over `native`, and what they are made of.
+import { type Backend, BACKENDS } from "../base/backend.ts";
+import type { Figures, GroupResult } from "../judge/result.ts";
+import { cut, grouped, left, right, times, WIDTH } from "./columns.ts";
+
+const COLUMN = 10;
+/** Kinds shown for a group: the rest is summed up. */
+const KINDS_SHOWN = 8;
+
+type Row = readonly [label: string, cells: ReadonlyMap<Backend, string>];
+
+/** Figures by back end: of the first engine that ran it. */
+function figuresOf(group: GroupResult): Map<Backend, Figures> {
+  const figures = new Map<Backend, Figures>();
+  for (const result of group.cases) {
+    if (result.figures && !figures.has(result.backend)) figures.set(result.backend, result.figures);
+  }
+  return figures;
+}
+
+function columnsOf(groups: readonly GroupResult[]): Backend[] {
+  const ran = new Set(groups.flatMap((g) => [...figuresOf(g).keys()]));
+  return BACKENDS.filter((backend) => ran.has(backend));
+}
+
+function line(label: string, columns: readonly Backend[], cells: ReadonlyMap<Backend, string>) {
+  const room = Math.max(16, WIDTH - COLUMN * columns.length);
+  const text = columns.map((backend) => right(cells.get(backend) ?? "", COLUMN)).join("");
+  return (left(cut(label, room - 2), room) + text).trimEnd();
+}
+
+function header(title: string, columns: readonly Backend[]): string {
+  // "full-hw/shadow" is wider than a column: the part that tells it from `full-hw` is what counts.
+  const names = columns.map((b) => [b, b.replace("full-hw/", "hw/")] as const);
+  return line(` ${title}`, columns, new Map(names));
+}
+
+/** Everything about a few groups. */
+export function overheadTable(groups: readonly GroupResult[]): string[] {
+  const columns = columnsOf(groups);
+  if (columns.length === 0) return [];
+  const lines = [header("OVERHEAD", columns)];
+  for (const group of groups) {
+    const figures = figuresOf(group);
+    if (figures.size === 0) continue;
+    lines.push(` ${group.id}`);
+    for (const [label, cells] of rowsOf(figures)) lines.push(line(`   ${label}`, columns, cells));
+  }
+  return lines;
+}
+
+function rowsOf(figures: ReadonlyMap<Backend, Figures>): Row[] {
+  const row = (label: string, cell: (f: Figures, backend: Backend) => string): Row => [
+    label,
+    new Map([...figures].map(([backend, f]) => [backend, cell(f, backend)])),
+  ];
+  const native = figures.get("native");
+  const base = native ? totalCycles(native) : undefined;
+  return [
+    row("exits", (f) => grouped(f.exits.total)),
+    row("modelled cycles", (f) => grouped(totalCycles(f))),
+    ...(base === undefined ? [] : [
+      row("over native", (f, backend) => backend === "native" ? "–" : times(totalCycles(f) / base)),
+    ]),
+    ...kindRows(figures),
+  ];
+}
+
+/** Cycles by kind of exit, the dearest first. */
+function kindRows(figures: ReadonlyMap<Backend, Figures>): Row[] {
+  const most = new Map<string, number>();
+  for (const { cycles } of figures.values()) {
+    for (const [kind, cost] of Object.entries(cycles.kinds)) {
+      most.set(kind, Math.max(most.get(kind) ?? 0, cost));
+    }
+  }
+  const kinds = [...most].filter(([, cost]) => cost > 0).sort((a, b) => b[1] - a[1]);
+  const cost = (f: Figures, names: readonly (readonly [string, number])[]) =>
+    names.reduce((sum, [kind]) => sum + (f.cycles.kinds[kind] ?? 0), 0);
+  const row = (label: string, names: readonly (readonly [string, number])[]): Row => [
+    `  ${label}`,
+    new Map(
+      [...figures].map(([b, f]) => [b, cost(f, names) > 0 ? grouped(cost(f, names)) : ""]),
+    ),
+  ];
+  const rest = kinds.slice(KINDS_SHOWN);
+  return [
+    ...kinds.slice(0, KINDS_SHOWN).map((kind) => row(kind[0], [kind])),
+    ...(rest.length > 0 ? [row(`${rest.length} more kinds`, rest)] : []),
+  ];
+}
+
+function totalCycles({ cycles }: Figures): number {
+  return cycles.guest + cycles.vmm;
+}
+
+/** A line a folder of scenarios: the geometric mean of modelled cycles over native. */
+export function overheadSummary(groups: readonly GroupResult[]): string[] {
+  const columns = columnsOf(groups);
+  const rows = [...Map.groupBy(groups, (g) => folderOf(g.scenario))]
+    .map(([folder, members]) => [folder, members.length, meansOf(members)] as const)
+    .filter(([, , means]) => means.size > 0);
+  if (rows.length === 0) return [];
+  return [
+    header("OVERHEAD over native", columns),
+    ...rows.map(([folder, count, means]) =>
+      line(`   ${folder} (${count})`, columns, new Map([["native", "–"], ...means]))
+    ),
+    " Modelled cycles over those of native, geometric means. --overhead shows each.",
+  ];
+}
+
+function folderOf(scenario: string): string {
+  const slash = scenario.lastIndexOf("/");
+  return slash === -1 ? "." : scenario.slice(0, slash);
+}
+
+/** By back end, where both it and `native` ran. */
+function meansOf(groups: readonly GroupResult[]): Map<Backend, string> {
+  const logs = new Map<Backend, number[]>();
+  for (const figures of groups.map(figuresOf)) {
+    const native = figures.get("native");
+    if (!native || totalCycles(native) === 0) continue;
+    for (const [backend, f] of figures) {
+      if (backend === "native") continue;
+      const ratio = Math.log(totalCycles(f) / totalCycles(native));
+      logs.set(backend, [...logs.get(backend) ?? [], ratio]);
+    }
+  }
+  return new Map(
+    [...logs].map(([backend, values]) => [
+      backend,
+      times(Math.exp(values.reduce((a, b) => a + b, 0) / values.length)),
+    ]),
+  );
+}
