@@ -1,7 +1,9 @@
 // The board: which devices a virtual machine has, at which ports and addresses, on which interrupt lines.
 import type { AlarmClock } from "../base/clock.ts";
+import { VIRTIO_MMIO_BASE, VIRTIO_MMIO_STRIDE, VIRTIO_SLOTS } from "../guest/layout.ts";
+import type { Access } from "../trace/exit.ts";
 import type { Bus } from "./bus.ts";
-import type { BlockSource, InterruptController, Power, Sink } from "./device.ts";
+import type { BlockSource, InterruptController, InterruptLine, Power, Sink } from "./device.ts";
 import {
   Ata,
   ATA_COMMAND_LENGTH,
@@ -27,6 +29,11 @@ import {
   SystemControl,
 } from "./devices/system_control.ts";
 import { Uart, UART_COM1_IRQ, UART_COM1_PORT, UART_LENGTH } from "./devices/uart.ts";
+import type { GuestMemory } from "./memory.ts";
+import { VirtioBlock } from "./virtio/block.ts";
+import { VirtioConsole } from "./virtio/console.ts";
+import type { VirtioDevice } from "./virtio/device.ts";
+import { VirtioMmio } from "./virtio/mmio.ts";
 
 /** What the devices of a PC are plugged into. */
 export interface PcBoardOptions {
@@ -73,4 +80,42 @@ export function pcBoard(options: PcBoardOptions): PcBoard {
     bus.attach("port", ATA_CONTROL_PORT, ATA_CONTROL_LENGTH, "ata", ata.control);
   }
   return { pic, pit, uart, ata, postCode, interrupts: pic };
+}
+
+/** What virtio devices are plugged into. */
+export interface VirtioBoardOptions {
+  readonly bus: Bus;
+  readonly memory: GuestMemory;
+  /** What the console device sends. */
+  readonly console: Sink;
+  /** The first is the block device; without any, there is none. */
+  readonly disks: readonly BlockSource[];
+  /** Interrupt lines by number: `pic.line` of the board. */
+  readonly line: (irq: number) => InterruptLine;
+  /** Told of notifications, and of a device that gives up. */
+  readonly observe: (access: Access) => void;
+}
+
+/** The virtio devices, and the transports they are on. */
+export interface VirtioBoard {
+  readonly console: VirtioConsole;
+  readonly block: VirtioBlock | undefined;
+  readonly transports: readonly VirtioMmio[];
+}
+
+/** Attaches virtio-mmio devices to a bus, where `VIRTIO_SLOTS` has them; throws where it is taken. */
+export function attachVirtio(options: VirtioBoardOptions): VirtioBoard {
+  const { bus, memory, line, observe, disks: [disk] } = options;
+  const transports: VirtioMmio[] = [];
+  const attach = (device: VirtioDevice, { slot, irq }: { slot: number; irq: number }): void => {
+    const transport = new VirtioMmio({ device, memory, line: line(irq), observe });
+    const base = VIRTIO_MMIO_BASE + slot * VIRTIO_MMIO_STRIDE;
+    bus.attach("memory", base, VIRTIO_MMIO_STRIDE, device.name, transport);
+    transports.push(transport);
+  };
+  const console = new VirtioConsole(options.console);
+  attach(console, VIRTIO_SLOTS.console);
+  const block = disk === undefined ? undefined : new VirtioBlock(disk);
+  if (block !== undefined) attach(block, VIRTIO_SLOTS.block);
+  return { console, block, transports };
 }
