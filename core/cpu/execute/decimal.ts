@@ -20,7 +20,7 @@ function setAx(state: CpuState, high: number, low: number): void {
 /** Sets ZF, SF and PF by AL, and CF and AF as given. OF, undefined, is cleared. */
 function setFlags(state: CpuState, carry: boolean, adjust: boolean): void {
   const carries = (carry ? RFLAGS.CF : 0) | (adjust ? RFLAGS.AF : 0);
-  const status = statusFlags(CC.LOGIC * 4, BigInt(al(state)), 0n) | BigInt(carries);
+  const status = statusFlags(CC.LOGIC * 4, BigInt(al(state)), 0n, 0) | BigInt(carries);
   const all = RFLAGS.CF | RFLAGS.PF | RFLAGS.AF | RFLAGS.ZF | RFLAGS.SF | RFLAGS.OF;
   state.rflags = (state.rflags & ~BigInt(all)) | status;
 }

@@ -1,0 +1,156 @@
+// What outlives one virtual CPU: the WebAssembly memory, the table of regions, and every translation made so far. A suite
+// runs many small guests, and most of them share code; so cores are pooled and their translations kept.
+import {
+  IMPORT_NAMES,
+  type ImportName,
+  instantiateRuntime,
+  type Runtime,
+} from "../../cpu/translate/runtime.ts";
+import { type CodeWindow, freePlan, planRegion } from "../../cpu/translate/region.ts";
+import { translateRegion } from "../../cpu/translate/translate.ts";
+import type { Mode } from "../../cpu/translate/translation.ts";
+import { RAM } from "../../cpu/layout.ts";
+
+/** What regions call in TypeScript: done by the virtual CPU that has the core. */
+export interface SlowPaths {
+  read(linear: bigint, size: number, intent: number): bigint;
+  write(linear: bigint, value: bigint, size: number): void;
+  raise(vector: number): void;
+  divide(upper: bigint, lower: bigint, divisor: bigint, signed: number): void;
+}
+
+/** A region's code, tied to no virtual CPU. */
+export interface Translation {
+  readonly run: () => number;
+  /** Its place in the core's table. */
+  readonly slot: number;
+  /** The code that it was made from: offsets from its first byte, and what stood there. */
+  readonly extent: readonly { readonly from: number; readonly to: number }[];
+  readonly code: Uint8Array;
+}
+
+const WASM_PAGE = 65536;
+/** Translations kept a core: about 11 KB each. */
+const MAX_TRANSLATIONS = 8192;
+/** Cores kept for the next virtual CPU, by size of memory. */
+const MAX_POOLED = 4;
+
+/** One memory with its translations. */
+export class Core {
+  readonly memory: WebAssembly.Memory;
+  readonly buffer: ArrayBuffer;
+  readonly table = new WebAssembly.Table({ initial: 256, element: "anyfunc" });
+  readonly runtime: Runtime;
+  readonly ram: Uint8Array;
+  readonly #imports: WebAssembly.ModuleImports;
+  readonly #known = new Map<string, Translation[]>();
+  #count = 0;
+  #owner: SlowPaths | undefined;
+
+  constructor(readonly pages: number, readonly ramBytes: number) {
+    this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    const { buffer } = this.memory;
+    if (!(buffer instanceof ArrayBuffer)) throw new Error("The memory is shared");
+    this.buffer = buffer;
+    this.ram = new Uint8Array(buffer, RAM, ramBytes);
+    this.runtime = instantiateRuntime(this.memory, this.table);
+    const functions: Record<ImportName, CallableFunction> = {
+      read: (linear: bigint, size: number, intent: number) =>
+        this.#slow.read(BigInt.asUintN(64, linear), size, intent),
+      write: (linear: bigint, value: bigint, size: number) =>
+        this.#slow.write(BigInt.asUintN(64, linear), BigInt.asUintN(64, value), size),
+      raise: (vector: number) => this.#slow.raise(vector),
+      divide: (upper: bigint, lower: bigint, divisor: bigint, signed: number) =>
+        this.#slow.divide(upper, lower, divisor, signed),
+      flags: this.runtime.flags,
+      multiplyHighUnsigned: this.runtime.multiplyHighUnsigned,
+      multiplyHighSigned: this.runtime.multiplyHighSigned,
+    };
+    this.#imports = { memory: this.memory };
+    for (const name of IMPORT_NAMES) this.#imports[name] = functions[name];
+  }
+
+  get #slow(): SlowPaths {
+    if (!this.#owner) throw new Error("A region runs on a core that nobody owns");
+    return this.#owner;
+  }
+
+  own(owner: SlowPaths): void {
+    this.#owner = owner;
+  }
+
+  /**
+   * The translation of the code in the window, made now or before; undefined when its first instruction is not translated.
+   * `stops` are not translated either.
+   */
+  translate(
+    window: CodeWindow,
+    mode: Mode,
+    single: boolean,
+    stops: ReadonlySet<bigint>,
+  ): Translation | undefined {
+    const key = `${mode.bits}/${mode.stackBits}/${+mode
+      .countLookups}/${+single}/${window.start}/${window.bytes.length}`;
+    const reusable = stops.size === 0 || single;
+    const known = reusable ? this.#known.get(key)?.find((t) => isSame(t, window.bytes)) : undefined;
+    if (known) return known;
+    const plan = planRegion(window, { bits: mode.bits, single, stops });
+    let bytes;
+    try {
+      if (plan.instructions === 0) return undefined;
+      bytes = translateRegion(plan, mode);
+    } finally {
+      freePlan(plan);
+    }
+    const end = plan.extent.reduce((max, { to }) => Math.max(max, to), 0);
+    const translation = {
+      ...this.#instantiate(bytes),
+      extent: plan.extent,
+      code: window.bytes.slice(0, end),
+    };
+    if (reusable) this.#known.set(key, [...this.#known.get(key) ?? [], translation]);
+    return translation;
+  }
+
+  #instantiate(bytes: Uint8Array<ArrayBuffer>): { run: () => number; slot: number } {
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { e: this.#imports });
+    const run = instance.exports["region"] as () => number;
+    const slot = this.#count++;
+    if (slot === this.table.length) this.table.grow(slot);
+    this.table.set(slot, run);
+    return { run, slot };
+  }
+
+  /** Has it outgrown its use? Then it is left to the garbage collector. */
+  get isFull(): boolean {
+    return this.#count > MAX_TRANSLATIONS;
+  }
+}
+
+/** Is the code of a translation what stands in the window? Only what was translated counts: data between may differ. */
+function isSame(translation: Translation, bytes: Uint8Array): boolean {
+  for (const { from, to } of translation.extent) {
+    if (to > bytes.length) return false;
+    for (let i = from; i < to; i++) if (translation.code[i] !== bytes[i]) return false;
+  }
+  return true;
+}
+
+const pool: Core[] = [];
+
+/** A core with zeroed state and RAM. */
+export function takeCore(ramBytes: number): Core {
+  const pages = Math.ceil((RAM + ramBytes) / WASM_PAGE);
+  const index = pool.findIndex((core) => core.pages === pages && core.ramBytes === ramBytes);
+  const core = index < 0 ? undefined : pool.splice(index, 1)[0];
+  if (!core) return new Core(pages, ramBytes);
+  new Uint8Array(core.buffer).fill(0);
+  return core;
+}
+
+/** Keeps a core for the next one who wants its size. */
+export function giveCore(core: Core): void {
+  if (core.isFull) return;
+  pool.push(core);
+  if (pool.length > MAX_POOLED) pool.shift();
+}

@@ -1,0 +1,52 @@
+// Decoding of instructions that the run loop does itself. The same few are met again and again: they are kept, and checked
+// against the bytes in memory each time.
+import { Decoder, DecoderOptions, Instruction } from "iced-x86";
+import { sensitiveOperation } from "../../cpu/classify.ts";
+import type { SensitiveOperation } from "../../cpu/sensitive_operations.ts";
+import { isTranslated } from "../../cpu/translate/instructions.ts";
+
+export interface SlowInstruction {
+  readonly insn: Instruction;
+  readonly bytes: Uint8Array;
+  readonly operation: SensitiveOperation | undefined;
+  /** A translator's instruction all the same: it stands here because of where it is, or because code has changed. */
+  readonly translated: boolean;
+}
+
+/** Instructions kept a virtual CPU. */
+const MAX_KEPT = 4096;
+
+export class SlowInstructions {
+  readonly #known = new Map<bigint, SlowInstruction & { bits: number }>();
+
+  /** The instruction at `rip` (an offset), whose bytes and those after it are given: 1 to 15 of them. */
+  decode(rip: bigint, bits: 16 | 32 | 64, bytes: Uint8Array): SlowInstruction {
+    const known = this.#known.get(rip);
+    if (known?.bits === bits && startsWith(bytes, known.bytes)) return known;
+    known?.insn.free();
+    if (this.#known.size >= MAX_KEPT) this.dispose();
+    const decoder = new Decoder(bits, bytes, DecoderOptions.None);
+    decoder.ip = rip;
+    const insn = new Instruction();
+    decoder.decodeOut(insn);
+    decoder.free();
+    const entry = {
+      insn,
+      bits,
+      bytes: bytes.slice(0, Math.max(1, insn.length)),
+      operation: sensitiveOperation(insn),
+      translated: isTranslated(insn),
+    };
+    this.#known.set(rip, entry);
+    return entry;
+  }
+
+  dispose(): void {
+    for (const { insn } of this.#known.values()) insn.free();
+    this.#known.clear();
+  }
+}
+
+function startsWith(bytes: Uint8Array, start: Uint8Array): boolean {
+  return start.length <= bytes.length && start.every((byte, i) => byte === bytes[i]);
+}

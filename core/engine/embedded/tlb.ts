@@ -1,0 +1,69 @@
+// The translation lookaside buffers in WebAssembly memory: written here, read by translated code.
+import {
+  JUMP_CACHE,
+  JUMP_CACHE_ENTRIES,
+  RAM,
+  READ_TLB,
+  TLB_EMPTY,
+  TLB_ENTRIES,
+  WRITE_TLB,
+} from "../../cpu/layout.ts";
+
+const ENTRY = 16;
+const PAGE_MASK = ~0xfffn;
+
+/** Both TLBs and the jump cache: what must go when translations change. */
+export class Tlb {
+  readonly #view: DataView;
+  readonly #words: BigInt64Array;
+
+  constructor(buffer: ArrayBuffer) {
+    this.#view = new DataView(buffer);
+    this.#words = new BigInt64Array(buffer, 0, (JUMP_CACHE + ENTRY * JUMP_CACHE_ENTRIES) / 8);
+  }
+
+  /** Remembers that the page of `linear` is the RAM page at `gpa`, for reads, writes or both. */
+  fill(linear: bigint, gpa: number, forRead: boolean, forWrite: boolean): void {
+    const page = linear & PAGE_MASK;
+    const base = gpa - gpa % 4096;
+    const addend = BigInt.asIntN(64, BigInt(RAM + base) - page);
+    const at = ENTRY * (Number((linear >> 12n) & BigInt(TLB_ENTRIES - 1)));
+    for (const [wanted, tlb] of [[forRead, READ_TLB], [forWrite, WRITE_TLB]] as const) {
+      if (!wanted) continue;
+      this.#view.setBigUint64(tlb + at, page, true);
+      this.#view.setBigInt64(tlb + at + 8, addend, true);
+    }
+  }
+
+  /** Forgets everything, or one page. */
+  flush(linear?: bigint): void {
+    if (linear === undefined) {
+      this.#clear(READ_TLB, TLB_ENTRIES);
+      this.#clear(WRITE_TLB, TLB_ENTRIES);
+      return;
+    }
+    const at = ENTRY * (Number((linear >> 12n) & BigInt(TLB_ENTRIES - 1)));
+    this.#view.setBigInt64(READ_TLB + at, TLB_EMPTY, true);
+    this.#view.setBigInt64(WRITE_TLB + at, TLB_EMPTY, true);
+  }
+
+  flushWrites(): void {
+    this.#clear(WRITE_TLB, TLB_ENTRIES);
+  }
+
+  /** Remembers which region starts at `rip`. */
+  setJump(rip: bigint, slot: number): void {
+    const at = JUMP_CACHE + ENTRY * Number(rip & BigInt(JUMP_CACHE_ENTRIES - 1));
+    this.#view.setBigUint64(at, rip, true);
+    this.#view.setInt32(at + 8, slot, true);
+  }
+
+  flushJumps(): void {
+    this.#clear(JUMP_CACHE, JUMP_CACHE_ENTRIES);
+  }
+
+  #clear(from: number, entries: number): void {
+    // An RIP or a page of all ones is never looked up: neither is canonical and page-aligned, or the start of code.
+    this.#words.fill(TLB_EMPTY, from / 8, from / 8 + 2 * entries);
+  }
+}
