@@ -65,7 +65,7 @@ function characters(text: string, at: number): number {
 }
 
 /** EAX, EBX, ECX and EDX for a leaf. Leaves beyond the last one read as zeros, as on AMD's CPUs. */
-export function cpuidLeaf(leaf: number, subleaf: number, options: CpuidOptions = {}): CpuidResult {
+export function cpuid(leaf: number, subleaf: number, options: CpuidOptions = {}): CpuidResult {
   switch (leaf >>> 0) {
     case 0:
       return [

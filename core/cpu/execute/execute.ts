@@ -50,7 +50,6 @@ import {
   storeTable,
 } from "./tables.ts";
 
-export { completePortIo } from "./port_io.ts";
 export type { Effect } from "./handler.ts";
 
 /** Nothing that a guest could see. */
