@@ -1,6 +1,7 @@
 // Text that stands for bytes: the console, memory, disks. Text is UTF-8, except that `\x80` to `\xff` of a double-quoted
 // string are single bytes, as they are in every assembler. While such a byte travels inside a string it is the lone
 // surrogate U+DC00 + byte, which no valid text contains (the same device as Python's "surrogateescape").
+import { fromHexBytes } from "../base/hex.ts";
 
 const ESCAPED = 0xdc00;
 
@@ -21,6 +22,12 @@ export function bytesOfText(text: string): Uint8Array {
     else bytes.push(...encoder.encode(character));
   }
   return Uint8Array.from(bytes);
+}
+
+/** The bytes that hexadecimal digits stand for, as in `0f 0b`; none if they are not in pairs. */
+export function bytesOfHex(text: string): Uint8Array {
+  const digits = text.replaceAll(/\s+/g, "");
+  return /^([0-9a-fA-F]{2})*$/.test(digits) ? fromHexBytes(digits) : new Uint8Array();
 }
 
 /**

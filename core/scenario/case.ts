@@ -38,10 +38,8 @@ export interface GuestSpec {
   readonly expectedUnported: readonly string[];
   readonly observe: {
     readonly registers: readonly string[];
-    /** Labels, and how many bytes to keep of what is there at the end. */
+    /** Labels, and how many bytes from there. */
     readonly memory: Readonly<Record<string, number>>;
-    /** Those of `memory` that are kept only because an expectation names them: back ends may differ in them. */
-    readonly captured?: readonly string[];
   };
 }
 

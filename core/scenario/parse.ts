@@ -6,7 +6,7 @@ import type { SourceFile } from "../base/source.ts";
 import type { Comparison, Parameters, Program } from "./case.ts";
 import { Findings } from "./findings.ts";
 import { readCombinations } from "./parameters.ts";
-import { addCaptured } from "./read/captured.ts";
+import { checkObserved } from "./read/observed.ts";
 import { readComparisons } from "./read/comparisons.ts";
 import { readAllExpectations } from "./read/expectations.ts";
 import { readGuest } from "./read/guest.ts";
@@ -74,10 +74,11 @@ function readInstance(
   const node = valueOf(tree, "guest");
   const guest = readGuest(node, parameters, findings);
   const expectations = readAllExpectations(tree, guest.observe.memory, findings);
+  checkObserved(guest, expectations, findings);
   const unported = valueOf(node, "expected-unported");
   return {
     parameters,
-    guest: addCaptured(guest, expectations, findings),
+    guest,
     expectations,
     ...(unported && guest.expectedUnported.length > 0
       ? { unported: { value: guest.expectedUnported, span: unported.span } }

@@ -136,8 +136,8 @@ const bytesKeys = {
   "starts-with": z.string().optional().describe("What it begins with"),
   "contains": z.string().optional().describe("What is somewhere in it"),
   "matches": z.string().optional().describe(
-    "A regular expression that matches somewhere in it, unless ^ and $ say otherwise. No backreferences, no " +
-      "look-around, no repetition inside a repetition",
+    "A regular expression that matches somewhere in it, unless ^ and $ say otherwise. As in JavaScript, but " +
+      "without backreferences and look-around",
   ),
   "bytes": HexBytes.optional().describe("The bytes, in hexadecimal, as in `0f 0b`"),
   "length": NumberMatch.optional().describe("How many bytes"),

@@ -33,9 +33,12 @@ export interface JsonSchema {
 /** Parsed anew, because the type that TypeScript makes of the file is of no use here. */
 const SCHEMA: JsonSchema = JSON.parse(JSON.stringify(schemaOfScenarios));
 
+/** Stands for the key that the whole scenario would be the value of. */
+const ROOT = "scenario";
+
 /** Reports where `root` departs from the structure of a scenario. */
 export function checkStructure(root: Node, findings: Findings): void {
-  new Checker(SCHEMA.$defs ?? {}, findings).check(root, SCHEMA, "scenario");
+  new Checker(SCHEMA.$defs ?? {}, findings).check(root, SCHEMA, ROOT);
 }
 
 class Checker {
@@ -87,6 +90,14 @@ class Checker {
     const expected = schema.title && !schema.enum ? schema.title : alternatives([
       ...new Set(options.map(({ type, title }) => NOUNS[type ?? ""] ?? title ?? "")),
     ]);
+    if (name === ROOT) {
+      this.findings.error(
+        node.span,
+        `A scenario is a map with the keys \`why\` and \`guest\`, not ${describeNode(node)}`,
+        "`trivisor new NAME` writes one to start from",
+      );
+      return;
+    }
     if (node.kind === "scalar" && node.value === null) {
       this.findings.error(node.span, `"${name}" has no value`, `Write ${expected}`);
       return;
@@ -156,7 +167,7 @@ class Checker {
         for (const [, word] of suggestion?.matchAll(/"(.*?)"/g) ?? []) misspelt.add(word ?? "");
         this.findings.error(
           keySpan,
-          noun === "key" && name !== "scenario"
+          noun === "key" && name !== ROOT
             ? `Unknown key "${key}" in \`${name}\``
             : `Unknown ${noun} "${key}"`,
           suggestion,

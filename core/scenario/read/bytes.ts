@@ -1,36 +1,33 @@
 // Reads what the console, or memory at a label, is matched with. Text in memory means the first bytes there, because memory
 // goes on after them; the console ends where it ends.
 import type { BytesMatcher, Located } from "../case.ts";
-import { fromHexBytes } from "../../base/hex.ts";
-import { bytesOfText } from "../bytes.ts";
+import { bytesOfHex, bytesOfText } from "../bytes.ts";
 import type { Findings } from "../findings.ts";
 import { entriesOf, type Entry, type Node, textOf, valueOf } from "../yaml/node.ts";
-import { patternFault } from "../text_pattern.ts";
-import { readValue, unsigned } from "./values.ts";
-
-/** Bytes of an integer in memory whose size nobody states. */
-export const DEFAULT_INTEGER_SIZE = 8;
+import { patternFault } from "../pattern/text_pattern.ts";
+import { isNegative, readValue, unsigned } from "./values.ts";
 
 /** The keys of the map form that stand for an integer. */
 const INTEGER_KEYS = ["at-least", "at-most", "between", "one-of"];
 
 /** Reads an expectation on the console. */
 export function readConsole(node: Node, findings: Findings): Located<BytesMatcher> {
-  return {
-    value: new BytesReader("equal", DEFAULT_INTEGER_SIZE, findings).read(node),
-    span: node.span,
-  };
+  return { value: new BytesReader("equal", undefined, findings).read(node), span: node.span };
 }
 
-/** Reads an expectation on memory. `size`: bytes of an integer there. */
-export function readMemory(node: Node, size: number, findings: Findings): Located<BytesMatcher> {
+/** Reads an expectation on memory. `size`: how many bytes are observed there; undefined if the scenario doesn't say. */
+export function readMemory(
+  node: Node,
+  size: number | undefined,
+  findings: Findings,
+): Located<BytesMatcher> {
   return { value: new BytesReader("starts-with", size, findings).read(node), span: node.span };
 }
 
 class BytesReader {
   constructor(
     readonly plainText: "equal" | "starts-with",
-    readonly integerSize: number,
+    readonly size: number | undefined,
     readonly findings: Findings,
   ) {}
 
@@ -49,7 +46,15 @@ class BytesReader {
 
   #integer(node: Node): BytesMatcher {
     const value = readValue(node, this.findings);
-    return { is: "integer", value: unsigned(value, this.integerSize * 8) };
+    const { size } = this;
+    if (size === undefined && isNegative(value)) {
+      this.findings.error(
+        node.span,
+        "How many bytes the negative integer has is not stated",
+        "Add the label and its size to `observe`, or write the unsigned integer",
+      );
+    }
+    return { is: "integer", value: unsigned(value, (size ?? 8) * 8) };
   }
 
   #map(node: Node): BytesMatcher {
@@ -79,7 +84,7 @@ class BytesReader {
       case "contains":
         return { is: key, bytes: bytesOfText(text) };
       case "bytes":
-        return this.#all(fromHexBytes(text));
+        return this.#all(bytesOfHex(text));
       case "matches": {
         const fault = patternFault(text);
         if (fault) this.findings.error(value.span, fault.message, fault.suggestion);
@@ -92,34 +97,5 @@ class BytesReader {
       default:
         return undefined;
     }
-  }
-}
-
-/**
- * How many bytes of memory a matcher looks at; undefined if it could look at any number of them. Integers are of
- * `integerSize` bytes.
- */
-export function bytesNeeded(matcher: BytesMatcher, integerSize: number): number | undefined {
-  switch (matcher.is) {
-    case "equal":
-    case "starts-with":
-      return matcher.bytes.length;
-    case "integer":
-      return integerSize;
-    case "not":
-      return bytesNeeded(matcher.matcher, integerSize);
-    case "all-of": {
-      const needs = matcher.matchers.map((part) => bytesNeeded(part, integerSize));
-      return needs.reduce(
-        (most, need) => most === undefined || need === undefined ? undefined : Math.max(most, need),
-        0,
-      );
-    }
-    case "any":
-      return 0;
-    case "contains":
-    case "matches":
-    case "length":
-      return undefined;
   }
 }

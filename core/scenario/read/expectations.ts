@@ -3,7 +3,7 @@ import type { Backend } from "../../base/backend.ts";
 import type { EndMatcher, Expectations, GuestSpec, Located, ValueMatcher } from "../case.ts";
 import type { Findings } from "../findings.ts";
 import { entriesOf, type Node, textOf, valueOf } from "../yaml/node.ts";
-import { DEFAULT_INTEGER_SIZE, readConsole, readMemory } from "./bytes.ts";
+import { readConsole, readMemory } from "./bytes.ts";
 import { overlaySequence, readSequence } from "./events.ts";
 import { ANY, locatedValue, readValue, unsigned } from "./values.ts";
 
@@ -30,7 +30,7 @@ export function readExpectations(
     memory: Object.fromEntries(
       entriesOf(valueOf(node, "memory")).map(({ key, value }) => {
         const size = Object.hasOwn(observed, key) ? observed[key] : undefined;
-        return [key, readMemory(value, size ?? DEFAULT_INTEGER_SIZE, findings)];
+        return [key, readMemory(value, size, findings)];
       }),
     ),
     ...(exits ? { exits: readSequence(exits, "exits", findings) } : {}),

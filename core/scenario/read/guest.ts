@@ -1,6 +1,5 @@
 // Reads the `guest` of a scenario: the virtual machine and what runs in it.
-import { fromHexBytes } from "../../base/hex.ts";
-import { bytesOfText } from "../bytes.ts";
+import { bytesOfHex, bytesOfText } from "../bytes.ts";
 import {
   type DiskSpec,
   ENTRIES,
@@ -149,7 +148,7 @@ function readDisk(node: MapNode, findings: Findings): DiskSpec {
   const pattern = valueOf(node, "pattern");
   const text = textOf(valueOf(node, "text"));
   const hex = textOf(valueOf(node, "bytes"));
-  const bytes = text === undefined ? fromHexBytes(hex ?? "") : bytesOfText(text);
+  const bytes = text === undefined ? bytesOfHex(hex ?? "") : bytesOfText(text);
   const contents = [pattern, text, hex].filter((content) => content !== undefined).length;
   if (contents !== 1) {
     findings.error(

@@ -99,6 +99,22 @@ export function unsigned(matcher: ValueMatcher, bits: number): ValueMatcher {
   }
 }
 
+/** Is a literal of the matcher below zero? */
+export function isNegative(matcher: ValueMatcher): boolean {
+  switch (matcher.is) {
+    case "literal":
+      return typeof matcher.value === "bigint" && matcher.value < 0n;
+    case "one-of":
+      return matcher.values.some(isNegative);
+    case "not":
+      return isNegative(matcher.matcher);
+    case "range":
+    case "any":
+    case "bound":
+      return false;
+  }
+}
+
 const SIZE_UNITS: Readonly<Record<string, number>> = {
   bytes: 1,
   KiB: 2 ** 10,

@@ -1,6 +1,6 @@
 // YAML text -> node tree with places, or diagnostics in our own words. The only file that knows the `yaml` package, which
 // is asked for structure alone: what plain scalars mean is decided in `scalar.ts`.
-import { isAlias, isMap, isPair, isScalar, isSeq, parseDocument } from "yaml";
+import { type Document, isAlias, isMap, isPair, isScalar, isSeq, parseDocument } from "yaml";
 import type { SourceFile, Span } from "../../base/source.ts";
 import { markEscapedBytes } from "../bytes.ts";
 import type { Findings } from "../findings.ts";
@@ -29,14 +29,13 @@ export function parseYaml(file: SourceFile, findings: Findings): Node | undefine
     );
     return undefined;
   }
-  if (tooDeep(file, findings) || findCutProgram(file, findings)) return undefined;
-  const document = parseDocument(file.text, {
-    // No schema: every scalar comes as the text it was written as.
-    schema: "failsafe",
-    uniqueKeys: false,
-    prettyErrors: false,
-    logLevel: "silent",
-  });
+  if (findCutProgram(file, findings)) return undefined;
+  const document = parseStructure(file.text);
+  if (!document) {
+    const { message, suggestion } = explain("RESOURCE_EXHAUSTION");
+    findings.error({ file, start: 0, end: 0 }, message, suggestion);
+    return undefined;
+  }
   let broken = false;
   for (const { code, pos } of [...document.errors, ...document.warnings]) {
     const { message, suggestion, local } = explain(code);
@@ -54,21 +53,20 @@ export function parseYaml(file: SourceFile, findings: Findings): Node | undefine
   return findings.count > before ? undefined : tree;
 }
 
-/** Refuses brackets nested so deep that a recursive parser could run out of stack. */
-function tooDeep(file: SourceFile, findings: Findings): boolean {
-  const line = /^[^\n]*$/gm;
-  for (const { 0: text, index } of file.text.matchAll(line)) {
-    const opened = text.replaceAll(/[^[{]|^[ ]*[^\s]*[ ]*[|>]$/g, "").length;
-    const dashes = /^[ ]*((?:[-?:][ ]+){16,})/.exec(text)?.[1];
-    if (opened <= MAX_DEPTH * 8 && !dashes) continue;
-    findings.error(
-      { file, start: index, end: index + text.length },
-      "The document is nested too deeply",
-      "Remove levels of nesting",
-    );
-    return true;
+/** What the parser makes of the text; undefined if it is nested so deep that the parser, which recurses, gives up. */
+function parseStructure(text: string): Document.Parsed | undefined {
+  try {
+    return parseDocument(text, {
+      // No schema: every scalar comes as the text it was written as.
+      schema: "failsafe",
+      uniqueKeys: false,
+      prettyErrors: false,
+      logLevel: "silent",
+    });
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
   }
-  return false;
 }
 
 class TreeBuilder {

@@ -10,17 +10,21 @@ interface Line {
   readonly text: string;
 }
 
-/** The lines of a text with their offsets; line ends are no part of them. */
-function linesFrom(file: SourceFile, offset: number): Line[] {
-  const lines: Line[] = [];
+/** The lines of a text from an offset on; line ends are no part of them. */
+function* linesFrom(file: SourceFile, offset: number): Generator<Line> {
   for (let start = offset; start <= file.text.length;) {
     const newline = file.text.indexOf("\n", start);
     const next = newline === -1 ? file.text.length : newline;
     const text = file.text.slice(start, next).replace(/\r$/, "");
-    lines.push({ start, end: start + text.length, text });
+    yield { start, end: start + text.length, text };
     start = next + 1;
   }
-  return lines;
+}
+
+/** The first line, from an offset on, that is not blank. */
+function firstFilled(file: SourceFile, offset: number): string {
+  for (const { text } of linesFrom(file, offset)) if (text.trim() !== "") return text;
+  return "";
 }
 
 const indentation = (text: string) => text.length - text.trimStart().length;
@@ -36,18 +40,16 @@ export function lineSpans(node: ScalarNode): readonly Span[] {
   if (node.style !== "literal" || header === -1) {
     return Array.from({ length: count }, () => node.span);
   }
-  const lines = linesFrom(file, header + 1);
   const explicit = /^[|>][-+]?([1-9])/.exec(file.text.slice(start, header))?.[1];
-  const filled = lines.filter(({ text }) => text.trim() !== "");
-  const indent = explicit === undefined
-    ? indentation(filled[0]?.text ?? "")
-    : blockIndent(node, filled[0]?.text ?? "");
-  return Array.from({ length: count }, (_, index) => {
-    const line = lines[index];
-    return line
-      ? { file, start: Math.min(line.start + indent, line.end), end: line.end }
-      : { file, start: end, end };
-  });
+  const first = firstFilled(file, header + 1);
+  const indent = explicit === undefined ? indentation(first) : blockIndent(node, first);
+  const spans: Span[] = [];
+  for (const line of linesFrom(file, header + 1)) {
+    if (spans.length === count) break;
+    spans.push({ file, start: Math.min(line.start + indent, line.end), end: line.end });
+  }
+  while (spans.length < count) spans.push({ file, start: end, end });
+  return spans;
 }
 
 /** Under an explicit indentation indicator, the value's first line tells how much of the indentation is content. */
@@ -65,10 +67,10 @@ export function findCutProgram(file: SourceFile, findings: Findings): boolean {
   const header = /^([ ]*)program[ ]*:[ ]*[|>][-+]?[ \t]*(#.*)?\r?$/gm;
   for (const match of file.text.matchAll(header)) {
     const outer = match[1]?.length ?? 0;
-    const lines = linesFrom(file, match.index + match[0].length + 1);
-    const inner = indentation(lines.find(({ text }) => text.trim() !== "")?.text ?? "");
+    const content = match.index + match[0].length + 1;
+    const inner = indentation(firstFilled(file, content));
     if (inner <= outer) continue;
-    for (const { text, start, end } of lines) {
+    for (const { text, start, end } of linesFrom(file, content)) {
       const indent = indentation(text);
       if (text.trim() === "" || indent >= inner) continue;
       if (indent <= outer || text.trimStart().startsWith("#")) break;
