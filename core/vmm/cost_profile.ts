@@ -14,7 +14,7 @@ import { type Diagnostic, didYouMean } from "../base/diagnostic.ts";
 import type { SourceFile, Span } from "../base/source.ts";
 import { SENSITIVE_OPERATIONS } from "../cpu/sensitive_operations.ts";
 import { shippedProfile } from "./shipped_profiles.ts";
-import { EXIT_VIAS, type ExitKind, type ExitVia } from "../trace/exit.ts";
+import { EXIT_VIAS, type ExitKind } from "../trace/exit.ts";
 
 /** One published or derived number, in cycles, and why it may be believed. */
 export interface Figure {

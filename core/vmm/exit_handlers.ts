@@ -117,6 +117,18 @@ export function halt(_exit: Exit, { vcpu }: Machine): Outcome {
   return interruptsMasked(vcpu) ? stop({ kind: "halt" }) : IDLE;
 }
 
+/** MWAIT: an interrupt wakes it as it does HLT. With interrupts masked it returns at once, as it may for any reason. */
+export function waiting(_exit: Exit, { vcpu }: Machine): Outcome {
+  vcpu.skip();
+  return interruptsMasked(vcpu) ? RESUME : IDLE;
+}
+
+/** An instruction whose effect nothing here depends on. */
+export function ignored(_exit: Exit, { vcpu }: Machine): Outcome {
+  vcpu.skip();
+  return RESUME;
+}
+
 /** Is RFLAGS.IF clear? */
 export function interruptsMasked(vcpu: Vcpu): boolean {
   return (vcpu.get("rflags") & BigInt(RFLAGS.IF)) === 0n;

@@ -75,8 +75,9 @@ class Run {
     this.#limits = options.group.limits;
     this.#wallClock = options.wallClock ?? (() => performance.now());
     this.#started = this.#wallClock();
-    let vcpu: Vcpu | undefined;
-    const retired = () => vcpu?.retired ?? 0;
+    // Devices ask for the time while they are built, before there is a CPU.
+    const cpu: { made?: Vcpu } = {};
+    const retired = () => cpu.made?.retired ?? 0;
     this.#time = new VirtualTime(profile, retired);
     this.#clock = new VirtualClock(() => this.#time.now());
     this.#recorder = new Recorder(retired);
@@ -97,7 +98,7 @@ class Run {
         reset: () => this.#ended ??= { kind: "triple-fault" },
       },
     });
-    vcpu = engine.create({
+    const vcpu = cpu.made = engine.create({
       memory: image.memory,
       controls: this.#monitor.controls,
       ...(this.#monitor.direct ? { bus } : {}),

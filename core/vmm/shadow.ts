@@ -13,13 +13,17 @@ import { frameOf, ShadowMap, type ShadowMapping } from "./shadow_map.ts";
 export type Resolution =
   /** The shadow lacked a translation, or a right, that the guest's tables grant. */
   | Translated & { readonly is: "fill" }
+  /** Both grant it. A fault all the same comes of a rule that only the CPU knows (implicit accesses under SMAP). */
+  | Translated & { readonly is: "granted" }
   /** A store to a guest page table; `mapping` is read-only. */
-  | Translated & { readonly is: "trace"; readonly gpa: number }
+  | Translated & { readonly is: "trace" }
   /** The guest's own tables refuse it. */
   | { readonly is: "guest"; readonly event: Event };
 
 interface Translated {
   readonly address: bigint;
+  /** Where the guest's tables lead. */
+  readonly gpa: number;
   readonly access: MemoryAccess;
   readonly mapping: ShadowMapping;
   readonly walk: Walk;
@@ -153,11 +157,10 @@ export class ShadowPaging implements ShadowTables {
       links: walk.steps.map((step) => step.address - step.address % 8),
     };
     const access = write ? "write" : execute ? "execute" : "read";
-    const translated = { address, access, mapping, walk } as const;
-    if (write && table) return { is: "trace", gpa: walk.gpa, ...translated };
-    // The shadow grants it already: what refused it is a rule that only the CPU knows (implicit accesses under SMAP).
+    const translated = { address, gpa: walk.gpa, access, mapping, walk } as const;
+    if (write && table) return { is: "trace", ...translated };
     const present = this.lookup(mapping.page);
-    if (present && covers(present, mapping.entry)) return refuse(PAGE_FAULT.P);
+    if (present && covers(present, mapping.entry)) return { is: "granted", ...translated };
     return { is: "fill", ...translated };
   }
 
@@ -198,6 +201,23 @@ export class ShadowPaging implements ShadowTables {
     return event;
   }
 
+  /** Does the store at RIP, whatever it hits; returns the guest's own fault, if it has one. */
+  store(resolution: Resolution): Event | undefined {
+    switch (resolution.is) {
+      case "trace":
+        return this.trace(resolution);
+      case "fill":
+        this.fill(resolution);
+        return this.#settled(() => this.#vcpu.emulateStore(resolution.gpa));
+      case "granted":
+        return this.#settled(() => this.#vcpu.emulateStore(resolution.gpa));
+      case "guest":
+        return resolution.event;
+      default:
+        return resolution satisfies never;
+    }
+  }
+
   /** Emulates the instruction at RIP, filling what it needs; returns the guest's own fault, if it has one. */
   emulate(): Event | undefined {
     const event = this.#settled(() => this.#vcpu.emulate());
@@ -213,6 +233,8 @@ export class ShadowPaging implements ShadowTables {
       switch (resolution.is) {
         case "guest":
           return resolution.event;
+        case "granted":
+          return event;
         case "fill":
           this.fill(resolution);
           break;

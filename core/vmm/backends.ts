@@ -1,0 +1,15 @@
+// The back ends there are, by name.
+import type { Backend } from "../base/backend.ts";
+import { fullBt } from "./full_bt.ts";
+import { fullHw, fullHwShadow } from "./full_hw.ts";
+import type { BackendDefinition } from "./monitor.ts";
+import { native } from "./native.ts";
+import { para } from "./para/para.ts";
+
+/** In the order in which tables show them. */
+export const BACKEND_DEFINITIONS: ReadonlyMap<Backend, BackendDefinition> = new Map(
+  [native, fullBt, fullHw, fullHwShadow, para].map((definition) => [
+    definition.backend,
+    definition,
+  ]),
+);

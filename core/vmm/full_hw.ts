@@ -1,0 +1,95 @@
+// `full-hw`: an unmodified guest under intercept controls, as VT-x and AMD-V have them. What is intercepted is a VM exit,
+// handled by its reason; everything else the CPU does itself. Nested page tables, or (`full-hw/shadow`, the first
+// generation of the hardware) shadow ones, for which page faults, CR3 and INVLPG have to exit too.
+import { VECTOR } from "../base/registers.ts";
+import { treatments } from "../cpu/sensitive_operations.ts";
+import type { ExecutionControls } from "../engine/vcpu.ts";
+import {
+  deviceMemory,
+  emulated,
+  type ExitHandlers,
+  halt,
+  ignored,
+  injectException,
+  interruptWindow,
+  msrRead,
+  portIo,
+  tripleFault,
+  undefinedInstruction,
+  waiting,
+} from "./exit_handlers.ts";
+import type { BackendDefinition } from "./monitor.ts";
+import { PcMonitor } from "./pc_monitor.ts";
+
+/** The controls of nested paging: only what the table intercepts leaves the guest, and no exception does. */
+export const NESTED_CONTROLS: ExecutionControls = {
+  kernel: treatments("intercepted"),
+  user: treatments("intercepted"),
+  exceptionVia: "vm-exit",
+  exceptions: 0,
+  paging: "nested",
+};
+
+const SHADOWED = treatments("intercepted", { "mov-to-cr3": "vm-exit", "invlpg": "vm-exit" });
+
+/** The controls of shadow paging. */
+export const SHADOW_CONTROLS: ExecutionControls = {
+  kernel: SHADOWED,
+  user: SHADOWED,
+  exceptionVia: "vm-exit",
+  exceptions: 1 << VECTOR.PF,
+  paging: "shadow",
+};
+
+/** By VMX exit reason. Exits whose handling is the architecture's own meaning of the instruction are emulated. */
+export const HARDWARE_HANDLERS: ExitHandlers = {
+  "cpuid": emulated,
+  "cr-access": emulated,
+  "dr-access": emulated,
+  "ept-violation": deviceMemory,
+  "exception": (exit, machine) => injectException(machine, { type: "exception", ...exit.detail }),
+  "hlt": halt,
+  "interrupt-window": interruptWindow,
+  "invd": emulated,
+  "invlpg": emulated,
+  "io": portIo,
+  "monitor": ignored,
+  "msr-read": msrRead,
+  "msr-write": emulated,
+  "mwait": waiting,
+  "pause": emulated,
+  "rdpmc": emulated,
+  "rdtsc": emulated,
+  "rdtscp": emulated,
+  "triple-fault": tripleFault,
+  // A VMM that hides has no hypercalls.
+  "vmcall": undefinedInstruction,
+  "wbinvd": emulated,
+  "xsetbv": emulated,
+};
+
+export const fullHw: BackendDefinition = {
+  backend: "full-hw",
+  summary: "hardware-assisted: VM exits, nested paging, emulated PC devices",
+  platform: "bare",
+  unsuited: () => undefined,
+  create: (setup) =>
+    new PcMonitor(setup, {
+      controls: NESTED_CONTROLS,
+      handlers: HARDWARE_HANDLERS,
+      preempts: "vm-exit",
+    }),
+};
+
+export const fullHwShadow: BackendDefinition = {
+  backend: "full-hw/shadow",
+  summary: "full-hw without nested paging: shadow page tables, by VM exits",
+  platform: "bare",
+  unsuited: () => undefined,
+  create: (setup) =>
+    new PcMonitor(setup, {
+      controls: SHADOW_CONTROLS,
+      handlers: HARDWARE_HANDLERS,
+      preempts: "vm-exit",
+    }),
+};

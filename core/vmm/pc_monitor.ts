@@ -1,0 +1,98 @@
+// The monitor of a virtual PC: a dispatch table of exits, an interrupt controller, and shadow page tables where the
+// technique needs them. `full-bt`, `full-hw` and `hybrid` are this, under different controls and with different tables.
+import { cpuid } from "../cpu/cpuid.ts";
+import type { CpuidResult } from "../cpu/cpu.ts";
+import type { ExecutionControls, Vcpu } from "../engine/vcpu.ts";
+import { pcBoard } from "../machine/board.ts";
+import type { InterruptController } from "../machine/device.ts";
+import type { Exit, ExitVia } from "../trace/exit.ts";
+import { startBare } from "./bare_start.ts";
+import { dispatch, type ExitHandlers, interruptsMasked, type Machine } from "./exit_handlers.ts";
+import { InterruptDelivery } from "./interrupts.ts";
+import { type Monitor, type Outcome, RESUME, type Setup } from "./monitor.ts";
+import { ShadowPaging } from "./shadow.ts";
+import { ShadowExits } from "./shadow_handlers.ts";
+
+/** What makes one technique differ from another. */
+export interface PcMonitorOptions {
+  /** With `paging: "shadow"`, the monitor keeps shadow tables. */
+  readonly controls: ExecutionControls;
+  /** By exit kind. Those of shadow paging are laid over it where it is used. */
+  readonly handlers: ExitHandlers;
+  /** How a host interrupt takes the CPU from the guest. */
+  readonly preempts: ExitVia;
+  /** Can the technique retranslate an instruction that keeps faulting? */
+  readonly adapts?: boolean;
+  /** What CPUID says; absent: the bare CPU's, as a VMM that hides has it. */
+  readonly cpuid?: (leaf: number, subleaf: number) => CpuidResult;
+  /** The interrupt controller of the board that the back end has built; absent: a PC board is built here. */
+  readonly controller?: InterruptController;
+}
+
+/** A monitor that shows its guest a PC. */
+export class PcMonitor implements Monitor {
+  readonly controls: ExecutionControls;
+  readonly direct = false;
+  readonly preempts: ExitVia;
+  readonly #setup: Setup;
+  readonly #options: PcMonitorOptions;
+  readonly #controller: InterruptController;
+  #handlers: ExitHandlers;
+  #started: { readonly machine: Machine; readonly shadow?: ShadowExits } | undefined;
+
+  constructor(setup: Setup, options: PcMonitorOptions) {
+    this.#setup = setup;
+    this.#options = options;
+    this.controls = options.controls;
+    this.preempts = options.preempts;
+    this.#handlers = options.handlers;
+    this.#controller = options.controller ?? pcBoard(setup).interrupts;
+  }
+
+  get #machine(): Machine {
+    if (!this.#started) throw new Error("The monitor is used before it is started");
+    return this.#started.machine;
+  }
+
+  cpuid(leaf: number, subleaf: number): CpuidResult {
+    return (this.#options.cpuid ?? cpuid)(leaf, subleaf);
+  }
+
+  start(vcpu: Vcpu): void {
+    const { bus, recorder, image } = this.#setup;
+    const interrupts = new InterruptDelivery(vcpu, this.#controller, recorder);
+    startBare(vcpu, image);
+    if (this.controls.paging !== "shadow") {
+      const emulate = () => vcpu.emulate();
+      this.#started = { machine: { vcpu, bus, recorder, interrupts, emulate } };
+      return;
+    }
+    const paging = new ShadowPaging(vcpu);
+    const shadow = new ShadowExits(paging, { adapts: this.#options.adapts ?? false });
+    const emulate = () => paging.emulate();
+    this.#handlers = { ...this.#handlers, ...shadow.handlers };
+    this.#started = { machine: { vcpu, bus, recorder, interrupts, emulate }, shadow };
+    paging.start();
+  }
+
+  classify(exit: Exit): Exit {
+    return this.#started?.shadow?.classify(exit, this.#started.machine) ?? exit;
+  }
+
+  handle(exit: Exit): Outcome {
+    return dispatch(this.#handlers, exit, this.#machine);
+  }
+
+  beforeEntry(): Outcome {
+    this.#machine.interrupts.beforeEntry();
+    return RESUME;
+  }
+
+  wakeable(): boolean {
+    return this.#controller.pending() && !interruptsMasked(this.#machine.vcpu);
+  }
+
+  deaf(): boolean {
+    return interruptsMasked(this.#machine.vcpu);
+  }
+}

@@ -1,0 +1,51 @@
+// What can be tested: a back end on an engine, or a whole VMM run from outside. Whoever runs cases knows only this.
+import { type SubjectId, subjectName } from "../base/backend.ts";
+import type { VcpuFactory } from "../engine/vcpu.ts";
+import type { GuestImage } from "../guest/image.ts";
+import type { Case, CaseGroup } from "../scenario/case.ts";
+import type { Trace } from "../trace/trace.ts";
+import type { CostProfile } from "./cost_profile.ts";
+import type { BackendDefinition } from "./monitor.ts";
+import { runCase } from "./runner.ts";
+
+export type Availability =
+  | { readonly available: true }
+  /** `why` is a sentence for `doctor`, and the reason of a skipped case. */
+  | { readonly available: false; readonly why: string };
+
+/** One run to make, built. */
+export interface Job {
+  readonly group: Pick<CaseGroup, "guest" | "limits">;
+  readonly subject: Case;
+  readonly image: GuestImage;
+  readonly profile: CostProfile;
+  /** Asked now and then; true ends the run as a time limit does. */
+  readonly abort?: () => boolean;
+}
+
+/** Something that runs cases. */
+export interface Subject {
+  readonly id: SubjectId;
+  /** Can it run here at all? Cheap, without side effects, and the same whenever it is asked. */
+  probe(): Availability;
+  /** Can it run this image? A sentence says why not. */
+  unsuited(image: Pick<GuestImage, "entry">): string | undefined;
+  run(job: Job): Trace;
+}
+
+/** The monitor of a back end, on a virtual CPU that an engine makes. */
+export function monitorSubject(
+  id: SubjectId,
+  backend: BackendDefinition,
+  engine: VcpuFactory,
+): Subject {
+  if (backend.backend !== id.backend) {
+    throw new Error(`${subjectName(id)} can't be made of ${backend.backend}`);
+  }
+  return {
+    id,
+    probe: () => ({ available: true }),
+    unsuited: (image) => backend.unsuited(image),
+    run: (job) => runCase({ ...job, backend, engine }),
+  };
+}
