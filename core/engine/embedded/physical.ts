@@ -22,6 +22,7 @@ export class EnginePhysicalMemory implements PhysicalMemory {
   /** Answers to the device accesses of the instruction under way. */
   #answers: number[] = [];
   #next = 0;
+  #reached = false;
   /** Are devices reached now? Only when a single instruction is executed. */
   stepping = false;
 
@@ -84,6 +85,7 @@ export class EnginePhysicalMemory implements PhysicalMemory {
     }
     if (!this.stepping || !this.bus) throw new DeviceAccess(gpa, size, write, value);
     let answer = 0;
+    this.#reached = true;
     if (write) this.bus.write("memory", gpa, size, value);
     else answer = this.bus.read("memory", gpa, size);
     this.answer(answer);
@@ -94,6 +96,13 @@ export class EnginePhysicalMemory implements PhysicalMemory {
   /** Answers the access that the last `DeviceAccess` was about. */
   answer(value: number): void {
     this.#answers.push(value);
+  }
+
+  /** Has the bus been used since this was last asked? */
+  takeReached(): boolean {
+    const reached = this.#reached;
+    this.#reached = false;
+    return reached;
   }
 
   /** An instruction starts (again). */

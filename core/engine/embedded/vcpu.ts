@@ -45,6 +45,12 @@ const CAPABILITIES: Capabilities = {
   controls: true,
 };
 
+/**
+ * Instructions between two looks at the run loop. V8 replaces a function by its optimized code only where it is called, so
+ * a guest's endless loop has to be left now and then; this many take a millisecond or two at first.
+ */
+const SLICE = 2_000_000;
+
 const BUDGET_STOP: Stop = { reason: "budget" };
 const IDLE_STOP: Stop = { reason: "idle" };
 
@@ -95,6 +101,8 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
   /** Why a region bailed. */
   #bailed: GuestFault | DeviceAccess | "step" | undefined;
   #stepping = false;
+  /** A device was reached: the caller is to look at its deadlines. */
+  #yielded = false;
 
   constructor(config: VcpuConfig) {
     this.#config = config;
@@ -142,6 +150,7 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
   get retired(): number {
     return this.#retiredBefore + this.#granted - this.#budget;
   }
+  /** Instructions that may still be executed in this slice. */
   get #budget(): number {
     return Number(this.#state.view.getBigInt64(L.BUDGET, true));
   }
@@ -192,16 +201,29 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
   // ---- Running -----------------------------------------------------------------------------------------------------
 
   run(budget: number): Stop {
-    this.#retiredBefore = this.retired;
-    this.#granted = this.#budget = Math.max(1, Math.floor(budget));
+    let rest = Math.max(1, Math.floor(budget));
     for (;;) {
-      const stop = this.#turn();
+      const before = this.retired;
+      this.#retiredBefore = before;
+      this.#granted = this.#budget = Math.min(rest, SLICE);
+      const stop = this.#slice(rest > SLICE);
+      rest -= this.retired - before;
+      if (stop !== BUDGET_STOP || rest <= 0 || this.#yielded) {
+        this.#yielded = false;
+        return stop;
+      }
+    }
+  }
+
+  #slice(more: boolean): Stop {
+    for (;;) {
+      const stop = this.#turn(more);
       if (stop) return stop;
     }
   }
 
   /** One turn of the run loop: an event, an instruction, or as many regions as go without help. */
-  #turn(): Stop | undefined {
+  #turn(more: boolean): Stop | undefined {
     if (this.#queued) return this.#deliverQueued(this.#queued);
     if (this.#windowWanted && this.interruptible) {
       return this.#exit("interrupt-window", "vm-exit", {}, undefined);
@@ -226,8 +248,10 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
       case LEAVE.dispatch:
         return undefined;
       case LEAVE.slow:
-      case LEAVE.budget:
         return this.#budget > 0 ? this.#instruction() : BUDGET_STOP;
+      case LEAVE.budget:
+        // The last instructions of a grant are done one by one; with another slice to come the block can wait for that.
+        return this.#budget > 0 && !more ? this.#instruction() : BUDGET_STOP;
       case LEAVE.bail:
         return this.#afterBail();
       default:
@@ -271,7 +295,9 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
       }
       if (step === "idle") return IDLE_STOP;
       // A device was reached directly: its deadlines may be nearer than the budget says.
-      return operation === "port-io" && this.#config.bus ? BUDGET_STOP : undefined;
+      this.#yielded = this.#physical.takeReached() ||
+        operation === "port-io" && this.#config.bus !== undefined;
+      return this.#yielded ? BUDGET_STOP : undefined;
     }
     this.#state.interruptShadow = before;
     return this.#failed(step, decoded);
