@@ -1,6 +1,6 @@
 // The board: which devices a virtual machine has, at which ports and addresses, on which interrupt lines.
 import type { AlarmClock } from "../base/clock.ts";
-import { VIRTIO_MMIO_BASE, VIRTIO_MMIO_STRIDE, VIRTIO_SLOTS } from "../guest/layout.ts";
+import { LAPIC_BASE, VIRTIO_MMIO_BASE, VIRTIO_MMIO_STRIDE, VIRTIO_SLOTS } from "../guest/layout.ts";
 import type { Access } from "../trace/exit.ts";
 import type { Bus } from "./bus.ts";
 import type { BlockSource, InterruptController, InterruptLine, Power, Sink } from "./device.ts";
@@ -13,6 +13,7 @@ import {
   ATA_IRQ,
 } from "./devices/ata.ts";
 import { DEBUG_EXIT_LENGTH, DEBUG_EXIT_PORT, DebugExit } from "./devices/debug_exit.ts";
+import { Lapic, LAPIC_LENGTH } from "./devices/lapic.ts";
 import {
   ELCR_LENGTH,
   ELCR_PORT,
@@ -44,6 +45,8 @@ export interface PcBoardOptions {
   /** The first two are on the ATA channel; without any, there is none. */
   readonly disks: readonly BlockSource[];
   readonly power: Power;
+  /** Whether there is a local APIC, with the PIC behind it; not by default. */
+  readonly lapic?: boolean;
 }
 
 /** Handles to the devices, for whoever has more to do with them than the guest. */
@@ -52,6 +55,7 @@ export interface PcBoard {
   readonly pit: Pit;
   readonly uart: Uart;
   readonly ata: Ata | undefined;
+  readonly lapic: Lapic | undefined;
   readonly postCode: PostCode;
   /** What the CPU asks for interrupts. */
   readonly interrupts: InterruptController;
@@ -79,7 +83,12 @@ export function pcBoard(options: PcBoardOptions): PcBoard {
     bus.attach("port", ATA_COMMAND_PORT, ATA_COMMAND_LENGTH, "ata", ata);
     bus.attach("port", ATA_CONTROL_PORT, ATA_CONTROL_LENGTH, "ata", ata.control);
   }
-  return { pic, pit, uart, ata, postCode, interrupts: pic };
+  let lapic: Lapic | undefined;
+  if (options.lapic) {
+    lapic = new Lapic({ clock, pic });
+    bus.attach("memory", LAPIC_BASE, LAPIC_LENGTH, "lapic", lapic);
+  }
+  return { pic, pit, uart, ata, lapic, postCode, interrupts: lapic ?? pic };
 }
 
 /** What virtio devices are plugged into. */
