@@ -1,4 +1,4 @@
-// What CPUID tells a hybrid guest: the plain CPU, the bit that says "hypervisor", and KVM's two leaves.
+// What CPUID tells a hybrid guest: the plain CPU, that there is a hypervisor, and KVM's two leaves.
 import { cpuid } from "../../cpu/cpuid.ts";
 import type { CpuidResult } from "../../cpu/cpu.ts";
 import { KVM_CPUID_FEATURES, KVM_CPUID_SIGNATURE, KVM_FEATURE, KVM_SIGNATURE } from "./kvm_abi.ts";
@@ -16,34 +16,32 @@ export const OFFERED_FEATURES: readonly (keyof typeof KVM_FEATURE)[] = [
   "CLOCKSOURCE_STABLE",
 ];
 
-/** Leaf 1: ECX bit 31, and what the board's local APIC brings: ECX bit 24 (TSC deadline), EDX bit 9 (APIC). */
+/** Leaf 1: what this board's local APIC brings besides the CPU's own (SDM vol. 2, tables 3-10 and 3-11). */
 const LEAF_FEATURES = 1;
-const HYPERVISOR = 1 << 31;
-const TSC_DEADLINE = 1 << 24;
-const APIC = 1 << 9;
+const ECX_TSC_DEADLINE = 1 << 24;
+const EDX_APIC = 1 << 9;
 
 /** CPUID as a guest of this VMM sees it. All values unsigned. */
 export function kvmCpuid(leaf: number, subleaf: number): CpuidResult {
-  switch (leaf) {
+  switch (leaf >>> 0) {
     case LEAF_FEATURES: {
-      const [eax, ebx, ecx, edx] = cpuid(leaf, subleaf);
-      return [eax, ebx, (ecx | HYPERVISOR | TSC_DEADLINE) >>> 0, (edx | APIC) >>> 0];
+      const [eax, ebx, ecx, edx] = cpuid(leaf, subleaf, { hypervisor: true });
+      return [eax, ebx, (ecx | ECX_TSC_DEADLINE) >>> 0, (edx | EDX_APIC) >>> 0];
     }
     case KVM_CPUID_SIGNATURE: {
-      const [ebx, ecx, edx] = signatureWords(KVM_SIGNATURE);
-      return [KVM_CPUID_FEATURES, ebx, ecx, edx];
+      const words = new DataView(new TextEncoder().encode(KVM_SIGNATURE).buffer);
+      return [
+        KVM_CPUID_FEATURES,
+        words.getUint32(0, true),
+        words.getUint32(4, true),
+        words.getUint32(8, true),
+      ];
     }
     case KVM_CPUID_FEATURES: {
       const bits = OFFERED_FEATURES.reduce((sum, name) => sum | 1 << KVM_FEATURE[name], 0);
       return [bits >>> 0, 0, 0, 0];
     }
     default:
-      return cpuid(leaf, subleaf);
+      return cpuid(leaf, subleaf, { hypervisor: true });
   }
-}
-
-/** Twelve characters as three registers, first character lowest. */
-function signatureWords(text: string): [number, number, number] {
-  const view = new DataView(new TextEncoder().encode(text).buffer);
-  return [view.getUint32(0, true), view.getUint32(4, true), view.getUint32(8, true)];
 }

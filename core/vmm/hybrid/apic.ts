@@ -1,0 +1,62 @@
+// The local APIC as a monitor sees it: what PV EOI wants to know, interrupts from hypercalls, and its registers that are
+// not in its memory page (TPR as CR8, the deadline as an MSR).
+import type { Vcpu } from "../../engine/vcpu.ts";
+import { DELIVERY, deliveryMode, LAPIC_REGISTER } from "../../machine/devices/lapic_registers.ts";
+import type { Lapic } from "../../machine/devices/lapic.ts";
+import type { HypercallTarget } from "./hypercalls.ts";
+import type { EoiTarget } from "./pv_eoi.ts";
+
+/** IA32_TSC_DEADLINE (SDM vol. 3, 11.5.4.1). */
+export const MSR_TSC_DEADLINE = 0x6e0;
+
+/** ISR, TMR and IRR are each eight registers of 32 vectors, 16 bytes apart. */
+const SET_WORDS = 8;
+const SET_STRIDE = 0x10;
+const FIRST_VECTOR = 16;
+
+/** The APIC of the only vCPU. */
+export class MonitoredApic implements EoiTarget, HypercallTarget {
+  constructor(readonly lapic: Lapic) {}
+
+  get soleInService(): boolean {
+    if (this.lapic.inService === undefined) return false;
+    return this.#members(LAPIC_REGISTER.ISR) === 1 && this.#members(LAPIC_REGISTER.IRR) === 0;
+  }
+
+  endOfInterrupt(): void {
+    this.lapic.endOfInterrupt();
+  }
+
+  sendIpi(apicId: number, icr: bigint): boolean {
+    const mode = Number(BigInt.asUintN(32, icr));
+    const vector = mode & 0xff;
+    const fixed = deliveryMode(mode) === DELIVERY.Fixed;
+    const own = this.lapic.read(LAPIC_REGISTER.ID, 4) >>> 24;
+    if (apicId !== own || !fixed || vector < FIRST_VECTOR) return false;
+    this.lapic.deliver(vector);
+    return true;
+  }
+
+  /** The guest moves its task priority by CR8 without an exit: take it over. */
+  fromGuest(vcpu: Vcpu): void {
+    const cr8 = Number(vcpu.get("cr8"));
+    if (cr8 !== this.lapic.taskPriority >> 4) this.lapic.taskPriority = cr8 << 4;
+  }
+
+  /** And what it wrote to the register shows in CR8. */
+  toGuest(vcpu: Vcpu): void {
+    const cr8 = BigInt(this.lapic.taskPriority >> 4);
+    if (vcpu.get("cr8") !== cr8) vcpu.set("cr8", cr8);
+  }
+
+  /** How many vectors are in ISR or IRR. */
+  #members(base: number): number {
+    let count = 0;
+    for (let i = 0; i < SET_WORDS; i++) {
+      for (let word = this.lapic.read(base + i * SET_STRIDE, 4); word !== 0; count++) {
+        word &= word - 1;
+      }
+    }
+    return count;
+  }
+}

@@ -1,0 +1,137 @@
+// `hybrid`: hardware assistance for the CPU and its memory, paravirtualization for devices, interrupts and time. It does
+// what `full-hw` does, and has beside the PC's devices virtio over MMIO, a local APIC, and KVM's own features.
+import { VECTOR } from "../../base/registers.ts";
+import type { Vcpu } from "../../engine/vcpu.ts";
+import { LAPIC_BASE } from "../../guest/layout.ts";
+import { attachVirtio, pcBoard } from "../../machine/board.ts";
+import { Lapic, LAPIC_LENGTH } from "../../machine/devices/lapic.ts";
+import type { Exit } from "../../trace/exit.ts";
+import {
+  emulated,
+  type ExitHandlers,
+  type ExitOf,
+  injectException,
+  type Machine,
+  msrRead,
+} from "../exit_handlers.ts";
+import { HARDWARE_HANDLERS, NESTED_CONTROLS } from "../full_hw.ts";
+import { type BackendDefinition, type Outcome, RESUME, type Setup } from "../monitor.ts";
+import { PcMonitor } from "../pc_monitor.ts";
+import { MonitoredApic, MSR_TSC_DEADLINE } from "./apic.ts";
+import { handleHypercall } from "./hypercalls.ts";
+import { kvmCpuid } from "./kvm_cpuid.ts";
+import { KvmMsrs } from "./kvm_msrs.ts";
+import { PvEoi } from "./pv_eoi.ts";
+
+/** What the platform has beyond a PC. */
+interface Platform {
+  readonly lapic: Lapic;
+  readonly apic: MonitoredApic;
+  readonly eoi: PvEoi;
+  readonly msrs: KvmMsrs;
+}
+
+function platform(setup: Setup): Platform {
+  const { bus, clock, recorder, memory, console, disks } = setup;
+  const board = pcBoard(setup);
+  const lapic = new Lapic({ clock, pic: board.pic });
+  bus.attach("memory", LAPIC_BASE, LAPIC_LENGTH, "lapic", lapic);
+  attachVirtio({
+    bus,
+    memory,
+    console,
+    disks,
+    line: (irq) => board.pic.line(irq),
+    observe: (access) => recorder.access(access),
+  });
+  const apic = new MonitoredApic(lapic);
+  const eoi = new PvEoi(memory, apic);
+  return { lapic, apic, eoi, msrs: new KvmMsrs(memory, clock, eoi) };
+}
+
+/** What is handled otherwise than on `full-hw`. */
+function handlers({ lapic, apic, msrs }: Platform): ExitHandlers {
+  return {
+    "vmcall": (_exit, { vcpu }) => {
+      handleHypercall(vcpu, apic);
+      return RESUME;
+    },
+    "msr-read": (exit, machine) => {
+      const value = readMsr(exit.detail.msr);
+      if (value === undefined) return msrRead(exit, machine);
+      exit.detail.value = value;
+      machine.vcpu.set("rax", value & 0xffffffffn);
+      machine.vcpu.set("rdx", value >> 32n);
+      machine.vcpu.skip();
+      return RESUME;
+    },
+    "msr-write": writeMsr,
+  };
+
+  function readMsr(msr: number): bigint | undefined {
+    if (msr === MSR_TSC_DEADLINE) return lapic.timer.deadline;
+    return msrs.has(msr) ? msrs.read(msr) : undefined;
+  }
+
+  function writeMsr(exit: ExitOf<"msr-write">, machine: Machine): Outcome {
+    const { msr, value } = exit.detail;
+    if (msr === MSR_TSC_DEADLINE) {
+      lapic.timer.deadline = value;
+    } else if (!msrs.has(msr)) {
+      return emulated(exit, machine);
+    } else if (!msrs.write(msr, value)) {
+      return injectException(machine, { type: "exception", vector: VECTOR.GP, errorCode: 0 });
+    }
+    machine.vcpu.skip();
+    return RESUME;
+  }
+}
+
+class HybridMonitor extends PcMonitor {
+  readonly #platform: Platform;
+  #vcpu: Vcpu | undefined;
+
+  constructor(setup: Setup) {
+    const own = platform(setup);
+    super(setup, {
+      controls: NESTED_CONTROLS,
+      handlers: { ...HARDWARE_HANDLERS, ...handlers(own) },
+      preempts: "vm-exit",
+      cpuid: kvmCpuid,
+      controller: own.lapic,
+    });
+    this.#platform = own;
+  }
+
+  override start(vcpu: Vcpu): void {
+    this.#vcpu = vcpu;
+    super.start(vcpu);
+  }
+
+  override handle(exit: Exit): Outcome {
+    this.#fromGuest();
+    return super.handle(exit);
+  }
+
+  override beforeEntry(): Outcome {
+    this.#fromGuest();
+    const outcome = super.beforeEntry();
+    if (this.#vcpu) this.#platform.apic.toGuest(this.#vcpu);
+    this.#platform.eoi.toGuest();
+    return outcome;
+  }
+
+  /** What the guest did without leaving: ended its interrupt, moved its task priority. */
+  #fromGuest(): void {
+    this.#platform.eoi.fromGuest();
+    if (this.#vcpu) this.#platform.apic.fromGuest(this.#vcpu);
+  }
+}
+
+export const hybrid: BackendDefinition = {
+  backend: "hybrid",
+  summary: "hardware-assisted, with virtio devices and KVM's paravirtual features",
+  platform: "kvm",
+  unsuited: () => undefined,
+  create: (setup) => new HybridMonitor(setup),
+};
