@@ -1,0 +1,118 @@
+// What an expression is worth at one place in the program, in one pass.
+import { didYouMean } from "../../base/diagnostic.ts";
+import type { Expression } from "./expression.ts";
+import type { Reporter } from "./reporter.ts";
+import type { Token } from "./token.ts";
+import { binary, plain, unary, UNKNOWN, type Value } from "./value.ts";
+
+/** What names and `$` mean where an expression stands. */
+export interface Scope {
+  readonly reporter: Reporter;
+  /** Address of the line, and of its section; undefined where there is none (the preprocessor). */
+  readonly here: Value | undefined;
+  readonly section: Value | undefined;
+  /** The value of a full name; reports what it has to and answers UNKNOWN when there is none. */
+  lookup(name: string, at: Token): Value;
+}
+
+/** Evaluates a tree; registers in it are an error. */
+export function evaluate(expression: Expression, scope: Scope): Value {
+  switch (expression.is) {
+    case "value":
+      return expression.value;
+    case "symbol":
+      return scope.lookup(expression.name, expression.at);
+    case "here":
+    case "section": {
+      const value = expression.is === "here" ? scope.here : scope.section;
+      return value ??
+        scope.reporter.fail(`"${expression.at.text}" has no value here`, expression.at);
+    }
+    case "register":
+      return scope.reporter.fail(
+        `Register "${expression.at.text}" can't be part of this expression`,
+        expression.at,
+      );
+    case "float":
+      return scope.reporter.fail(
+        "A floating-point constant can only stand alone, in dd, dq or dt",
+        expression.at,
+      );
+    case "unary": {
+      const value = evaluate(expression.operand, scope);
+      if (expression.operator === "+") return value;
+      if (expression.operator === "-") return scaled(value, -1n);
+      return { ...plain(unary(expression.operator, value.n)), unknown: value.unknown };
+    }
+    case "conditional": {
+      const condition = evaluate(expression.condition, scope);
+      const yes = evaluate(expression.yes, scope);
+      const no = evaluate(expression.no, scope);
+      if (condition.unknown) return UNKNOWN;
+      return condition.n !== 0n ? yes : no;
+    }
+    case "binary":
+      return evaluateBinary(expression, scope);
+  }
+}
+
+function evaluateBinary(
+  { operator, left, right, at }: Expression & { is: "binary" },
+  scope: Scope,
+): Value {
+  const a = evaluate(left, scope);
+  const b = evaluate(right, scope);
+  const unknown = a.unknown || b.unknown;
+  const n = binary(operator, a.n, b.n);
+  if (n === undefined) {
+    // A divisor that is not known yet may well turn out not to be zero.
+    return unknown ? UNKNOWN : scope.reporter.fail("Division by zero", at);
+  }
+  let relative = 0;
+  if (operator === "+") relative = a.relative + b.relative;
+  else if (operator === "-") relative = a.relative - b.relative;
+  else if (operator === "*" && a.relative !== 0 && b.relative === 0) {
+    relative = a.relative * Number(b.n);
+  } else if (operator === "*" && b.relative !== 0 && a.relative === 0) {
+    relative = b.relative * Number(a.n);
+  }
+  return { n: BigInt.asIntN(64, n), relative, unknown };
+}
+
+/** `factor` times the value. */
+export function scaled(value: Value, factor: bigint): Value {
+  return {
+    n: BigInt.asIntN(64, value.n * factor),
+    relative: value.relative * Number(factor),
+    unknown: value.unknown,
+  };
+}
+
+/** The sum of both. */
+export function added(a: Value, b: Value): Value {
+  return {
+    n: BigInt.asIntN(64, a.n + b.n),
+    relative: a.relative + b.relative,
+    unknown: a.unknown || b.unknown,
+  };
+}
+
+/** Reports a name that nothing defines. */
+export function reportUndefined(
+  name: string,
+  at: Token,
+  known: readonly string[],
+  reporter: Reporter,
+): void {
+  const local = at.text.startsWith(".");
+  const wanted = known.filter((k) => !k.startsWith("..@"));
+  const suggestion = didYouMean(name, wanted);
+  reporter.error(
+    `Label or constant "${name}" is not defined`,
+    at,
+    suggestion ??
+      (local
+        ? "A name that starts with a dot belongs to the label before it; write parent.name to reach another's"
+        : undefined),
+  );
+}

@@ -1,0 +1,189 @@
+// Says why no form of an instruction fits, in the words of whoever wrote it.
+import { didYouMean } from "../../base/diagnostic.ts";
+import type { Form } from "./forms.ts";
+import { describeOperand, sizeName } from "./operand.ts";
+import type { InstructionItem } from "./program.ts";
+import {
+  needsLongMode,
+  REGISTER_NAMES,
+  registerClass,
+  registerName,
+  registerSize,
+  resized,
+} from "./registers.ts";
+import type { Reporter } from "./reporter.ts";
+import { type Resolved, selectForm } from "./select.ts";
+
+const MODES = [16, 32, 64] as const;
+/** As many patterns of operands as a suggestion shows. */
+const MAX_PATTERNS = 5;
+
+/** Reports that nothing says how wide a memory operand is. */
+export function explainSize(
+  item: InstructionItem,
+  sizes: readonly number[],
+  reporter: Reporter,
+): never {
+  const memory = item.operands.find((o) => o.is === "memory");
+  const names = [...new Set(sizes)].sort((a, b) => a - b).map(sizeName);
+  return reporter.fail(
+    "Size of the memory operand is not specified",
+    memory ? [memory.first, memory.last] : item.mnemonic,
+    `Write ${listed(names)} in front of it`,
+  );
+}
+
+/** Reports why `operands` fit none of the item's forms. */
+export function explainMismatch(
+  item: InstructionItem,
+  operands: readonly Resolved[],
+  reporter: Reporter,
+): never {
+  const name = item.mnemonic.text;
+  const [start] = item.operands;
+  const end = item.operands[item.operands.length - 1];
+  const where = start && end ? [start.first, end.last] as const : item.mnemonic;
+
+  const late = operands.find((o) =>
+    o.is === "register" && item.bits !== 64 && needsLongMode(o.register)
+  );
+  if (late?.is === "register") {
+    reporter.fail(
+      `Register ${registerName(late.register)} exists in 64-bit code only`,
+      late.operand.first,
+    );
+  }
+  const counts = new Set(item.forms.map((f) => f.kinds.length));
+  if (!counts.has(operands.length)) {
+    const wanted = [...counts].sort().map(String);
+    reporter.fail(
+      `"${name}" takes ${listed(wanted)} operand${
+        wanted.length === 1 && wanted[0] === "1" ? "" : "s"
+      }, not ${operands.length}`,
+      where,
+      misspelled(item),
+    );
+  }
+  for (const bits of MODES) {
+    if (bits !== item.bits && fitsMode(item.forms, operands, bits)) {
+      reporter.fail(`"${name}" with these operands does not exist in ${item.bits}-bit code`, where);
+    }
+  }
+  const sized = differingSizes(operands);
+  if (sized) {
+    const [a, b] = sized;
+    reporter.fail(
+      `Operand sizes differ: ${describeOperand(a.operand)} and ${describeOperand(b.operand)}`,
+      where,
+      resizeSuggestion(name.toLowerCase(), a, b),
+    );
+  }
+  reporter.fail(
+    `"${name}" does not take these operands: ${
+      operands.map((o) => describeOperand(o.operand)).join(", ")
+    }`,
+    where,
+    misspelled(item) ?? patterns(item.forms, operands.length, item.bits),
+  );
+}
+
+function fitsMode(
+  forms: readonly Form[],
+  operands: readonly Resolved[],
+  bits: 16 | 32 | 64,
+): boolean {
+  const context = {
+    bits,
+    operandPrefix: undefined,
+    addressPrefix: undefined,
+    here: 0n,
+    prefixBytes: 0,
+    noShort: true,
+  };
+  return selectForm(forms, operands, context).is === "form";
+}
+
+function sizeOf(operand: Resolved): number | undefined {
+  if (operand.is === "register") {
+    return registerClass(operand.register).startsWith("gpr")
+      ? registerSize(operand.register)
+      : undefined;
+  }
+  return operand.is === "memory" ? operand.operand.modifiers.size : undefined;
+}
+
+/** The first two operands, if both have a size and not the same. */
+function differingSizes(operands: readonly Resolved[]): readonly [Resolved, Resolved] | undefined {
+  const [a, b] = operands;
+  if (!a || !b) return undefined;
+  const sizes = [sizeOf(a), sizeOf(b)];
+  return sizes[0] !== undefined && sizes[1] !== undefined && sizes[0] !== sizes[1]
+    ? [a, b]
+    : undefined;
+}
+
+function resizeSuggestion(name: string, to: Resolved, from: Resolved): string | undefined {
+  const wide = sizeOf(to) ?? 0;
+  const narrow = sizeOf(from) ?? 0;
+  if (name === "mov" && to.is === "register" && wide > narrow) {
+    return narrow === 4
+      ? `A write to ${
+        registerName(resized(to.register, 4))
+      } clears the upper half; "movsxd" extends the sign`
+      : 'Use "movzx" or "movsx" to extend the smaller one';
+  }
+  if (from.is === "register" && wide >= 2) {
+    const other = registerName(resized(from.register, wide));
+    if (other !== registerName(from.register)) return `Did you mean "${other}"?`;
+  }
+  return undefined;
+}
+
+/** A name where a register seems to be meant: `mov raxx, 1`. */
+function misspelled(item: InstructionItem): string | undefined {
+  for (const operand of item.operands) {
+    if (operand.is !== "immediate" || operand.value.is !== "symbol") continue;
+    const suggestion = didYouMean(operand.value.at.text.toLowerCase(), REGISTER_NAMES);
+    if (suggestion) return `"${operand.value.at.text}" is no register. ${suggestion}`;
+  }
+  return undefined;
+}
+
+const KIND_NAMES: readonly (readonly [RegExp, string])[] = [
+  [/^r(8|16|32|64)_or_mem/, "r$1/m$1"],
+  [/^r(8|16|32|64)_.*/, "r$1"],
+  [/^(mm|xmm|ymm)_or_mem$/, "$1/m"],
+  [/^(mm|xmm|ymm)_.*/, "$1"],
+  [/^imm8_const_1$/, "1"],
+  [/^imm(8|16|32|64).*/, "imm$1"],
+  [/^mem_far$/, "far m"],
+  [/^mem.*/, "m"],
+  [/^(?:br|xbegin).*/, "target"],
+  [/^far.*/, "selector:offset"],
+  [/^seg_reg$/, "sreg"],
+  [/^(cr|dr|tr|bnd)_.*/, "$1"],
+  [/^sti_opcode$/, "st(i)"],
+];
+
+function kindName(kind: string): string {
+  for (const [pattern, name] of KIND_NAMES) {
+    if (pattern.test(kind)) return kind.replace(pattern, name);
+  }
+  return kind;
+}
+
+/** The operands that the instruction takes, as the manuals write them. */
+function patterns(forms: readonly Form[], count: number, bits: 16 | 32 | 64): string | undefined {
+  const mode = bits === 16 ? 1 : bits === 32 ? 2 : 4;
+  const usable = forms.filter((f) => (f.modes & mode) !== 0 && f.kinds.length === count);
+  const texts = [...new Set(usable.map((f) => f.kinds.map(kindName).join(", ")))];
+  if (texts.length === 0) return undefined;
+  const shown = texts.slice(0, MAX_PATTERNS).join("; ");
+  return `It takes ${shown}${texts.length > MAX_PATTERNS ? "; and more" : ""}`;
+}
+
+function listed(words: readonly string[]): string {
+  return words.length < 2
+    ? words.join("")
+    : `${words.slice(0, -1).join(", ")} or ${words[words.length - 1]}`;
+}

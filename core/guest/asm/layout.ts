@@ -1,0 +1,355 @@
+// Lays a program out: pass after pass over its items, each with the addresses that the one before found, until no
+// address moves any more. Branches and immediates start short and grow where they must.
+import type { LineEntry } from "../image.ts";
+import { instructionBytes } from "./instruction.ts";
+import { dataBytes } from "./data.ts";
+import { evaluate, reportUndefined, type Scope } from "./evaluate.ts";
+import { type Item, siteSpan } from "./program.ts";
+import { Abandon, GiveUp, Reporter } from "./reporter.ts";
+import { Section } from "./section.ts";
+import type { Token } from "./token.ts";
+import { sameValue, UNKNOWN, type Value } from "./value.ts";
+
+/** Most bytes a program can have. */
+export const MAX_OUTPUT = 16 * 1024 * 1024;
+/** From this pass on, an instruction that changes its length is kept long: lengths can no longer swing for ever. */
+const GROW_ONLY_AFTER = 8;
+const MAX_PASSES = 64;
+/** Items encoded, over all passes: bounds the time that `times` can cost. */
+const MAX_WORK = 1_000_000;
+
+export interface LaidOut {
+  readonly bytes: Uint8Array;
+  readonly origin: number;
+  readonly end: number;
+  readonly symbols: ReadonlyMap<string, Value>;
+  readonly lines: readonly LineEntry[];
+}
+
+interface ItemState {
+  length: number;
+  noShort: boolean;
+  /** Bytes of an item that never change. */
+  bytes: Uint8Array | undefined;
+}
+
+/** Lays `items` out from `origin`; what is wrong with them goes to `reporter`. */
+export function layOut(
+  items: readonly Item[],
+  origin: number,
+  reporter: Reporter,
+): LaidOut | undefined {
+  const layout = new Layout(items, origin);
+  return layout.run(reporter);
+}
+
+class Layout implements Scope {
+  reporter = new Reporter();
+  here: Value = UNKNOWN;
+  section: Value = UNKNOWN;
+  readonly #symbols = new Map<string, Value>();
+  readonly #states: ItemState[];
+  readonly #sections: Section[] = [new Section(".text")];
+  #current: Section;
+  #origin: number;
+  #pass = 0;
+  #changed = false;
+  #unknown = false;
+  #work = 0;
+  #lines: { section: Section; offset: number; length: number; item: Item }[] = [];
+
+  constructor(readonly items: readonly Item[], origin: number) {
+    this.#origin = origin;
+    this.#current = this.#sections[0] ?? new Section(".text");
+    this.#states = items.map(() => ({ length: -1, noShort: false, bytes: undefined }));
+  }
+
+  run(reporter: Reporter): LaidOut | undefined {
+    do {
+      this.#pass++;
+      if (this.#pass > MAX_PASSES) {
+        const at = this.items[0]?.first;
+        if (at) reporter.error("Addresses never settle: some depend on themselves", at);
+        return undefined;
+      }
+      this.reporter = new Reporter();
+      try {
+        this.#runPass();
+      } catch (error) {
+        if (!(error instanceof GiveUp)) throw error;
+        break;
+      }
+    } while (this.#changed || this.#unknown);
+    for (const d of this.reporter.diagnostics) {
+      if (d.span) reporter.at(d.severity, d.message, d.span, d.suggestion);
+    }
+    return reporter.errors > 0 ? undefined : this.#result();
+  }
+
+  lookup(name: string, at: Token): Value {
+    const value = this.#symbols.get(name);
+    if (value === undefined) {
+      if (this.#pass === 1) this.#unknown = true;
+      else reportUndefined(name, at, [...this.#symbols.keys()], this.reporter);
+      return UNKNOWN;
+    }
+    if (value.unknown) this.#unknown = true;
+    return value;
+  }
+
+  #runPass(): void {
+    this.#changed = false;
+    this.#unknown = false;
+    this.#lines = [];
+    this.#placeSections();
+    for (const section of this.#sections) section.rewind();
+    this.#select(this.#sections[0] ?? this.#current);
+    for (let i = 0; i < this.items.length; i++) {
+      const item = this.items[i];
+      const state = this.#states[i];
+      if (!item || !state) continue;
+      this.reporter.site = item.site;
+      try {
+        this.#place(item, state);
+      } catch (error) {
+        if (!(error instanceof Abandon)) throw error;
+      }
+    }
+  }
+
+  /** Sections follow each other in order, those without contents last. */
+  #placeSections(): void {
+    let at = BigInt(this.#origin);
+    const ordered = [
+      ...this.#sections.filter((s) => !s.isBss),
+      ...this.#sections.filter((s) => s.isBss),
+    ];
+    for (const section of ordered) {
+      const start = section === ordered[0] ? at : alignUp(at, BigInt(section.alignment));
+      if (section.start !== start) this.#changed = true;
+      section.start = start;
+      at = start + BigInt(section.size);
+    }
+  }
+
+  #select(section: Section): void {
+    this.#current = section;
+    this.section = { n: section.start, relative: 1, unknown: false };
+    this.#refresh();
+  }
+
+  #refresh(): void {
+    const n = this.#current.start + BigInt(this.#current.size);
+    this.here = { n, relative: 1, unknown: false };
+  }
+
+  #set(name: string, value: Value): void {
+    const before = this.#symbols.get(name);
+    if (!before || !sameValue(before, value)) this.#changed = true;
+    this.#symbols.set(name, value);
+  }
+
+  #place(item: Item, state: ItemState): void {
+    this.#refresh();
+    switch (item.is) {
+      case "label":
+        this.#set(item.name, this.here);
+        return;
+      case "equ":
+        this.#set(item.name, evaluate(item.value, this));
+        return;
+      case "org":
+        this.#setOrigin(item);
+        return;
+      case "section":
+        this.#enterSection(item);
+        return;
+      default: {
+        const offset = this.#current.size;
+        this.#emit(item, state);
+        const length = this.#current.size - offset;
+        if (length > 0) this.#lines.push({ section: this.#current, offset, length, item });
+      }
+    }
+  }
+
+  #setOrigin(item: Item & { is: "org" }): void {
+    const value = evaluate(item.origin, this);
+    if (this.#current.size > 0) {
+      this.reporter.fail('"org" must come before any code', item.first);
+    }
+    if (value.n < 0n || value.n > 0xffffffffn) {
+      this.reporter.fail("A program starts below 4 GiB", item.first);
+    }
+    if (Number(value.n) !== this.#origin) {
+      this.#origin = Number(value.n);
+      this.#changed = true;
+      this.#placeSections();
+      this.#select(this.#current);
+    }
+  }
+
+  #enterSection(item: Item & { is: "section" }): void {
+    let section = this.#sections.find((s) => s.name === item.name);
+    if (!section) {
+      section = new Section(item.name);
+      this.#sections.push(section);
+      this.#changed = true;
+    }
+    if (item.align) {
+      section.alignment = Number(this.#powerOfTwo(evaluate(item.align, this), item.first));
+    }
+    this.#select(section);
+  }
+
+  #emit(item: Item, state: ItemState): void {
+    switch (item.is) {
+      case "instruction":
+      case "data":
+        this.#append(this.#bytesOf(item, state), item);
+        return;
+      case "reserve": {
+        const count = this.#count(evaluate(item.count, this), item.first);
+        this.#room(count * item.width, item);
+        this.#current.reserve(count * item.width);
+        return;
+      }
+      case "align":
+        this.#align(item, state);
+        return;
+      case "times": {
+        const count = this.#count(evaluate(item.count, this), item.first);
+        this.#repeat(item.item, count, state);
+        return;
+      }
+      default:
+        this.reporter.fail("This can't be repeated", item.first);
+    }
+  }
+
+  #bytesOf(item: Item & { is: "instruction" | "data" }, state: ItemState): Uint8Array {
+    if (state.bytes) return state.bytes;
+    if (++this.#work > MAX_WORK) {
+      this.reporter.giveUp("The program is too large to assemble", item.first);
+    }
+    if (item.is === "data") {
+      const bytes = dataBytes(item, this);
+      if (item.fixed) state.bytes = bytes;
+      return bytes;
+    }
+    let bytes = instructionBytes(item, this, state.noShort);
+    if (this.#pass > GROW_ONLY_AFTER && state.length !== -1 && bytes.length !== state.length) {
+      state.noShort = true;
+      bytes = instructionBytes(item, this, true);
+    }
+    state.length = bytes.length;
+    if (item.fixed && this.reporter.diagnostics.length === 0) state.bytes = bytes;
+    return bytes;
+  }
+
+  #repeat(item: Item, count: number, state: ItemState): void {
+    if ((item.is === "instruction" || item.is === "data") && item.fixed) {
+      const bytes = this.#bytesOf(item, state);
+      this.#room(bytes.length * count, item);
+      this.#current.fill(bytes, count);
+      return;
+    }
+    for (let i = 0; i < count; i++) {
+      this.#refresh();
+      if (++this.#work > MAX_WORK) {
+        this.reporter.giveUp("The program is too large to assemble", item.first);
+      }
+      this.#emit(item, state);
+    }
+  }
+
+  /** NASM aligns within the section, not in memory; the section is aligned as strictly as its contents. */
+  #align(item: Item & { is: "align" }, state: ItemState): void {
+    const to = this.#powerOfTwo(evaluate(item.to, this), item.first);
+    const missing = Number((to - BigInt(this.#current.size) % to) % to);
+    this.#room(missing, item);
+    if (this.#current !== this.#sections[0] && this.#current.alignment < Number(to)) {
+      this.#current.alignment = Number(to);
+    }
+    if (!item.fill || item.fill.is === "reserve" || this.#current.isBss) {
+      this.#current.reserve(missing);
+    } else this.#repeat(item.fill, missing, state);
+  }
+
+  #powerOfTwo(value: Value, at: Token): bigint {
+    const n = value.unknown ? 1n : value.n;
+    if (n < 1n || n > BigInt(MAX_OUTPUT) || (n & (n - 1n)) !== 0n) {
+      this.reporter.fail("An alignment is a power of two", at);
+    }
+    return n;
+  }
+
+  #count(value: Value, at: Token): number {
+    if (value.unknown) return 0;
+    if (value.n < 0n) {
+      this.reporter.fail(
+        `A count can't be negative: this one is ${value.n}`,
+        at,
+        value.n > -0x10000n
+          ? "The code before it may be larger than the room it leaves"
+          : undefined,
+      );
+    }
+    if (value.n > BigInt(MAX_OUTPUT)) {
+      this.reporter.giveUp(`A program has at most ${MAX_OUTPUT >> 20} MiB`, at);
+    }
+    return Number(value.n);
+  }
+
+  #append(bytes: Uint8Array, item: Item): void {
+    this.#room(bytes.length, item);
+    this.#current.append(bytes);
+  }
+
+  #room(more: number, item: Item): void {
+    const size = this.#sections.reduce((sum, s) => sum + s.size, more);
+    if (size > MAX_OUTPUT) {
+      this.reporter.giveUp(`A program has at most ${MAX_OUTPUT >> 20} MiB`, item.first);
+    }
+  }
+
+  #result(): LaidOut {
+    const solid = this.#sections.filter((s) => s.written > 0);
+    const end = solid.reduce((max, s) => Math.max(max, Number(s.start) + s.written), this.#origin);
+    const bytes = new Uint8Array(end - this.#origin);
+    for (const section of solid) {
+      bytes.set(section.contents(), Number(section.start) - this.#origin);
+    }
+    return {
+      bytes,
+      origin: this.#origin,
+      end: this.#sections.reduce((max, s) => Math.max(max, Number(s.start) + s.size), end),
+      symbols: this.#symbols,
+      lines: this.#lineEntries(),
+    };
+  }
+
+  /** One entry an item; what a macro made of one line is one entry. */
+  #lineEntries(): LineEntry[] {
+    const lines: LineEntry[] = [];
+    let lastSite: Token | undefined;
+    for (const { section, offset, length, item } of this.#lines) {
+      const address = Number(section.start) + offset;
+      const previous = lines[lines.length - 1];
+      if (
+        previous && item.site && item.site === lastSite &&
+        previous.address + previous.length === address
+      ) {
+        lines[lines.length - 1] = { ...previous, length: previous.length + length };
+      } else {
+        lines.push({ address, length, span: siteSpan(item) });
+      }
+      lastSite = item.site;
+    }
+    return lines.sort((a, b) => a.address - b.address);
+  }
+}
+
+function alignUp(at: bigint, to: bigint): bigint {
+  return (at + to - 1n) / to * to;
+}
