@@ -62,7 +62,7 @@ export function assembleUnit(library: PvLibrary, unit: PvUnit): Assembled {
       names[label] = Number(value);
     }
   }
-  const sources = [prelude(names), sourceOfFile({ name: `pv/${unit.name}.asm`, text: unit.text })];
+  const sources = [prelude(names, unit.text), sourceOfFile({ name: `pv/${unit.name}.asm`, text: unit.text })];
   const { assembled, diagnostics } = assemble(sources, { bits: 64, origin: unitBase(unit) });
   if (!assembled) {
     const why = diagnostics.map(renderDiagnostic).join("\n");
@@ -89,7 +89,11 @@ export function pvAddress(library: PvLibrary, unit: PvUnit, name: PvName): bigin
   return address;
 }
 
-function prelude(names: Readonly<Record<string, number>>): AsmSource {
-  const text = Object.entries(names).map(([name, value]) => `${name} equ ${value}\n`).join("");
-  return sourceOfFile({ name: "pv/prelude", text });
+/** The names that a text mentions, as EQUs: the others would only cost time. */
+function prelude(names: Readonly<Record<string, number>>, unit: string): AsmSource {
+  const mentioned = new Set(unit.match(/\w+/g));
+  const text = Object.entries(names)
+    .filter(([name]) => mentioned.has(name))
+    .map(([name, value]) => `${name} equ ${value}\n`);
+  return sourceOfFile({ name: "pv/prelude", text: text.join("") });
 }

@@ -9,6 +9,7 @@ PTE_KERNEL      equ PTE_P | PTE_RW
 PTE_USER        equ PTE_P | PTE_RW | PTE_US
 PAGE_SIZE       equ 4096
 LOW_BITS        equ PAGE_SIZE - 1
+PAGE_MASK       equ -PAGE_SIZE
 TOP_SHIFT       equ 39                          ; of the index into the top-level table
 LEAF_SHIFT      equ 12
 CANONICAL_SHIFT equ 47                          ; this bit and all above are equal
@@ -65,7 +66,7 @@ pv_protect_page:
     jc    refused
     test  byte [rdx], PTE_P
     jz    refused
-    and   qword [rdx], ~PTE_RW
+    and   qword [rdx], -1 - PTE_RW
     jmp   flush
 
 pv_unmap_page:
@@ -119,7 +120,7 @@ find_entry:
     jnz   .split
 .enter:
     mov   rdx, rsi
-    and   rdx, ~LOW_BITS                ; bits 52 and up are clear in every entry made here
+    and   rdx, PAGE_MASK               ; bits 52 and up are clear in every entry made here
     sub   ecx, 9
     jmp   .level
 .make:
@@ -154,7 +155,7 @@ split_large:
     push  rcx
     push  rdi
     mov   rdi, rax
-    and   rsi, ~PTE_PS
+    and   rsi, -1 - PTE_PS
     mov   ecx, 512
 .fill:
     mov   [rdi], rsi
