@@ -1,0 +1,182 @@
+import { assertEquals } from "@std/assert";
+import { CR0, CR4, RFLAGS, VECTOR } from "../base/registers.ts";
+import type { AccessType } from "./cpu.ts";
+import { caught, longMode, TABLES, type TestCpu } from "./testing.ts";
+
+const PT = TABLES.pages + 0x3000;
+const P = 1, W = 2, U = 4, RSVD = 8, I = 16;
+const A = 0x20n, D = 0x40n;
+const NX = 1n << 63n;
+
+type Kind = "read" | "write" | "execute";
+
+function access(kind: Kind, user: boolean, implicit = false): AccessType {
+  return { write: kind === "write", execute: kind === "execute", user, implicit };
+}
+
+/** Page 0x20, mapped by this entry. */
+function withEntry(entry: bigint, setUp: (cpu: TestCpu) => void = () => {}): TestCpu {
+  const cpu = longMode();
+  cpu.poke64(PT + 8 * 0x20, entry);
+  setUp(cpu);
+  return cpu;
+}
+
+interface Row {
+  name: string;
+  entry: bigint;
+  kind: Kind;
+  user: boolean;
+  setUp?: (cpu: TestCpu) => void;
+  implicit?: boolean;
+  /** Error code of the page fault; undefined: the access is granted. */
+  code?: number;
+}
+
+const bit = (cpu: TestCpu, register: "cr0" | "cr4", bits: number, on: boolean) => {
+  const old = cpu.state.control(register);
+  cpu.state.setControl(register, on ? old | BigInt(bits) : old & ~BigInt(bits));
+};
+const smep = (cpu: TestCpu) => bit(cpu, "cr4", CR4.SMEP, true);
+const smap = (cpu: TestCpu) => bit(cpu, "cr4", CR4.SMAP, true);
+const smapWithAc = (cpu: TestCpu) => {
+  smap(cpu);
+  cpu.state.rflags |= BigInt(RFLAGS.AC);
+};
+const noWp = (cpu: TestCpu) => bit(cpu, "cr0", CR0.WP, false);
+const noNx = (cpu: TestCpu) => cpu.state.setControl("efer", 0x500n);
+
+const RWU = 0x20067n, RW = 0x20063n, RU = 0x20065n, R = 0x20061n;
+
+const ROWS: Row[] = [
+  { name: "user reads a user page", entry: RU, kind: "read", user: true },
+  { name: "user reads a kernel page", entry: RW, kind: "read", user: true, code: P | U },
+  { name: "user writes a read-only page", entry: RU, kind: "write", user: true, code: P | W | U },
+  { name: "kernel writes a read-only page", entry: R, kind: "write", user: false, code: P | W },
+  {
+    name: "kernel writes a read-only page, WP clear",
+    entry: R,
+    kind: "write",
+    user: false,
+    setUp: noWp,
+  },
+  {
+    name: "user writes a read-only page, WP clear",
+    entry: RU,
+    kind: "write",
+    user: true,
+    setUp: noWp,
+    code: P | W | U,
+  },
+  {
+    name: "user executes an NX page",
+    entry: RWU | NX,
+    kind: "execute",
+    user: true,
+    code: P | U | I,
+  },
+  { name: "kernel executes an NX page", entry: RW | NX, kind: "execute", user: false, code: P | I },
+  { name: "absent page is read", entry: 0n, kind: "read", user: false, code: 0 },
+  { name: "absent page is written by user", entry: 0n, kind: "write", user: true, code: W | U },
+  { name: "absent page is executed", entry: 0n, kind: "execute", user: false, code: I },
+  {
+    name: "absent page is executed without NXE",
+    entry: 0n,
+    kind: "execute",
+    user: false,
+    setUp: noNx,
+    code: 0,
+  },
+  {
+    name: "reserved bit",
+    entry: RWU | (1n << 45n),
+    kind: "write",
+    user: true,
+    code: P | W | U | RSVD,
+  },
+  { name: "SMEP", entry: RWU, kind: "execute", user: false, setUp: smep, code: P | I },
+  { name: "SMEP, kernel page", entry: RW, kind: "execute", user: false, setUp: smep },
+  { name: "no SMEP", entry: RWU, kind: "execute", user: false },
+  { name: "SMAP", entry: RWU, kind: "read", user: false, setUp: smap, code: P },
+  { name: "SMAP with AC", entry: RWU, kind: "read", user: false, setUp: smapWithAc },
+  {
+    name: "SMAP with AC, implicit access",
+    entry: RWU,
+    kind: "read",
+    user: false,
+    implicit: true,
+    setUp: smapWithAc,
+    code: P,
+  },
+  { name: "SMAP, user access", entry: RWU, kind: "read", user: true, setUp: smap },
+];
+
+for (const { name, entry, kind, user, setUp, implicit, code } of ROWS) {
+  Deno.test(`Mmu.walk() ${code === undefined ? "grants" : `faults with ${code}`} when ${name}`, () => {
+    const cpu = withEntry(entry, setUp);
+    const translate = () => cpu.memory.translate(0x20123n, access(kind, user, implicit));
+    if (code === undefined) assertEquals(translate(), 0x20123);
+    else assertEquals(caught(translate), [VECTOR.PF, code, 0x20123n]);
+  });
+}
+
+Deno.test("Mmu.walk() sets accessed bits at every level and dirty at the last when the access is granted", () => {
+  const cpu = longMode();
+  const levels = [0, 1, 2].map((i) => TABLES.pages + 0x1000 * i);
+  for (const level of levels) cpu.poke64(level, cpu.peek64(level) & ~A);
+  const leaf = PT + 8 * 0x20;
+  cpu.poke64(leaf, 0x20007n);
+  assertEquals(cpu.memory.walk(0x20000n, access("read", true)).writable, false);
+  assertEquals([...levels, leaf].map((at) => cpu.peek64(at) & (A | D)), [A, A, A, A]);
+  assertEquals(cpu.memory.walk(0x20000n, access("write", true)).writable, true);
+  assertEquals(cpu.peek64(leaf), 0x20067n);
+});
+
+Deno.test("Mmu.walk() leaves accessed bits alone when the access is refused", () => {
+  const cpu = withEntry(0x20001n);
+  caught(() => cpu.memory.walk(0x20000n, access("write", false)));
+  assertEquals(cpu.peek64(PT + 8 * 0x20), 0x20001n);
+});
+
+Deno.test("Mmu.walk() raises #GP(0) when the address is not canonical", () => {
+  const cpu = longMode();
+  assertEquals(caught(() => cpu.memory.read(0x8000_0000_0000n, 1)), [VECTOR.GP, 0]);
+});
+
+Deno.test("Mmu.read() and write() move any size when they cross a page", () => {
+  const cpu = longMode();
+  // Two pages that are not neighbours in physical memory.
+  cpu.poke64(PT + 8 * 0x20, 0x30067n).poke64(PT + 8 * 0x21, 0x50067n);
+  for (const size of [2, 4, 6, 8, 10]) {
+    const value = BigInt.asUintN(8 * size, 0x1122_3344_5566_7788_99aan);
+    cpu.memory.write(0x20fffn, size, value);
+    assertEquals(cpu.memory.read(0x20fffn, size), value, `${size} bytes`);
+  }
+  assertEquals(cpu.ram.getUint8(0x30fff), 0xaa);
+  assertEquals(cpu.ram.getUint8(0x50000), 0x99);
+});
+
+Deno.test("Mmu.write() stores nothing when the second page is missing", () => {
+  const cpu = longMode();
+  cpu.poke64(PT + 8 * 0x21, 0n);
+  assertEquals(caught(() => cpu.memory.write(0x20ffen, 4, 0xffff_ffffn)), [VECTOR.PF, W, 0x21000n]);
+  assertEquals(cpu.peek16(0x20ffe), 0);
+});
+
+Deno.test("Mmu.walk() goes by the monitor's tables alone when there are any", () => {
+  const cpu = longMode();
+  const page = { gpa: 0x70000, writable: false, user: true, executable: false };
+  cpu.shadow = { lookup: (at) => at === 0x20000n ? page : undefined };
+  noWp(cpu);
+  assertEquals(cpu.memory.translate(0x20010n, access("read", true)), 0x70010);
+  const faults: [bigint, Kind, boolean, number][] = [
+    [0x20010n, "write", false, P | W],
+    [0x20010n, "execute", true, P | U | I],
+    [0x21010n, "write", true, W | U],
+  ];
+  for (const [linear, kind, user, code] of faults) {
+    const translate = () => cpu.memory.translate(linear, access(kind, user));
+    assertEquals(caught(translate), [VECTOR.PF, code, linear]);
+  }
+  assertEquals(cpu.peek64(PT + 8 * 0x20) & D, D, "the guest's own entry is as it was");
+});

@@ -1,0 +1,197 @@
+import { assert, assertEquals } from "@std/assert";
+import { CR0, CR4, EFER } from "../base/registers.ts";
+import { isCanonical, type Walk, walkTables } from "./walk.ts";
+
+const PG = BigInt(CR0.PG) | 1n;
+const PAE = BigInt(CR4.PAE);
+const PSE = BigInt(CR4.PSE);
+const LONG = BigInt(EFER.LMA);
+const NXE = BigInt(EFER.NXE);
+const NX = 1n << 63n;
+
+/** Memory that holds the given entries, and nothing else. */
+function reader(entries: Readonly<Record<number, bigint>>) {
+  return (address: number) => entries[address] ?? 0n;
+}
+
+function outcome(walk: Walk): string {
+  if (!walk.mapped) return walk.reserved ? "reserved" : "missing";
+  const { gpa, pageSize, writable, user, executable } = walk;
+  const rights = `${writable ? "w" : "-"}${user ? "u" : "-"}${executable ? "x" : "-"}`;
+  return `${gpa.toString(16)} ${pageSize.toString(16)} ${rights}`;
+}
+
+interface Row {
+  name: string;
+  cr4: bigint;
+  efer: bigint;
+  linear: bigint;
+  entries: Record<number, bigint>;
+  expected: string;
+}
+
+const four = (pte: bigint, pde = 0x4027n, pdpte = 0x3027n, pml4e = 0x2027n) => ({
+  [0x1000 + 8 * 1]: pml4e,
+  [0x2000 + 8 * 2]: pdpte,
+  [0x3000 + 8 * 3]: pde,
+  [0x4000 + 8 * 4]: pte,
+});
+/** Indices 1, 2, 3, 4 and offset 0x567. */
+const FOUR = (1n << 39n) | (2n << 30n) | (3n << 21n) | (4n << 12n) | 0x567n;
+const long = { cr4: PAE, efer: LONG | NXE, linear: FOUR };
+const pae = { cr4: PAE, efer: NXE, linear: (2n << 30n) | (3n << 21n) | (4n << 12n) | 0x567n };
+const paeEntries = (pte: bigint, pde = 0x4027n, pdpte = 0x3001n) => ({
+  [0x1000 + 16]: pdpte,
+  [0x3000 + 24]: pde,
+  [0x4000 + 32]: pte,
+});
+const legacy = { cr4: PSE, efer: 0n, linear: (3n << 22n) | (4n << 12n) | 0x567n };
+const legacyEntries = (pte: bigint, pde = 0x4027n) => ({ [0x1000 + 12]: pde, [0x4000 + 16]: pte });
+
+const ROWS: Row[] = [
+  { name: "4-level, 4 KiB", ...long, entries: four(0x9027n), expected: "9567 1000 wux" },
+  { name: "4-level, NX", ...long, entries: four(0x9027n | NX), expected: "9567 1000 wu-" },
+  {
+    name: "4-level, NX bit without EFER.NXE",
+    ...long,
+    efer: LONG,
+    entries: four(0x9027n | NX),
+    expected: "reserved",
+  },
+  { name: "4-level, read-only leaf", ...long, entries: four(0x9025n), expected: "9567 1000 -ux" },
+  {
+    name: "4-level, read-only table",
+    ...long,
+    entries: four(0x9027n, 0x4025n),
+    expected: "9567 1000 -ux",
+  },
+  {
+    name: "4-level, supervisor root",
+    ...long,
+    entries: four(0x9027n, 0x4027n, 0x3027n, 0x2023n),
+    expected: "9567 1000 w-x",
+  },
+  {
+    name: "4-level, 2 MiB",
+    ...long,
+    entries: four(0n, 0x60_00a7n),
+    expected: `${(0x60_0000 + 0x4567).toString(16)} 200000 wux`,
+  },
+  {
+    name: "4-level, 2 MiB unaligned",
+    ...long,
+    entries: four(0n, 0x60_20a7n),
+    expected: "reserved",
+  },
+  {
+    name: "4-level, 2 MiB with PAT",
+    ...long,
+    entries: four(0n, 0x60_10a7n),
+    expected: "604567 200000 wux",
+  },
+  {
+    name: "4-level, 1 GiB",
+    ...long,
+    entries: four(0n, 0n, 0x4000_00a7n),
+    expected: `${(0x4000_0000 + 0x60_4567).toString(16)} 40000000 wux`,
+  },
+  {
+    name: "4-level, PS in the root",
+    ...long,
+    entries: four(0x9027n, 0x4027n, 0x3027n, 0x20a7n),
+    expected: "reserved",
+  },
+  {
+    name: "4-level, address beyond 40 bits",
+    ...long,
+    entries: four(0x9027n | (1n << 40n)),
+    expected: "reserved",
+  },
+  { name: "4-level, absent leaf", ...long, entries: four(0x9026n), expected: "missing" },
+  { name: "4-level, empty root", ...long, entries: {}, expected: "missing" },
+  {
+    name: "4-level, absent wins over reserved",
+    ...long,
+    entries: four((1n << 50n) | 6n),
+    expected: "missing",
+  },
+  { name: "PAE, 4 KiB", ...pae, entries: paeEntries(0x9027n), expected: "9567 1000 wux" },
+  {
+    name: "PAE, 2 MiB",
+    ...pae,
+    entries: paeEntries(0n, 0x60_00a7n),
+    expected: "604567 200000 wux",
+  },
+  {
+    name: "PAE, rights in a pointer are reserved",
+    ...pae,
+    entries: paeEntries(0x9027n, 0x4027n, 0x3003n),
+    expected: "reserved",
+  },
+  {
+    name: "PAE, a pointer above the fourth is not reached",
+    ...pae,
+    linear: pae.linear | (1n << 32n),
+    entries: paeEntries(0x9027n),
+    expected: "9567 1000 wux",
+  },
+  { name: "32-bit, 4 KiB", ...legacy, entries: legacyEntries(0x9027n), expected: "9567 1000 wux" },
+  {
+    name: "32-bit, supervisor read-only",
+    ...legacy,
+    entries: legacyEntries(0x9021n),
+    expected: "9567 1000 --x",
+  },
+  {
+    name: "32-bit, 4 MiB",
+    ...legacy,
+    entries: legacyEntries(0n, 0x40_00a7n),
+    expected: "404567 400000 wux",
+  },
+  {
+    name: "32-bit, 4 MiB by PSE-36",
+    ...legacy,
+    entries: legacyEntries(0n, 0x40_60a7n),
+    expected: "300404567 400000 wux",
+  },
+  {
+    name: "32-bit, PS without CR4.PSE is a table",
+    ...legacy,
+    cr4: 0n,
+    entries: legacyEntries(0x9027n, 0x40a7n),
+    expected: "9567 1000 wux",
+  },
+  {
+    name: "32-bit, bit 21 of a 4-MiB page",
+    ...legacy,
+    entries: legacyEntries(0n, 0x60_00a7n),
+    expected: "reserved",
+  },
+];
+
+for (const { name, cr4, efer, linear, entries, expected } of ROWS) {
+  Deno.test(`walkTables() gives ${expected} when ${name}`, () => {
+    assertEquals(outcome(walkTables(PG, 0x1000n, cr4, efer, reader(entries), linear)), expected);
+  });
+}
+
+Deno.test("walkTables() maps an address to itself when paging is off", () => {
+  assertEquals(outcome(walkTables(1n, 0n, 0n, 0n, reader({}), 0x1234_5678n)), "12345678 1000 wux");
+});
+
+Deno.test("walkTables() lists the entries that it read when a leaf is absent", () => {
+  const walk = walkTables(PG, 0x1000n, PAE, LONG, reader(four(0n)), FOUR);
+  assertEquals(walk.steps.map((step) => step.address), [0x1008, 0x2010, 0x3018, 0x4020]);
+});
+
+Deno.test("isCanonical() wants bits 63 to 47 alike", () => {
+  const cases: [bigint, boolean][] = [
+    [0n, true],
+    [0x7fff_ffff_ffffn, true],
+    [0x8000_0000_0000n, false],
+    [0xffff_7fff_ffff_ffffn, false],
+    [0xffff_8000_0000_0000n, true],
+    [0xffff_ffff_ffff_ffffn, true],
+  ];
+  for (const [linear, expected] of cases) assert(isCanonical(linear) === expected, String(linear));
+});
