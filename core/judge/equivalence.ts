@@ -79,7 +79,7 @@ function aspectsOf(runs: readonly Run[], observe: GuestSpec["observe"]): Aspect[
       expectedAt: ({ expect }) => expect.registers[name]?.span.start,
       value: ({ final }) => final.registers[name],
     })),
-    ...observedLabels(observe).map((label): Aspect => ({
+    ...Object.keys(observe.memory).map((label): Aspect => ({
       name: `memory.${label}`,
       needs: "memory",
       expectedAt: ({ expect }) => expect.memory[label]?.span.start,
@@ -92,11 +92,6 @@ function aspectsOf(runs: readonly Run[], observe: GuestSpec["observe"]): Aspect[
       value: ({ final }) => final.disks[n],
     })),
   ];
-}
-
-/** Labels that the scenario says must come out equal; what is only captured for an expectation may differ. */
-function observedLabels({ memory, captured }: GuestSpec["observe"]): string[] {
-  return Object.keys(memory).filter((label) => !captured?.includes(label));
 }
 
 /** Runs of which the same is expected, in order of their first. */

@@ -1,6 +1,7 @@
 // Matches single values and byte strings against what a scenario expects of them, and says both in words.
 import { hex, hexBytes } from "../base/hex.ts";
 import type { BytesMatcher, ValueMatcher } from "../scenario/case.ts";
+import { textPattern } from "../scenario/pattern/text_pattern.ts";
 
 /** What an event field or a register can hold. */
 export type Value = bigint | string | boolean;
@@ -72,8 +73,8 @@ export function usesBinding(matcher: ValueMatcher): boolean {
   }
 }
 
-/** Longest input, in bytes, that `matches` is tried on; patterns are untrusted, and longer input never matches. */
-export const MAX_PATTERN_INPUT = 1 << 16;
+/** Longest input, in bytes, that `matches` is tried on: longer input never matches. Time is input times pattern. */
+export const MAX_PATTERN_INPUT = 1 << 18;
 
 /** Do the bytes match? Text patterns see the bytes as UTF-8, or as Latin-1 where that is not valid. */
 export function matchBytes(matcher: BytesMatcher, bytes: Uint8Array, bindings: Bindings): boolean {
@@ -88,7 +89,7 @@ export function matchBytes(matcher: BytesMatcher, bytes: Uint8Array, bindings: B
       return indexOfBytes(bytes, matcher.bytes) !== -1;
     case "matches":
       return bytes.length <= MAX_PATTERN_INPUT &&
-        new RegExp(matcher.pattern, "u").test(bytesText(bytes));
+        textPattern(matcher.pattern).test(bytesText(bytes));
     case "length":
       return matchValue(matcher.length, BigInt(bytes.length), bindings);
     case "integer":

@@ -1,0 +1,105 @@
+import { assertEquals } from "@std/assert";
+import type { Backend } from "../base/backend.ts";
+import type { Comparison } from "../scenario/case.ts";
+import { judgeComparison } from "./comparisons.ts";
+import { figuresOf, metricOf } from "./metrics.ts";
+import { cpuid, hlt, lineSpan, makeTrace, out } from "./testing.ts";
+
+const span = lineSpan(8);
+const exits = (n: number) =>
+  figuresOf(
+    makeTrace({ exits: Array.from({ length: n }, () => out(1, 1)), cycles: { vmm: n * 10 } }),
+  );
+const FIGURES = new Map<Backend, ReturnType<typeof exits>>([
+  ["native", exits(0)],
+  ["para", exits(2)],
+  ["hybrid", exits(4)],
+  ["full-hw", exits(10)],
+]);
+
+const order = (metric: string, ...names: Backend[]): Comparison => ({
+  metric,
+  span,
+  is: "order",
+  order: names,
+});
+const ratio = (
+  of: Backend,
+  times: Backend,
+  bounds: { atMost?: number; atLeast?: number },
+): Comparison => ({
+  metric: "vmm-cycles",
+  span,
+  is: "ratio",
+  of,
+  times,
+  ...bounds,
+});
+
+const ROWS: readonly (readonly [Comparison, string, string | undefined])[] = [
+  [order("exits", "native", "para", "hybrid", "full-hw"), "passed", undefined],
+  [
+    order("exits", "para", "full-hw", "hybrid"),
+    "failed",
+    "full-hw has 10, not less than hybrid's 4",
+  ],
+  [order("exits", "para", "para"), "failed", "para has 2, not less than para's 2"],
+  [order("exits/io", "para", "hybrid"), "passed", undefined],
+  [order("exits", "para", "full-bt"), "skipped", "full-bt did not run"],
+  [order("exist", "para", "hybrid"), "error", 'There is no metric "exist"'],
+  [ratio("hybrid", "full-hw", { atMost: 0.5 }), "passed", undefined],
+  [ratio("hybrid", "full-hw", { atMost: 0.4 }), "passed", undefined],
+  [
+    ratio("hybrid", "full-hw", { atMost: 0.3 }),
+    "failed",
+    "hybrid has 40, full-hw 100, 0.4 times as many",
+  ],
+  [
+    ratio("hybrid", "full-hw", { atLeast: 0.5 }),
+    "failed",
+    "hybrid has 40, full-hw 100, 0.4 times as many",
+  ],
+  [ratio("para", "native", { atMost: 5 }), "failed", "para has 20, native 0"],
+];
+
+for (const [comparison, verdict, reason] of ROWS) {
+  const what = comparison.is === "order" ? comparison.order.join(" < ") : comparison.of;
+  Deno.test(`judgeComparison() is ${verdict} when ${comparison.metric} ${what} (${reason ?? "holds"})`, () => {
+    const result = judgeComparison("test", comparison, FIGURES);
+    assertEquals([result.verdict, result.reason], [verdict, reason]);
+  });
+}
+
+Deno.test("judgeComparison() reports the figures it weighed", () => {
+  const result = judgeComparison("test", ratio("hybrid", "full-hw", { atMost: 0.5 }), FIGURES);
+  assertEquals(result.figures, { hybrid: 40, "full-hw": 100 });
+  assertEquals(result.expected, "hybrid at most 0.5 times full-hw");
+});
+
+const METRICS: readonly (readonly [string, number | undefined])[] = [
+  ["exits", 3],
+  ["exits/io", 1],
+  ["exits/rdtsc", 0],
+  ["instructions", 77],
+  ["cycles", 150],
+  ["guest-cycles", 100],
+  ["vmm-cycles", 50],
+  ["vmm-cycles/io", 30],
+  ["accesses", 0],
+  ["injections/nmi", 0],
+  ["inlined", 0],
+  ["instructions/io", undefined],
+  ["seconds", undefined],
+  ["exits/__proto__", 0],
+];
+
+for (const [metric, value] of METRICS) {
+  Deno.test(`metricOf() is ${value} for ${metric}`, () => {
+    const trace = makeTrace({
+      exits: [out(1, 1), cpuid(0), hlt()],
+      instructions: 77,
+      cycles: { vmm: 50, kinds: { io: 30 } },
+    });
+    assertEquals(metricOf(figuresOf(trace), metric), value);
+  });
+}

@@ -1,0 +1,217 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import type { Expectations } from "../scenario/case.ts";
+import type { Exit } from "../trace/exit.ts";
+import { checkExpectations } from "./expectations.ts";
+import { Places } from "./place.ts";
+import type { CheckStatus } from "./result.ts";
+import { atLeast, hlt, type Made, makeTrace, match, NOTHING, on, out, pattern } from "./testing.ts";
+
+const IO: readonly Exit[] = [out(0x3f8, 1), out(0x3f8, 2), hlt()];
+
+interface Row {
+  readonly when: string;
+  readonly expect: Partial<Expectations>;
+  readonly made: Made;
+  /** By `about`; `end` is met unless it is here. */
+  readonly statuses: Readonly<Record<string, CheckStatus>>;
+}
+
+const equal = (text: string) => ({ is: "equal", bytes: new TextEncoder().encode(text) }) as const;
+
+const ROWS: readonly Row[] = [
+  { when: "nothing is expected", expect: {}, made: {}, statuses: {} },
+  {
+    when: "the console is right",
+    expect: { console: on(3, equal("hi")) },
+    made: { console: "hi" },
+    statuses: { console: "met" },
+  },
+  {
+    when: "the console is wrong",
+    expect: { console: on(3, equal("hi")) },
+    made: { console: "ho" },
+    statuses: { console: "not met" },
+  },
+  {
+    when: "the console can't be seen",
+    expect: { console: on(3, equal("hi")) },
+    made: { unobserved: ["console"] },
+    statuses: { console: "unobserved" },
+  },
+  {
+    when: "counts hold, by kind and in total",
+    expect: {
+      exits: { counts: { io: on(4, match(2)), total: on(5, match(3)), cpuid: on(6, match(0)) } },
+    },
+    made: { exits: IO },
+    statuses: {
+      "exits.counts.io": "met",
+      "exits.counts.total": "met",
+      "exits.counts.cpuid": "met",
+    },
+  },
+  {
+    when: "a count is wrong",
+    expect: { exits: { counts: { io: on(4, atLeast(3)) } } },
+    made: { exits: IO },
+    statuses: { "exits.counts.io": "not met" },
+  },
+  {
+    when: "accesses and injections are there",
+    expect: {
+      accesses: { exactly: on(4, [pattern("queue-notify", { device: "console" })]) },
+      injections: {
+        never: on(5, [pattern("nmi")]),
+        inOrder: on(6, [pattern("exception", { vector: 14 })]),
+      },
+    },
+    made: {
+      events: [
+        { at: 1, type: "access", access: { kind: "queue-notify", device: "console", queue: 1 } },
+        { at: 2, type: "injection", injection: { kind: "exception", vector: 14 } },
+      ],
+    },
+    statuses: {
+      "accesses.exactly": "met",
+      "injections.in-order": "met",
+      "injections.never": "met",
+    },
+  },
+  {
+    when: "exits can't be seen",
+    expect: { exits: { never: on(4, [pattern("io")]), counts: { io: on(5, match(0)) } } },
+    made: { unobserved: ["exits"] },
+    statuses: { "exits.never": "unobserved", "exits.counts.io": "unobserved" },
+  },
+  {
+    when: "events were dropped",
+    expect: {
+      exits: {
+        exactly: on(4, [pattern("io"), pattern("io"), pattern("hlt")]),
+        inOrder: on(5, [pattern("hlt"), pattern("io")]),
+        anyOrder: on(6, [pattern("io", {}, 2)]),
+        never: on(7, [pattern("cpuid")]),
+        counts: { total: on(8, match(1003)) },
+      },
+    },
+    made: { exits: IO, dropped: 1000 },
+    statuses: {
+      "exits.exactly": "unobserved",
+      "exits.in-order": "unobserved",
+      "exits.any-order": "unobserved",
+      "exits.never": "unobserved",
+      "exits.counts.total": "met",
+    },
+  },
+  {
+    when: "events were dropped, but the kept ones decide",
+    expect: {
+      exits: {
+        exactly: on(4, [pattern("io")]),
+        inOrder: on(5, [pattern("io"), pattern("hlt")]),
+        anyOrder: on(6, [pattern("hlt")]),
+        never: on(7, [pattern("hlt")]),
+      },
+    },
+    made: { exits: IO, dropped: 1 },
+    statuses: {
+      "exits.exactly": "not met",
+      "exits.in-order": "met",
+      "exits.any-order": "met",
+      "exits.never": "not met",
+    },
+  },
+  {
+    when: "registers and memory are right, wrong and missing",
+    expect: {
+      registers: { rax: on(4, match(2)), rbx: on(5, match(2)), rcx: on(6, match(2)) },
+      memory: { a: on(7, equal("x")), b: on(8, equal("x")), c: on(9, equal("x")) },
+    },
+    made: {
+      registers: { rax: 2n, rbx: 3n },
+      memory: { a: Uint8Array.of(0x78), b: Uint8Array.of(0x79) },
+    },
+    statuses: {
+      "registers.rax": "met",
+      "registers.rbx": "not met",
+      "registers.rcx": "unobserved",
+      "memory.a": "met",
+      "memory.b": "not met",
+      "memory.c": "unobserved",
+    },
+  },
+  {
+    when: "a name bound by an exit is asked for in a register",
+    expect: {
+      exits: { inOrder: on(4, [pattern("io", { value: "$v" })]) },
+      registers: { rax: on(5, match("$v")), rbx: on(6, match("$v")) },
+    },
+    made: { exits: IO, registers: { rax: 1n, rbx: 2n } },
+    statuses: { "exits.in-order": "met", "registers.rax": "met", "registers.rbx": "not met" },
+  },
+  {
+    when: "it halts as expected",
+    expect: { end: on(4, { kind: "halt" }) },
+    made: { end: { kind: "halt" } },
+    statuses: { end: "met" },
+  },
+  {
+    when: "it shuts down with another code",
+    expect: { end: on(4, { kind: "shutdown", code: match(0) }) },
+    made: { end: { kind: "shutdown", code: 1 } },
+    statuses: { end: "not met" },
+  },
+  {
+    when: "a crash is expected by part of its reason",
+    expect: { end: on(4, { kind: "crash", reason: match("no handler") }) },
+    made: { end: { kind: "crash", reason: "There is no handler for x", rip: 0n } },
+    statuses: { end: "met" },
+  },
+  {
+    when: "an unported instruction is expected, and found",
+    expect: { end: on(4, { kind: "unported", instruction: match("cli") }) },
+    made: { end: { kind: "unported", instruction: "cli", rip: 0n } },
+    statuses: { end: "met" },
+  },
+  {
+    when: "no end is expected and it halts",
+    expect: {},
+    made: { end: { kind: "halt" } },
+    statuses: {},
+  },
+  {
+    when: "no end is expected and it crashes",
+    expect: {},
+    made: { end: { kind: "crash", reason: "r", rip: 0n } },
+    statuses: { end: "not met" },
+  },
+  {
+    when: "no end is expected and a limit strikes",
+    expect: {},
+    made: { end: { kind: "limit", limit: "time" } },
+    statuses: { end: "not met" },
+  },
+  {
+    when: "no end is expected and it is not ported",
+    expect: {},
+    made: { end: { kind: "unported", instruction: "cli", rip: 0n } },
+    statuses: { end: "not met" },
+  },
+];
+
+for (const { when, expect, made, statuses } of ROWS) {
+  Deno.test(`checkExpectations() gives each its status when ${when}`, () => {
+    const checks = checkExpectations({ ...NOTHING, ...expect }, makeTrace(made), new Places());
+    const actual = Object.fromEntries(checks.map((c) => [c.about, c.status]));
+    assertEquals(actual, { end: "met", ...statuses });
+  });
+}
+
+Deno.test("checkExpectations() says where it is written, what was wanted and what came nearest", () => {
+  const expect = { ...NOTHING, exits: { inOrder: on(7, [pattern("io", { port: 0x80 })]) } };
+  const [check] = checkExpectations(expect, makeTrace({ exits: IO }), new Places());
+  assertEquals(check?.source, { at: "scenarios/test.yaml:7:1", text: "line 7: what was written" });
+  assertEquals(check?.lines[0]?.expected, "io port=0x80");
+  assertStringIncludes(check?.lines[0]?.nearest?.text ?? "", "io port=0x3f8 out");
+  assertEquals(check?.lines[0]?.nearest?.name, "exit 1");
+});
