@@ -65,8 +65,8 @@ export const fullBt: BackendDefinition = {
     new PcMonitor(setup, {
       controls: CONTROLS,
       handlers: HANDLERS,
-      // An interrupt of the host finds translated code on the CPU, and vectors out of it as a fault does.
-      preempts: "fault",
+      // Translated code looks for events between blocks.
+      preempts: "callout",
       adapts: true,
     }),
 };

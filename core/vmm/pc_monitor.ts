@@ -19,7 +19,7 @@ export interface PcMonitorOptions {
   readonly controls: ExecutionControls;
   /** By exit kind. Those of shadow paging are laid over it where it is used. */
   readonly handlers: ExitHandlers;
-  /** How a host interrupt takes the CPU from the guest. */
+  /** How what does not come of an instruction (a host interrupt, an interrupt window) takes the CPU from the guest. */
   readonly preempts: ExitVia;
   /** Can the technique retranslate an instruction that keeps faulting? */
   readonly adapts?: boolean;
@@ -76,7 +76,10 @@ export class PcMonitor implements Monitor {
   }
 
   classify(exit: Exit): Exit {
-    return this.#started?.shadow?.classify(exit, this.#started.machine) ?? exit;
+    const own = exit.kind === "interrupt-window" || exit.kind === "triple-fault"
+      ? { ...exit, via: this.preempts }
+      : exit;
+    return this.#started?.shadow?.classify(own, this.#started.machine) ?? own;
   }
 
   handle(exit: Exit): Outcome {

@@ -46,6 +46,8 @@ export class ShadowPaging implements ShadowTables {
   #mode = "";
   /** PAE paging: the first level is of pointers, which have no accessed bit. */
   #pointers = false;
+  /** Page tables that may be written for the moment. */
+  readonly #open: number[] = [];
   readonly #readEntry = (address: number, size: 4 | 8): bigint => {
     // Page tables outside RAM: an open bus, all ones, as the bare board would answer.
     if (address + size > this.#vcpu.memory.size) return BigInt.asUintN(8 * size, -1n);
@@ -199,6 +201,42 @@ export class ShadowPaging implements ShadowTables {
     if (!wanted) this.#map.release(table);
     else for (const link of changedWords(table, before, after)) this.#map.entryChanged(link);
     return event;
+  }
+
+  /** Lets the page table at `gpa` go: it may be written, and is shadowed again when it is next walked. */
+  release(gpa: number): void {
+    this.#map.release(frameOf(gpa));
+  }
+
+  /**
+   * Makes a store possible that the monitor is about to do for the guest, be it to a page table; returns the guest's own
+   * fault, if it has one. Call {@linkcode protect} when the store is done.
+   */
+  allow(address: bigint, user: boolean): Event | undefined {
+    const resolution = this.resolve(address, PAGE_FAULT.W | (user ? PAGE_FAULT.U : 0));
+    switch (resolution.is) {
+      case "trace": {
+        const { mapping } = resolution;
+        const entry = { ...mapping.entry, writable: true };
+        this.fill({ ...resolution, mapping: { ...mapping, entry } });
+        this.#open.push(resolution.gpa);
+        return undefined;
+      }
+      case "fill":
+        this.fill(resolution);
+        return undefined;
+      case "guest":
+        return resolution.event;
+      case "granted":
+        return undefined;
+      default:
+        return resolution satisfies never;
+    }
+  }
+
+  /** Ends what {@linkcode allow} began: nothing is left of what was derived from a page table that may have been written. */
+  protect(): void {
+    for (const gpa of this.#open.splice(0)) this.release(gpa);
   }
 
   /** Does the store at RIP, whatever it hits; returns the guest's own fault, if it has one. */

@@ -8,8 +8,10 @@ import {
   type ExitOf,
   injectException,
   type Machine,
+  portIo,
 } from "./exit_handlers.ts";
 import { RESUME } from "./monitor.ts";
+import { insDestination } from "./string_destination.ts";
 import type { Resolution, ShadowPaging } from "./shadow.ts";
 
 /** Stores at one place that trace, or reach device memory, before adaptation takes the place for one that always will. */
@@ -54,6 +56,11 @@ export class ShadowExits {
       return RESUME;
     },
     "trace": (exit, machine) => {
+      // Not an instruction's store, but an event's being delivered to a stack on a page table: that is one no longer.
+      if (exit.bytes.length === 0) {
+        this.#shadow.release(exit.detail.gpa);
+        return RESUME;
+      }
       this.#adapt(exit, machine);
       const fault = this.#resolution && this.#shadow.store(this.#resolution);
       return fault ? injectException(machine, fault) : RESUME;
@@ -63,6 +70,18 @@ export class ShadowExits {
       return deviceMemory(exit, machine);
     },
     "exception": (exit, machine) => injectException(machine, { type: "exception", ...exit.detail }),
+    "io": (exit, machine) => {
+      const { direction, string } = exit.detail;
+      if (!string || direction === "out") return portIo(exit, machine);
+      const user = machine.vcpu.cpl === 3;
+      for (const address of insDestination(exit, machine.vcpu)) {
+        const fault = this.#shadow.allow(address, user);
+        if (fault) return injectException(machine, fault);
+      }
+      const outcome = portIo(exit, machine);
+      this.#shadow.protect();
+      return outcome;
+    },
     "invlpg": (exit, machine) => {
       this.#shadow.invalidate(exit.detail.address);
       machine.vcpu.skip();
