@@ -3,7 +3,7 @@ import { type Diagnostic, didYouMean } from "../base/diagnostic.ts";
 import type { Span } from "../base/source.ts";
 
 /** Diagnostics kept a scenario: beyond them more would not help anybody. */
-const MAX_FINDINGS = 50;
+const MAX_FINDINGS = 100;
 
 /** Lists of names up to this long are given whole when none of them is near. */
 const MAX_LISTED = 8;
@@ -19,6 +19,11 @@ export class Findings {
     if (this.#seen.has(key) || this.#found.length >= MAX_FINDINGS) return;
     this.#seen.add(key);
     this.#found.push({ severity: "error", message, span, ...(suggestion ? { suggestion } : {}) });
+  }
+
+  /** Has something been said of exactly this place? */
+  has({ start, end }: Span): boolean {
+    return this.#found.some(({ span }) => span?.start === start && span.end === end);
   }
 
   get count(): number {

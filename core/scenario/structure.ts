@@ -5,6 +5,7 @@ import type { Span } from "../base/source.ts";
 import schemaOfScenarios from "../../scenarios/schema.json" with { type: "json" };
 import { alternatives, type Findings, kebab, suggest } from "./findings.ts";
 import { describeNode, type MapNode, type Node, type ScalarNode } from "./yaml/node.ts";
+import { endsWithProgram } from "./yaml/program_block.ts";
 import { booleanHint, numberHint } from "./yaml/scalar.ts";
 
 /** The keywords of JSON Schema that are understood. Annotations but for `title` and `x-keys` are ignored. */
@@ -49,12 +50,14 @@ class Checker {
 
   /** `name` is the key, or the noun, that the node is the value of. */
   check(node: Node, schema: JsonSchema, name: string): void {
+    // What YAML itself makes trouble with has been told already.
+    if (node.kind === "scalar" && this.findings.has(node.span)) return;
     const options = this.#options(schema);
     const fitting = options.filter((option) => fits(node, option));
     if (fitting.length === 0) {
       this.#wrongType(node, this.#resolve(schema), options, name);
     } else if (node.kind === "scalar") {
-      this.#scalar(node, fitting, this.#titled(schema));
+      this.#scalar(node, fitting, schema);
     } else if (node.kind === "list") {
       const [option] = fitting;
       if (option) this.#list(node.items, node.span, option, name);
@@ -99,7 +102,11 @@ class Checker {
       return;
     }
     if (node.kind === "scalar" && node.value === null) {
-      this.findings.error(node.span, `"${name}" has no value`, `Write ${expected}`);
+      this.findings.error(
+        node.span,
+        `"${name}" has no value`,
+        schema.properties ? `Write ${expected}, or ${name} without the colon` : `Write ${expected}`,
+      );
       return;
     }
     this.findings.error(
@@ -109,7 +116,12 @@ class Checker {
     );
   }
 
-  #scalar(node: ScalarNode, options: readonly JsonSchema[], title: string | undefined): void {
+  /** The keys that a map could have here. */
+  #keysOf(schema: JsonSchema): readonly string[] {
+    return this.#options(schema).flatMap(({ properties }) => Object.keys(properties ?? {}));
+  }
+
+  #scalar(node: ScalarNode, options: readonly JsonSchema[], schema: JsonSchema): void {
     const text = node.value;
     if (typeof text !== "string") return;
     const faults = options.map((option) => stringFault(text, option));
@@ -120,11 +132,14 @@ class Checker {
       this.findings.error(node.span, "Expected a text, found an empty one", "Write some words");
     } else if (words.length > 0) {
       const noun = options.find((option) => option.enum)?.title ?? "word";
-      this.findings.error(node.span, `Unknown ${noun} "${text}"`, suggest(text, words));
+      const mapped = this.#keysOf(schema).includes(text)
+        ? `Write { ${text}: ... }`
+        : suggest(text, words);
+      this.findings.error(node.span, `Unknown ${noun} "${text}"`, mapped);
     } else {
       this.findings.error(
         node.span,
-        `Expected ${title ?? "another text"}, found ${describeNode(node)}`,
+        `Expected ${this.#titled(schema) ?? "another text"}, found ${describeNode(node)}`,
         hinted,
       );
     }
@@ -155,7 +170,7 @@ class Checker {
     const noun = schema["x-keys"] ?? this.#noun(schema);
     const before = this.findings.count;
     const misspelt = new Set<string>();
-    for (const { key, keySpan, value } of node.entries) {
+    for (const [index, { key, keySpan, value }] of node.entries.entries()) {
       const known = [key, kebab(key)].find((name) => Object.hasOwn(properties, name));
       const property = known === undefined ? undefined : properties[known];
       if (property) {
@@ -170,7 +185,9 @@ class Checker {
           noun === "key" && name !== ROOT
             ? `Unknown key "${key}" in \`${name}\``
             : `Unknown ${noun} "${key}"`,
-          suggestion,
+          endsWithProgram(node.entries[index - 1])
+            ? `If ${key}: is a line of the program, indent it at least as far as the program's first line`
+            : suggestion ?? (name === ROOT ? this.#belongs(key, properties) : undefined),
         );
       }
     }
@@ -191,6 +208,14 @@ class Checker {
         ? `Give each ${noun} a map of its own`
         : suggest("", Object.keys(properties)),
     );
+  }
+
+  /** Which part of the scenario has this key. */
+  #belongs(key: string, parts: Readonly<Record<string, JsonSchema>>): string | undefined {
+    const place = Object.entries(parts).find(([, part]) =>
+      Object.hasOwn(this.#resolve(part).properties ?? {}, key)
+    );
+    return place && `\`${key}\` belongs under \`${place[0]}\``;
   }
 
   /** What the keys of a map are called. */
@@ -277,9 +302,11 @@ function hint(node: Node, options: readonly JsonSchema[]): string | undefined {
       (wants("boolean") ? booleanHint(value) : undefined) ??
       (wants("array") ? `Write [${value}] for a list of one` : undefined);
   }
-  if (wants("string") && (typeof value === "bigint" || typeof value === "boolean")) {
-    return `Quote it: "${node.span.file.text.slice(node.span.start, node.span.end)}"`;
-  }
+  const text = node.span.file.text.slice(node.span.start, node.span.end);
+  const quotable = options.some((option) =>
+    option.type === "string" && stringFault(text, option) === undefined
+  );
+  if (quotable && value !== null) return `Quote it: "${text}"`;
   if (wants("array") && value !== null) return `Write [${value}] for a list of one`;
   return undefined;
 }

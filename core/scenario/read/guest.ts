@@ -120,8 +120,8 @@ export function readProgram(node: Node, parameters: Parameters, findings: Findin
       { file, start, end: oneLine ? end : start + 1 },
       node.style === "folded"
         ? "`>` joins the lines of the program into one"
-        : "YAML joins the lines of unindicated text into one, and ends it at a ` #`",
-      "Begin the program with `program: |`, and write it on the lines below, indented",
+        : "Without `|`, YAML joins the lines of the program into one, and ends it at a ` #`",
+      "Write `program: |`, and the program on the lines below, indented",
     );
   }
   return expandProgram(node, parameters, findings);

@@ -1,5 +1,8 @@
 // The YAML parser's error codes in our words: what is wrong, and how to mend it.
-import type { ErrorCode } from "yaml";
+import { lineText, positionOf, type SourceFile } from "../../base/source.ts";
+import type { YAMLError } from "yaml";
+
+type ErrorCode = YAMLError["code"];
 
 interface Explanation {
   readonly message: string;
@@ -47,8 +50,8 @@ const EXPLANATIONS: Readonly<Partial<Record<ErrorCode, Explanation>>> = {
     suggestion: COLON,
   },
   BLOCK_AS_IMPLICIT_KEY: {
-    message: "A map or list can't begin on this line",
-    suggestion: `Begin it on the next line, indented. ${COLON}`,
+    message: "A second key can't stand on the line of the first",
+    suggestion: COLON,
   },
   BLOCK_IN_FLOW: {
     message: "An indented block can't stand inside { } or [ ]",
@@ -103,7 +106,32 @@ const EXPLANATIONS: Readonly<Partial<Record<ErrorCode, Explanation>>> = {
 
 const UNKNOWN: Explanation = { message: "This is not valid YAML", suggestion: COLON };
 
-/** What to tell about an error of the YAML parser. */
-export function explain(code: ErrorCode): Explanation {
+const DEEPER: Explanation = {
+  message: "The next line is indented deeper than this key, which has a value already",
+  suggestion: "Begin both keys in the same column",
+};
+const OPEN_QUOTE: Explanation = {
+  message: "A quoted text is not closed",
+  suggestion: "Look for a missing quote on this line or above",
+};
+const OPEN_BRACKET: Explanation = {
+  message: "A { or [ above is not closed",
+  suggestion: "Add the closing bracket",
+};
+
+/** What to tell about an error of the YAML parser. The same code can have causes that are mended in different ways. */
+export function explain(error: YAMLError, file: SourceFile): Explanation {
+  const { line, column } = positionOf(file, error.pos[0]);
+  const text = lineText(file, line);
+  if (/^[ ]*\t/.test(text)) return explainCode("TAB_AS_INDENT");
+  if (/closing ['"]quote/.test(error.message)) return OPEN_QUOTE;
+  if (/^Flow/.test(error.message) || /end with a [}\]]/.test(error.message)) return OPEN_BRACKET;
+  const sameLine = text.slice(column - 1).includes(": ");
+  if (error.code === "BLOCK_AS_IMPLICIT_KEY" && !sameLine) return DEEPER;
+  return explainCode(error.code);
+}
+
+/** What to tell about an error code. */
+export function explainCode(code: ErrorCode): Explanation {
   return EXPLANATIONS[code] ?? UNKNOWN;
 }

@@ -4,7 +4,7 @@ import { type Document, isAlias, isMap, isPair, isScalar, isSeq, parseDocument }
 import type { SourceFile, Span } from "../../base/source.ts";
 import { markEscapedBytes } from "../bytes.ts";
 import type { Findings } from "../findings.ts";
-import { explain } from "./errors.ts";
+import { explain, explainCode } from "./errors.ts";
 import type { Entry, Node, ScalarNode, ScalarStyle } from "./node.ts";
 import { findCutProgram } from "./program_block.ts";
 import { resolvePlain } from "./scalar.ts";
@@ -20,7 +20,6 @@ const MAX_DEPTH = 32;
 
 /** The tree of a document; undefined if diagnostics were made of it. An empty document is a null scalar. */
 export function parseYaml(file: SourceFile, findings: Findings): Node | undefined {
-  const before = findings.count;
   if (file.text.length > MAX_TEXT) {
     findings.error(
       { file, start: 0, end: 0 },
@@ -32,25 +31,23 @@ export function parseYaml(file: SourceFile, findings: Findings): Node | undefine
   if (findCutProgram(file, findings)) return undefined;
   const document = parseStructure(file.text);
   if (!document) {
-    const { message, suggestion } = explain("RESOURCE_EXHAUSTION");
+    const { message, suggestion } = explainCode("RESOURCE_EXHAUSTION");
     findings.error({ file, start: 0, end: 0 }, message, suggestion);
     return undefined;
   }
   let broken = false;
-  for (const { code, pos } of [...document.errors, ...document.warnings]) {
-    const { message, suggestion, local } = explain(code);
+  for (const error of [...document.errors, ...document.warnings]) {
+    const { message, suggestion, local } = explain(error, file);
     if (!local && broken) continue;
     broken ||= !local;
-    const [start, end] = pos;
+    const [start, end] = error.pos;
     findings.error({ file, start, end: Math.max(end, start + 1) }, message, suggestion);
   }
   if (broken) return undefined;
-  const tree = new TreeBuilder(file, findings).build(document.contents, {
-    file,
-    start: 0,
-    end: Math.min(1, file.text.length),
-  }, 0);
-  return findings.count > before ? undefined : tree;
+  const place = { file, start: 0, end: Math.min(1, file.text.length) };
+  const builder = new TreeBuilder(file, findings);
+  const tree = builder.build(document.contents, place, 0);
+  return builder.incomplete ? undefined : tree;
 }
 
 /** What the parser makes of the text; undefined if it is nested so deep that the parser, which recurses, gives up. */
@@ -61,7 +58,6 @@ function parseStructure(text: string): Document.Parsed | undefined {
       schema: "failsafe",
       uniqueKeys: false,
       prettyErrors: false,
-      logLevel: "silent",
     });
   } catch (error) {
     if (error instanceof RangeError) return undefined;
@@ -73,6 +69,8 @@ class TreeBuilder {
   readonly #anchors = new Map<string, Node>();
   readonly #sizes = new Map<Node, number>();
   #nodes = 0;
+  /** Is something missing from the tree, because of its size or of an unknown anchor? */
+  incomplete = false;
 
   constructor(readonly file: SourceFile, readonly findings: Findings) {}
 
@@ -81,6 +79,7 @@ class TreeBuilder {
     const before = this.#nodes++;
     const nothing: ScalarNode = { kind: "scalar", value: null, style: "plain", span: place };
     if (depth > MAX_DEPTH || this.#nodes > MAX_NODES) {
+      this.incomplete = true;
       this.findings.error(
         place,
         depth > MAX_DEPTH
@@ -95,6 +94,7 @@ class TreeBuilder {
     if (isAlias(source)) {
       const target = this.#anchors.get(source.source);
       if (!target) {
+        this.incomplete = true;
         this.findings.error(
           span,
           `No value before this one has the anchor &${source.source}`,
@@ -126,7 +126,7 @@ class TreeBuilder {
       if (!isPair(item)) continue;
       const keySpan = spanOf(item.key, this.file) ?? place;
       if (!isScalar(item.key) || typeof item.key.value !== "string") {
-        const { message, suggestion } = explain("NON_STRING_KEY");
+        const { message, suggestion } = explainCode("NON_STRING_KEY");
         this.findings.error(keySpan, message, suggestion);
         continue;
       }

@@ -2,7 +2,7 @@
 // the lines of a block are, and recognizes a program that YAML cuts short because its first line is indented too deep.
 import type { SourceFile, Span } from "../../base/source.ts";
 import type { Findings } from "../findings.ts";
-import type { ScalarNode } from "./node.ts";
+import type { Entry, ScalarNode } from "./node.ts";
 
 interface Line {
   readonly start: number;
@@ -59,9 +59,21 @@ function blockIndent(node: ScalarNode, firstLine: string): number {
   return indentation(firstLine) - indentation(first);
 }
 
+/** Does a program end where this entry of a map ends? What follows may then have been meant as a line of it. */
+export function endsWithProgram(entry: Entry | undefined): boolean {
+  if (entry?.key === "guest" && entry.value.kind === "map") {
+    return endsWithProgram(entry.value.entries.at(-1));
+  }
+  return entry?.key === "program" && entry.value.kind === "scalar" &&
+    entry.value.style === "literal";
+}
+
+/** What may follow a block in YAML: a key, an item, a comment, a document's end, a closing bracket. */
+const FOLLOWS_BLOCK = /^([^\s:]+[ ]*:([ ]|$)|["'?][^:]*:([ ]|$)|-[ ]|#|---|\.\.\.|[\]}])/;
+
 /**
- * Reports programs of which a later line is indented less than the first one, yet more than their key: YAML ends the block
- * there. True if one was found; YAML's own view of the document is then of no use.
+ * Reports programs of which a later line is indented less than the first one, and that can be nothing but a line of the
+ * program: YAML ends the block there. True if one was found; YAML's own view of the document is then of no use.
  */
 export function findCutProgram(file: SourceFile, findings: Findings): boolean {
   const header = /^([ ]*)program[ ]*:[ ]*[|>][-+]?[ \t]*(#.*)?\r?$/gm;
@@ -72,8 +84,9 @@ export function findCutProgram(file: SourceFile, findings: Findings): boolean {
     if (inner <= outer) continue;
     for (const { text, start, end } of linesFrom(file, content)) {
       const indent = indentation(text);
-      if (text.trim() === "" || indent >= inner) continue;
-      if (indent <= outer || text.trimStart().startsWith("#")) break;
+      const line = text.trim();
+      if (line === "" || indent >= inner) continue;
+      if (line.startsWith("#") || (indent <= outer && FOLLOWS_BLOCK.test(line))) break;
       findings.error(
         { file, start: start + indent, end },
         "The program ends here for YAML: this line is indented less than the program's first line",
