@@ -24,6 +24,7 @@ import {
 } from "./devices/pic.ts";
 import { Pit, PIT_IRQ, PIT_LENGTH, PIT_PORT } from "./devices/pit.ts";
 import { POST_CODE_LENGTH, POST_CODE_PORT, PostCode } from "./devices/post_code.ts";
+import { RESET_CONTROL_LENGTH, RESET_CONTROL_PORT, ResetControl } from "./devices/reset_control.ts";
 import {
   SYSTEM_CONTROL_LENGTH,
   SYSTEM_CONTROL_PORT,
@@ -77,6 +78,8 @@ export function pcBoard(options: PcBoardOptions): PcBoard {
   bus.attach("port", POST_CODE_PORT, POST_CODE_LENGTH, "post-code", postCode);
   bus.attach("port", UART_COM1_PORT, UART_LENGTH, "uart", uart);
   bus.attach("port", DEBUG_EXIT_PORT, DEBUG_EXIT_LENGTH, "debug-exit", new DebugExit(power));
+  const reset = new ResetControl(power);
+  bus.attach("port", RESET_CONTROL_PORT, RESET_CONTROL_LENGTH, "reset-control", reset);
   let ata: Ata | undefined;
   if (disks.length > 0) {
     ata = new Ata(disks.slice(0, 2), pic.line(ATA_IRQ));

@@ -326,5 +326,7 @@ class ControlBlock extends ByteDevice {
   save(): DeviceState {
     return {};
   }
-  restore(_state: DeviceState): void {}
+  restore(state: DeviceState): void {
+    restored({}, state);
+  }
 }

@@ -1,6 +1,7 @@
 // QEMU's isa-debug-exit: a write ends the run. The code is the value written, not QEMU's `value * 2 + 1`: that is how
 // QEMU's process tells its status, not what the guest said.
 import type { AccessSize, Device, DeviceState, Power } from "../device.ts";
+import { restored } from "../saved_state.ts";
 
 /** Port where QEMU puts it by convention, and its width. */
 export const DEBUG_EXIT_PORT = 0xf4;
@@ -21,5 +22,7 @@ export class DebugExit implements Device {
   save(): DeviceState {
     return {};
   }
-  restore(_state: DeviceState): void {}
+  restore(state: DeviceState): void {
+    restored({}, state);
+  }
 }

@@ -1,6 +1,7 @@
 // The PC's pair of 8259A: fifteen interrupt lines, the slave on input 2 of the master, and the edge/level registers of the
 // chip set. It delivers nothing until the guest has programmed it.
 import type { DeviceState, InterruptController, InterruptLine } from "../device.ts";
+import { restored } from "../saved_state.ts";
 import { ByteDevice, OPEN_BYTE } from "./byte_device.ts";
 import { PicChip } from "./pic_chip.ts";
 
@@ -74,5 +75,7 @@ class ElcrPorts extends ByteDevice {
   save(): DeviceState {
     return {};
   }
-  restore(_state: DeviceState): void {}
+  restore(state: DeviceState): void {
+    restored({}, state);
+  }
 }

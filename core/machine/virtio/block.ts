@@ -1,5 +1,6 @@
 // The virtio block device (virtio 1.2, 5.2): one request queue. A request is done when the notification returns.
 import type { BlockSource, DeviceState } from "../device.ts";
+import { restored } from "../saved_state.ts";
 import type { Chain } from "./chain.ts";
 import type { VirtioDevice, VirtioTransport } from "./device.ts";
 import { VirtqueueError } from "./queue.ts";
@@ -130,5 +131,7 @@ export class VirtioBlock implements VirtioDevice {
   save(): DeviceState {
     return {};
   }
-  restore(_state: DeviceState): void {}
+  restore(state: DeviceState): void {
+    restored({}, state);
+  }
 }
