@@ -2,7 +2,7 @@
 // (SDM vol. 3, 26.1.1).
 import { type Instruction, Mnemonic } from "iced-x86";
 import { CR0, CR4, EFER, RFLAGS, VECTOR } from "../base/registers.ts";
-import { controlOperand, debugOperand, isControlRegister } from "./control_registers.ts";
+import { debugOperand } from "./control_registers.ts";
 import type { Cpu } from "./cpu.ts";
 import { GuestFault } from "./fault.ts";
 import { isRealLike, isVirtual8086 } from "./linear.ts";
@@ -36,17 +36,14 @@ export function checkPrivilege(
     case "lgdt-lidt":
     case "rdmsr":
     case "wrmsr":
-      return requireKernel(state);
     case "mov-from-cr":
     case "mov-to-cr0":
     case "mov-to-cr2":
     case "mov-to-cr3":
     case "mov-to-cr4":
     case "mov-cr8":
-      if (!isControlRegister(controlOperand(instruction))) throw undefinedOpcode();
       return requireKernel(state);
     case "mov-dr":
-      if (debugOperand(instruction) > 7) throw undefinedOpcode();
       if (has(state, "cr4", CR4.DE) && [4, 5].includes(debugOperand(instruction))) {
         throw undefinedOpcode();
       }
