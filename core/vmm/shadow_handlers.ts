@@ -1,6 +1,7 @@
 // How the exits of shadow paging are told apart and handled; the same for `full-bt` and for `full-hw/shadow`.
 import { VECTOR } from "../base/registers.ts";
 import { PAGE_FAULT } from "../cpu/mmu.ts";
+import type { Event } from "../engine/vcpu.ts";
 import type { Exit } from "../trace/exit.ts";
 import {
   deviceMemory,
@@ -74,11 +75,11 @@ export class ShadowExits {
       const { direction, string } = exit.detail;
       if (!string || direction === "out") return portIo(exit, machine);
       const user = machine.vcpu.cpl === 3;
+      let fault: Event | undefined;
       for (const address of insDestination(exit, machine.vcpu)) {
-        const fault = this.#shadow.allow(address, user);
-        if (fault) return injectException(machine, fault);
+        fault ??= this.#shadow.allow(address, user);
       }
-      const outcome = portIo(exit, machine);
+      const outcome = fault ? injectException(machine, fault) : portIo(exit, machine);
       this.#shadow.protect();
       return outcome;
     },
