@@ -1,6 +1,7 @@
 // From paths to the groups that will run: reads, parses, plans and filters. What can't be read becomes a result of its own,
 // and the rest goes on.
 import type { Backend, Engine } from "../base/backend.ts";
+import type { Diagnostic } from "../base/diagnostic.ts";
 import type { SourceFile } from "../base/source.ts";
 import { brokenScenario } from "../judge/judge.ts";
 import type { GroupResult } from "../judge/result.ts";
@@ -48,7 +49,7 @@ async function prepareOne(
       const { checkProgram } = await import("./program_check.ts");
       diagnostics.push(...checkProgram(parsed.program, file.name));
     }
-    return [{ broken: brokenScenario(name, file.name, diagnostics) }];
+    return [{ broken: brokenScenario(name, file.name, inOrder(diagnostics)) }];
   }
   const { backends, engine } = options;
   const planned = plan(parsed.scenario, {
@@ -60,4 +61,9 @@ async function prepareOne(
   );
   if (errors.length > 0) return [{ broken: brokenScenario(name, file.name, errors) }];
   return filterGroups(planned.groups, options).map((group) => ({ group }));
+}
+
+/** By place in the file: findings of several stages, as a reader of the file meets them. */
+function inOrder(diagnostics: readonly Diagnostic[]): Diagnostic[] {
+  return diagnostics.toSorted((a, b) => (a.span?.start ?? 0) - (b.span?.start ?? 0));
 }

@@ -1,9 +1,9 @@
 // Results for people: a line a group as it is done, what failed and why under it, then what it cost, in 80 columns.
 import { bold, dim, green, red, yellow } from "@std/fmt/colors";
-import type { CaseResult, GroupResult } from "../judge/result.ts";
-import type { Summary, Verdict } from "../judge/verdict.ts";
+import type { GroupResult } from "../judge/result.ts";
+import { isWorse, type Summary, type Verdict, worst } from "../judge/verdict.ts";
 import { left } from "./columns.ts";
-import { explainCase, explainComparison } from "./failure.ts";
+import { explainCase, explainComparison, explainFaults } from "./failure.ts";
 import { overheadSummary, overheadTable } from "./overhead.ts";
 import type { Reporter, SuiteEvent, SuiteOutcome, Write } from "./reporter.ts";
 
@@ -21,6 +21,8 @@ export interface ConsoleOptions {
 /** Writes for a terminal, or a log. */
 export class ConsoleReporter implements Reporter {
   #groups = 0;
+  /** Faults that have been printed: one mistake in a program breaks every set of parameters alike. */
+  readonly #told = new Set<string>();
 
   constructor(readonly write: Write, readonly options: ConsoleOptions = {}) {}
 
@@ -32,7 +34,7 @@ export class ConsoleReporter implements Reporter {
       case "case":
         break;
       case "group":
-        this.#lines(groupLines(event.result, this.#groups <= SKIPS_SHOWN));
+        this.#lines(this.#groupLines(event.result));
         break;
       case "finished":
         this.#lines(this.#closing(event.outcome));
@@ -44,6 +46,16 @@ export class ConsoleReporter implements Reporter {
 
   #lines(lines: readonly string[]): void {
     for (const line of lines) this.write(line.trimEnd() + "\n");
+  }
+
+  #groupLines(group: GroupResult): string[] {
+    return [
+      titleLine(group),
+      ...explainFaults(group, this.#told),
+      ...group.cases.filter(isBad).flatMap(explainCase),
+      ...group.comparisons.filter((c) => isBad(c)).flatMap(explainComparison),
+      ...(this.#groups <= SKIPS_SHOWN ? skipLines(group) : []),
+    ];
   }
 
   #closing(outcome: SuiteOutcome): string[] {
@@ -60,33 +72,27 @@ export class ConsoleReporter implements Reporter {
   }
 }
 
-function groupLines(group: GroupResult, showSkips: boolean): string[] {
-  const mark = marks[group.verdict];
-  const details = [
-    ...(group.fault ? group.fault.text.split("\n").map((line) => `   │ ${line}`) : []),
-    ...group.cases.filter(isBad).flatMap(explainCase),
-    ...group.comparisons.filter((c) => c.verdict === "failed" || c.verdict === "error")
-      .flatMap(explainComparison),
-  ];
-  return [
-    ` ${mark} ${left(group.id, ID_WIDTH)}${verdictText(group)}`,
-    ...details,
-    ...(showSkips ? skipLines(group) : []),
-  ];
+const MARKS: Readonly<Record<Verdict, readonly [text: string, colour: (text: string) => string]>> =
+  {
+    "passed": ["✓", green],
+    "skipped": ["–", dim],
+    "unobserved": ["?", yellow],
+    "known-deviation": ["~", yellow],
+    "flaky": ["±", yellow],
+    "failed": ["✗", red],
+    "diverged": ["≠", red],
+    "error": ["!", red],
+  };
+
+function titleLine(group: GroupResult): string {
+  const { cases, comparisons } = group;
+  // Of a group of which something ran, what was skipped is not the point.
+  const ran = [...cases, ...comparisons].map((r) => r.verdict).filter((v) => v !== "skipped");
+  const [text, colour] = MARKS[ran.length > 0 ? worst(ran) : group.verdict];
+  return ` ${colour(text)} ${left(group.id, ID_WIDTH)}${verdictText(group)}`;
 }
 
-const marks: Record<Verdict, string> = {
-  "passed": green("✓"),
-  "skipped": dim("–"),
-  "unobserved": yellow("?"),
-  "known-deviation": yellow("~"),
-  "flaky": yellow("±"),
-  "failed": red("✗"),
-  "diverged": red("≠"),
-  "error": red("!"),
-};
-
-function isBad({ verdict }: CaseResult): boolean {
+function isBad({ verdict }: { readonly verdict: Verdict }): boolean {
   return verdict !== "passed" && verdict !== "skipped" && verdict !== "known-deviation";
 }
 
@@ -117,13 +123,8 @@ function skipLines(group: GroupResult): string[] {
 }
 
 function failedNames(groups: readonly GroupResult[]): string[] {
-  const bad = groups.filter((g) => g.fault || verdictText(g).match(/failed|diverged|error|flaky/));
-  if (bad.length === 0) return [];
-  return [
-    "",
-    ` ${bold("NOT PASSED")}`,
-    ...bad.map((g) => ` ${marks[g.verdict]} ${left(g.id, ID_WIDTH)}${verdictText(g)}`),
-  ];
+  const bad = groups.filter((g) => isWorse(g.verdict, "known-deviation"));
+  return bad.length > 0 ? ["", ` ${bold("NOT PASSED")}`, ...bad.map(titleLine)] : [];
 }
 
 /** `cost profile kvm-2017 · 14 cases · 13 passed, 1 failed · 0.21 s` */

@@ -8,6 +8,7 @@ import type {
   ComparisonResult,
   Difference,
   EventReference,
+  GroupResult,
 } from "../judge/result.ts";
 import { cut, left, WIDTH } from "./columns.ts";
 
@@ -15,9 +16,18 @@ const BAR = "   │ ";
 /** Lines of one expectation that are shown: those around the first that is not met. */
 const LINES_SHOWN = 12;
 
-/** Everything that is wrong with a case. */
+/** What scenario or harness did wrong. Texts in `told` have been printed before, and those printed now are added. */
+export function explainFaults({ fault, cases }: GroupResult, told: Set<string>): string[] {
+  const texts = new Set([fault, ...cases.map((c) => c.fault)].flatMap((f) => f ? [f.text] : []));
+  return [...texts].flatMap((text) => {
+    if (told.has(text)) return [`${BAR}the same as above`];
+    told.add(text);
+    return text.split("\n").map((line) => BAR + line);
+  });
+}
+
+/** Every expectation that a case did not meet, and where it differs from the others. */
 export function explainCase(result: CaseResult): string[] {
-  if (result.fault) return result.fault.text.split("\n").map((line) => BAR + line);
   return [
     ...result.differences.flatMap((d) => explainDifference(result, d)),
     ...result.checks
