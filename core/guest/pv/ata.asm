@@ -101,7 +101,7 @@ ata_command:
     ja    .too_far
     or    al, DEVICE_LBA
     out   dx, al
-    call  ata_ready
+    call  ata_idle
     jc    .too_far
     mov   dx, ATA_COUNT
     mov   eax, esi
@@ -128,17 +128,27 @@ ata_command:
 
 ; Waits until the device is not busy. -> al: status; carry: it reports an error, or isn't there. Changes rdx.
 ata_ready:
-    mov   dx, ATA_STATUS
-.poll:
-    in    al, dx
-    cmp   al, NO_DEVICE
-    je    .error
-    test  al, STATUS_BSY
-    jnz   .poll
+    call  ata_idle
+    jc    .error
     test  al, STATUS_ERR | STATUS_DF
     jnz   .error
     clc
     ret
 .error:
+    stc
+    ret
+
+; The same, but an error is none: the last command may have left it.
+ata_idle:
+    mov   dx, ATA_STATUS
+.poll:
+    in    al, dx
+    cmp   al, NO_DEVICE
+    je    .missing
+    test  al, STATUS_BSY
+    jnz   .poll
+    clc
+    ret
+.missing:
     stc
     ret
