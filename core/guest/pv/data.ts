@@ -35,6 +35,8 @@ const CELLS = {
   BLOCK_RING: [0x1400, 0x400],
   /** struct virtio_blk_req without its data: type, reserved, sector; status. */
   BLOCK_REQUEST: [0x1800, 0x20],
+  /** Xen: what a hypercall's pointer leads to, and the cells that `xen_abi.asm` names. */
+  XEN_DATA: [0x2000, 0x100],
   /** Devices see physical memory; what they move passes here, as a caller's buffer may be mapped anywhere. */
   CONSOLE_BOUNCE: [0x4000, 0x4000],
   BLOCK_BOUNCE: [0x8000, 0x8000],

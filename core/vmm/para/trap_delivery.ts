@@ -113,6 +113,9 @@ function enterKernel(domain: Domain, callback: Callback, errorCode?: number): Ou
   vcpu.set("rflags", rflags & ~CLEARED | IF);
   loadFlat(domain);
   vcpu.set("rip", callback.address);
+  // Xen leaves by SYSRET, which loses these two: the frame has them.
+  vcpu.set("rcx", callback.address);
+  vcpu.set("r11", vcpu.get("rflags"));
   return RESUME;
 }
 
