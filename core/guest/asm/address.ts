@@ -64,9 +64,7 @@ export function resolveAddress(
       }`,
     );
   }
-  const registers = bytes === 2
-    ? pair16(sums, scope, at)
-    : baseAndIndex(sums, address.nosplit, scope, at);
+  const registers = bytes === 2 ? pair16(sums, scope, at) : baseAndIndex(sums, address, scope, at);
   for (const r of [registers.base, registers.index]) {
     if (r !== Register.None && !is64 && needsLongMode(r)) {
       scope.reporter.fail(`Register ${registerName(r)} exists in 64-bit code only`, at);
@@ -203,7 +201,7 @@ const isBasePointer = (r: number) => r === Register.EBP || r === Register.RBP;
 /** Scale-index-base, with a multiple of three, five or nine split in two, as NASM does. */
 function baseAndIndex(
   sums: ReadonlyMap<number, bigint>,
-  nosplit: boolean,
+  { terms, nosplit }: MemoryAddress,
   scope: Scope,
   at: readonly [Token, Token],
 ): Registers {
@@ -216,13 +214,19 @@ function baseAndIndex(
   if (entries.length > 2 || entries.some(([, f]) => f < 1n || f > 9n)) invalid();
   const [first, second] = entries;
   if (!first) return invalid();
-  if (!second) return single(first[0], Number(first[1]), nosplit, invalid);
+  if (!second) {
+    const scaled = terms.some((term) => term.factor !== undefined);
+    return single(first[0], Number(first[1]), nosplit && scaled, invalid);
+  }
   let [base, index] = [first[0], second[0]];
   let scale = Number(second[1]);
   if (first[1] !== 1n) {
     // The scaled one is the index; two scaled ones can't be.
     if (scale !== 1) invalid();
     [base, index, scale] = [second[0], first[0], Number(first[1])];
+  } else if (scale === 1 && terms[0]?.factor !== undefined && terms[0].register === base) {
+    // NASM takes the first register for the base, unless it is written with a factor, be it one.
+    [base, index] = [index, base];
   }
   if (scale === 1 && isStackPointer(index)) [base, index] = [index, base];
   if (isStackPointer(index) || ![1, 2, 4, 8].includes(scale)) invalid();
@@ -235,11 +239,11 @@ function single(
   nosplit: boolean,
   invalid: () => never,
 ): Registers {
-  if (factor === 1) return { base: register, index: Register.None, scale: 1 };
+  if (factor === 1 && !nosplit) return { base: register, index: Register.None, scale: 1 };
   if (isStackPointer(register)) invalid();
   if ([3, 5, 9].includes(factor)) return { base: register, index: register, scale: factor - 1 };
   if (factor === 2 && !nosplit) return { base: register, index: register, scale: 1 };
-  if (![2, 4, 8].includes(factor)) invalid();
+  if (![1, 2, 4, 8].includes(factor)) invalid();
   return { base: Register.None, index: register, scale: factor };
 }
 

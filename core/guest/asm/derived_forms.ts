@@ -74,7 +74,9 @@ export function deriveForms(raw: readonly RawForm[]): Map<string, RawForm[]> {
     if (forms) forms.push(form);
     else table.set(mnemonic, [form]);
   };
-  for (const form of raw) for (const variant of variants(form)) add(variant.mnemonic, variant);
+  for (const form of raw.map(withoutShortPointers)) {
+    for (const variant of variants(form)) add(variant.mnemonic, variant);
+  }
 
   const original = new Map(table);
   for (const [name, sized] of Object.entries(WORD_SIZED)) {
@@ -103,6 +105,13 @@ function compareForms(a: RawForm, b: RawForm): number {
     a.code - b.code;
 }
 
+/** Intel's processors ignore a 16-bit operand size on near branches in 64-bit code (SDM vol. 2, JMP): so does NASM. */
+function withoutShortPointers(form: RawForm): RawForm {
+  const branch = form.kinds.some((kind) => kind.startsWith("br16") || kind === "xbegin_2") ||
+    /^(?:Call|Jmp)_rm16$/.test(form.name);
+  return branch ? { ...form, modes: form.modes & 3 } : form;
+}
+
 /** The form itself, and what NASM makes of it besides; where both fit, the first one counts. */
 function variants(form: RawForm): RawForm[] {
   const { mnemonic, name, kinds } = form;
@@ -121,6 +130,32 @@ function variants(form: RawForm): RawForm[] {
     case "imul":
       // imul reg, imm stands for imul reg, reg, imm.
       return kinds.length === 3 ? [form, flagged([kinds[0] ?? "", kinds[2] ?? ""], "2")] : [form];
+    case "lldt":
+    case "ltr":
+    case "verr":
+    case "verw":
+    case "lmsw":
+      return selectorForms(form);
+    case "vmovq":
+      // From and to memory the shorter of two encodings.
+      return [{ ...form, kinds: kinds.map((kind) => kind === "r64_or_mem" ? "r64_reg" : kind) }];
+    case "arpl":
+      return form.name === "Arpl_rm16_r16"
+        ? [{ ...form, modes: 1 }]
+        : [{ ...form, kinds: ["r16_or_mem", "r16_reg"], flags: "x" }];
+    case "sldt":
+    case "pextrb":
+    case "vpextrb":
+    case "vpextrw":
+    case "vmovmskpd":
+    case "vmovmskps":
+    case "vpmovmskb":
+      // The upper half is zero either way: NASM has no use for REX.W here.
+      return kinds[0]?.startsWith("r32")
+        ? [form, { ...form, modes: 4, kinds: ["r64_reg", ...kinds.slice(1)], flags: "x" }]
+        : kinds[0]?.startsWith("r64")
+        ? []
+        : [form];
     case "aam":
     case "aad":
       return [form, flagged([], "t")];
@@ -163,6 +198,15 @@ function movVariants(form: RawForm): RawForm[] {
     default:
       return [form];
   }
+}
+
+/** Instructions that read a 16-bit selector from a register: its size makes no difference either. */
+function selectorForms(form: RawForm): RawForm[] {
+  if (form.name.includes("r64")) return [];
+  const wide = form.name.includes("r32");
+  const flags = wide ? "x" : "w";
+  const common = { ...form, modes: wide ? 6 : 1, flags };
+  return [{ ...common, kinds: ["r16_or_mem"] }, { ...common, kinds: ["r32_reg"] }];
 }
 
 function segmentLoads(form: RawForm, modes: number): RawForm[] {

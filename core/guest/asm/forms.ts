@@ -39,6 +39,8 @@ export interface Form {
 const IMPLICIT_MEMORY = /^(?:seg_rSI|es_rDI|seg_rDI|seg_rBX_al)$/;
 const IMPLICIT_REGISTER = /^(?:al|ax|eax|rax|dx)$/;
 
+const NAMED_SIZES: ReadonlySet<number> = new Set([1, 2, 4, 8, 10, 16, 32]);
+
 const parsed = new Map<string, readonly Form[]>();
 
 /** The forms of a mnemonic (in lower case), best first; undefined if there is none of that name. */
@@ -76,7 +78,8 @@ function parseForm(text: string, mnemonic: string, hasNearTwin: boolean): Form {
     doubled: flags.includes("2"),
     ten: flags.includes("t"),
     registersAs: flags.includes("w") ? 2 : flags.includes("x") ? 4 : 0,
-    memorySize: Number(memorySize),
+    // Environments and descriptors have sizes that no keyword names.
+    memorySize: NAMED_SIZES.has(Number(memorySize)) ? Number(memorySize) : 0,
     isBranch: /^br|^xbegin/.test(kinds[0] ?? ""),
     hasNearTwin,
     branchesThroughMemory: mnemonic === "jmp" || mnemonic === "call",

@@ -175,7 +175,7 @@ function linear(
       const a = linear(left, negative, terms, cursor);
       const b = linear(right, flip, terms, cursor);
       if (a === undefined || b === undefined) return a ?? b;
-      return { is: "binary", operator: flip ? "-" : "+", left: a, right: b, at: expression.at };
+      return { is: "binary", operator: "+", left: a, right: b, at: expression.at };
     }
     if (operator === "*" && (left.is === "register" || right.is === "register")) {
       const [register, factor] = left.is === "register" ? [left, right] : [right, left];
