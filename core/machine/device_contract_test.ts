@@ -38,7 +38,11 @@ class Machine {
 
   constructor(disk?: Uint8Array) {
     const { bus, clock, sink: console, power } = this;
-    this.disk = new MemoryDisk({ sectors: SECTORS, readOnly: false, ...(disk && { bytes: disk }) });
+    this.disk = new MemoryDisk({
+      sectors: SECTORS,
+      readOnly: false,
+      ...(disk ? { bytes: disk } : { pattern: "sector {n}, " }),
+    });
     this.#board = pcBoard({ bus, clock, console, power, disks: [this.disk], lapic: true });
     this.#virtio = attachVirtio({
       bus,
@@ -60,6 +64,8 @@ class Machine {
     }
     port(0x43, 0x34);
     port(0x40, 0x10, 0x27);
+    port(0x43, 0x00);
+    this.bus.read("port", 0x40, 1);
     port(0x3f9, 0x0f);
     port(0x3fa, 0x81);
     port(0x3fc, 0x08);
@@ -67,7 +73,7 @@ class Machine {
     port(0x1f2, 2);
     port(0x1f7, 0x20);
     this.bus.read("port", 0x1f0, 2);
-    for (const [offset, value] of [[0xf0, 0x1ff], [0x320, 0x20040], [0x380, 5000]] as const) {
+    for (const [offset, value] of [[0xf0, 0x1ff], [0x320, 0x20040], [0x380, 5_000_000]] as const) {
       this.bus.write("memory", LAPIC_BASE + offset, 4, value);
     }
     for (const slot of [0, 1]) this.#startVirtio(slot);
@@ -97,9 +103,11 @@ class Machine {
         memory.writeU16(gpa(base + 16 * i + 12), queue === 0 && i > 0 ? 2 : 0);
         memory.writeU16(gpa(base + 0x1004 + 2 * i), i);
       }
-      memory.writeU16(gpa(base + 0x1002), 5);
+      memory.writeU16(gpa(base + 0x1002), 2);
     }
     set(0x70, 15);
+    for (const queue of [0, 1]) set(0x50, queue);
+    for (const queue of [0, 1]) memory.writeU16(gpa(0x8000 * slot + 0x2002 + 0x3000 * queue), 5);
   }
 
   /** Does one step, and tells all that can be seen of it. */
@@ -112,6 +120,13 @@ class Machine {
       }
       case "write":
         return this.bus.write(step.space, step.address, step.size, step.value);
+      case "notify":
+        return this.bus.write(
+          "memory",
+          VIRTIO_MMIO_BASE + step.slot * VIRTIO_MMIO_STRIDE + 0x50,
+          4,
+          step.queue,
+        );
       case "wait":
         return this.clock.advanceTo(this.clock.now() + step.ns);
       case "interrupt":
@@ -143,6 +158,7 @@ class Machine {
 type Step =
   | { do: "read"; space: Space; address: number; size: AccessSize }
   | { do: "write"; space: Space; address: number; size: AccessSize; value: number }
+  | { do: "notify"; slot: number; queue: number }
   | { do: "wait"; ns: number }
   | { do: "interrupt" };
 
@@ -168,7 +184,11 @@ const access = fc.record({
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: access.map((rest) => ({ do: "read" as const, ...rest })) },
   { weight: 8, arbitrary: access.map((rest) => ({ do: "write" as const, ...rest })) },
-  { weight: 1, arbitrary: fc.nat(2_000_000).map((ns) => ({ do: "wait" as const, ns })) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant("notify" as const), slot: fc.nat(1), queue: fc.nat(1) }),
+  },
+  { weight: 1, arbitrary: fc.nat(20_000_000).map((ns) => ({ do: "wait" as const, ns })) },
   { weight: 1, arbitrary: fc.constant({ do: "interrupt" as const }) },
 );
 

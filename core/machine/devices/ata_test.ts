@@ -117,6 +117,8 @@ Deno.test("Ata takes 48-bit addresses and counts from two writes each", () => {
   assertEquals([ata.read(7, 1), ata.read(1, 1)], [READY | ERR, IDNF]);
   ata.control.write(0, 1, 0x80);
   assertEquals(ata.read(3, 1), 1, "HOB shows the upper bytes");
+  command(ata, 0x20, 5);
+  assertEquals(text(readSector(ata), 9), "sector 5\n", "a 28-bit command takes no upper bytes");
 });
 
 Deno.test("Ata takes cylinder, head and sector", () => {
@@ -143,6 +145,7 @@ Deno.test("Ata identifies itself", () => {
   assertEquals(word(100) | word(101) << 16, 70_000);
   assertEquals(word(1), 69);
   assert(word(49) & 1 << 9 && word(83) & 1 << 10);
+  for (const n of [83, 84, 87]) assertEquals(word(n) >> 14, 1, `word ${n} is valid`);
   const model = Array.from({ length: 13 }, (_, i) => String.fromCharCode(bytes[54 + (i ^ 1)] ?? 0));
   assertEquals(model.join(""), "TRIVISOR DISK");
 });

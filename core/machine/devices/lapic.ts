@@ -62,7 +62,6 @@ export class Lapic implements Device, InterruptController {
   readonly #pic: InterruptController | undefined;
   #state = structuredClone(RESET);
   readonly #isr = new VectorSet();
-  readonly #tmr = new VectorSet();
   readonly #irr = new VectorSet();
 
   /** Told of every end of interrupt, with its vector, however it came about. */
@@ -80,7 +79,6 @@ export class Lapic implements Device, InterruptController {
     if (!this.#enabled) return;
     if (vector < FIRST_VECTOR || vector > 255) return this.#error(ESR.ReceiveIllegalVector);
     this.#irr.set(vector, true);
-    this.#tmr.set(vector, false);
   }
 
   pending(): boolean {
@@ -208,7 +206,7 @@ export class Lapic implements Device, InterruptController {
         case R.ISR:
           return this.#isr.word(slot);
         case R.TMR:
-          return this.#tmr.word(slot);
+          return 0; // All edge-triggered: there is no I/O APIC.
         case R.IRR:
           return this.#irr.word(slot);
       }
@@ -319,18 +317,16 @@ export class Lapic implements Device, InterruptController {
       ...structuredClone(this.#state),
       timer: this.timer.save(),
       isr: this.#isr.save(),
-      tmr: this.#tmr.save(),
       irr: this.#irr.save(),
     };
   }
 
   restore(state: DeviceState): void {
-    const { timer, isr, tmr, irr, ...rest } = restored(
+    const { timer, isr, irr, ...rest } = restored(
       {
         ...RESET,
         timer: this.timer.save(),
         isr: this.#isr.save(),
-        tmr: this.#tmr.save(),
         irr: this.#irr.save(),
       },
       state,
@@ -338,7 +334,6 @@ export class Lapic implements Device, InterruptController {
     this.#state = rest;
     this.timer.restore(timer);
     this.#isr.restore(isr);
-    this.#tmr.restore(tmr);
     this.#irr.restore(irr);
   }
 }

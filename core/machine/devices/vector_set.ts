@@ -1,4 +1,4 @@
-// 256 bits, one an interrupt vector: what ISR, TMR and IRR of a local APIC are.
+// 256 bits, one an interrupt vector: what ISR and IRR of a local APIC are.
 
 /** A set of vectors, in the eight words that the guest reads. */
 export class VectorSet {

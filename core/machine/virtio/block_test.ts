@@ -69,7 +69,8 @@ const REFUSED = [
 for (const { name, type, sector, length, write, unsupported } of REFUSED) {
   Deno.test(`VirtioBlock answers with an error when asked for ${name}`, () => {
     const { driver } = setup();
-    const { status } = request(driver, type, sector, length, write);
+    const { status, length: used } = request(driver, type, sector, length, write);
+    assertEquals(used, write ? 0 : 1, "of what is before the status nothing is written");
     assertEquals(status, unsupported ? BLOCK_STATUS.UNSUPP : BLOCK_STATUS.IOERR);
     assertEquals(driver.failures, []);
     assertEquals(request(driver, REQUEST.FLUSH, 0n, 0, true).status, 0, "and serves on");
