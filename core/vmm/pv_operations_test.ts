@@ -1,17 +1,9 @@
 // The contract of the pv-ops, run on every back end: one guest, the same console, registers, memory and disk.
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { BACKENDS } from "../base/backend.ts";
-import { renderDiagnostic } from "../base/diagnostic.ts";
-import { embedded } from "../engine/embedded/engine.ts";
-import { buildGuest } from "../guest/build.ts";
-import { guestOf } from "../guest/testing.ts";
-import { DEFAULT_LIMITS, type GuestSpec } from "../scenario/case.ts";
+import type { GuestSpec } from "../scenario/case.ts";
 import type { EndState } from "../trace/exit.ts";
-import type { Trace } from "../trace/trace.ts";
-import { BACKEND_DEFINITIONS } from "./backends.ts";
-import { parseCostProfile } from "./cost_profile.ts";
-import { runCase } from "./runner.ts";
-import { DEFAULT_PROFILE, shippedProfile } from "./shipped_profiles.ts";
+import { runGuest } from "./testing_guests.ts";
 
 interface Expected {
   readonly end?: EndState;
@@ -249,7 +241,8 @@ const USER: Row[] = [
         mov   rdx, [rel log]
         xor   edi, edi
         pv    shutdown
-     fault:                             ; ecx = 1: user, error code 5: present, read, user
+     fault:                             ; ecx = 1: user; error code: read, user. Whether the page is there at all
+        and   sil, 6                    ; (bit 0) differs: Xen gives user mode tables without the kernel's pages
         mov   [rel log], sil
         mov   [rel log + 1], cl
         add   qword [rdx], 8            ; over the load, to the HLT
@@ -264,7 +257,7 @@ const USER: Row[] = [
         mov   rax, [abs 0x50000]
         hlt
         align 4096`,
-    { registers: { rbx: 9n, rdx: 0x010105n } },
+    { registers: { rbx: 9n, rdx: 0x010104n } },
   ],
   [
     "INT n from user mode reaches the handler that trap_set gave it",
@@ -642,45 +635,10 @@ const GUEST: Partial<GuestSpec> = {
   disks: [{ sectors: 128, readOnly: false, pattern: "sector {n}\n" }],
 };
 
-function include(name: string) {
-  return { name, text: Deno.readTextFileSync(new URL(`../../fixtures/${name}`, import.meta.url)) };
-}
-
-function profile() {
-  const file = shippedProfile(DEFAULT_PROFILE);
-  assert(file);
-  const parsed = parseCostProfile(file, shippedProfile);
-  assert(parsed.profile);
-  return parsed.profile;
-}
-
-const PROFILE = profile();
-
-function run(backend: typeof BACKENDS[number], program: string): Trace {
-  const definition = BACKEND_DEFINITIONS.get(backend);
-  assert(definition);
-  const guest = guestOf(program, GUEST);
-  const { image, diagnostics } = buildGuest(guest, definition.platform, { include });
-  assert(image, diagnostics.map(renderDiagnostic).join("\n"));
-  return runCase({
-    group: { guest, limits: { ...DEFAULT_LIMITS, instructions: 3_000_000 } },
-    subject: {
-      id: "test",
-      backend,
-      engine: "embedded",
-      expect: { registers: {}, memory: {} },
-    },
-    image,
-    backend: definition,
-    engine: embedded,
-    profile: PROFILE,
-  });
-}
-
 for (const backend of BACKENDS) {
   for (const [name, program, expected] of [CONSOLE, TRAPS, USER, MEMORY, TIME, BLOCK].flat()) {
     Deno.test(`${backend}: ${name}`, () => {
-      const trace = run(backend, program);
+      const trace = runGuest(backend, program, GUEST);
       assertEquals(trace.end, expected.end ?? { kind: "shutdown", code: 0 });
       assertEquals(new TextDecoder().decode(trace.console), expected.console ?? "");
       for (const [register, value] of Object.entries(expected.registers ?? {})) {

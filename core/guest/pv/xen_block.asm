@@ -29,6 +29,7 @@ SECTOR_SHIFT        equ 9
 SECTOR_BITS         equ 511
 PAGE_BITS           equ 4095
 PAGE_SECTORS        equ 8
+MOST_SECTORS        equ 128             ; of one operation
 
 ; edi: first sector, esi: how many, rdx: buffer -> rax: 0, or 1
 pv_block_read:
@@ -51,6 +52,9 @@ transfer:
     push  r14
     push  r15
     mov   ebx, eax                      ; operation
+    lea   eax, [rsi - 1]
+    cmp   eax, MOST_SECTORS
+    jae   failed
     mov   r12d, edi                     ; next sector
     mov   r13d, esi                     ; sectors left
     mov   r14, rdx                      ; where they go
