@@ -111,7 +111,7 @@ export function resolveDirectCode(cpu: Cpu, descriptor: Descriptor): Segment {
   const allowed = isConforming(descriptor)
     ? dpl <= cpl
     : (selector & RPL_MASK) <= cpl && dpl === cpl;
-  if (!allowed) throw new GuestFault(VECTOR.GP, selectorCode(selector));
+  if (!isCode(descriptor) || !allowed) throw new GuestFault(VECTOR.GP, selectorCode(selector));
   checkCodePresent(cpu, descriptor);
   return { ...markAccessed(cpu, descriptor), selector: (selector & ~RPL_MASK) | cpl };
 }

@@ -236,6 +236,8 @@ function tables(cpu: TestCpu, long: boolean): void {
     attributes: 0x8b,
   };
   cpu.state.setSegment("tr", tss);
+  // No I/O map: its base is beyond the limit.
+  cpu.ram.setUint16(TABLES.tss + 0x66, 0x1000, true);
 }
 
 function segments(cpu: TestCpu, long: boolean, level: 0 | 3): void {
