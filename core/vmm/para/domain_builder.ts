@@ -6,6 +6,7 @@ import { type Gpa, PAGE_SIZE } from "../../base/address.ts";
 import type { GuestImage } from "../../guest/image.ts";
 import {
   PV_FRAMES_END,
+  UNMAPPED_BASE,
   XEN_CONSOLE_PORT,
   XEN_CONSOLE_RING,
   XEN_HYPERCALL_PAGE,
@@ -71,10 +72,10 @@ class Frames {
   }
 }
 
-/** How many frames tables and lists take, for this many frames of RAM. */
-function framesNeeded(ram: number): { tables: number; list: number; all: number } {
+/** How many frames tables and lists take, for this many frames of RAM and this many that are mapped. */
+function framesNeeded(ram: number, mapped: number): { tables: number; list: number; all: number } {
   const list = Math.ceil(ram * LIST_ENTRY / PAGE_SIZE);
-  const level1 = Math.ceil(ram / ENTRIES);
+  const level1 = Math.ceil(mapped / ENTRIES);
   const level2 = Math.ceil(level1 / ENTRIES);
   // The guest's tables: those, one of level 3, the top.
   const tables = level1 + level2 + 2;
@@ -86,9 +87,11 @@ function framesNeeded(ram: number): { tables: number; list: number; all: number 
 /** Builds the domain in `memory`. Throws {@linkcode DomainBuildError} when the image leaves no room for its tables. */
 export function buildDomain(memory: GuestMemory, image: GuestImage): BuiltDomain {
   const ram = Math.floor(memory.size / PAGE_SIZE);
-  const needed = framesNeeded(ram);
+  // On every back end there is nothing at 1 GiB; RAM beyond it is the domain's, but not mapped.
+  const mapped = Math.min(ram, UNMAPPED_BASE / PAGE_SIZE);
+  const needed = framesNeeded(ram, mapped);
   const low = needed.all * PAGE_SIZE <= XEN_TABLES_END - XEN_TABLES_BASE;
-  const start = low ? XEN_TABLES_BASE : (ram - needed.all) * PAGE_SIZE;
+  const start = low ? XEN_TABLES_BASE : (mapped - needed.all) * PAGE_SIZE;
   if (memory.size < XEN_TABLES_END || (!low && start < image.free)) {
     throw new DomainBuildError(
       `The domain builder finds no room for page tables: ${memory.size} bytes of memory, program to ${image.free}`,
@@ -105,11 +108,9 @@ export function buildDomain(memory: GuestMemory, image: GuestImage): BuiltDomain
   const m2p = frames.take(needed.list);
   const xen = xenArea(memory, frames, m2p, needed.list);
   const xenFrames = range(xenStart / PAGE_SIZE, start / PAGE_SIZE + needed.all);
-  for (let frame = 0; frame < ram; frame++) {
-    memory.writeU64(p2m + frame * LIST_ENTRY as Gpa, BigInt(frame));
-    memory.writeU64(m2p + frame * LIST_ENTRY as Gpa, BigInt(frame));
-  }
-  guestTables(memory, tables, needed.tables, ram, new Set(xenFrames));
+  const identity = BigUint64Array.from({ length: ram }, (_, frame) => BigInt(frame));
+  for (const list of [p2m, m2p]) memory.write(list as Gpa, new Uint8Array(identity.buffer));
+  guestTables(memory, tables, needed.tables, mapped, new Set(xenFrames));
   sharedPages(memory, tables, needed.tables, p2m);
   return { topTable: tables, xenFrames, m2p, ...xen };
 }
@@ -118,32 +119,33 @@ function range(from: number, to: number): number[] {
   return Array.from({ length: to - from }, (_, i) => from + i);
 }
 
-/** Identity map of RAM: page tables read-only, Xen's frames not at all. The top-level table comes first. */
+/** Identity map of this many frames of RAM: page tables read-only, Xen's frames not at all. The top-level table comes first. */
 function guestTables(
   memory: GuestMemory,
   top: number,
   count: number,
-  ram: number,
+  mapped: number,
   xen: ReadonlySet<number>,
 ): void {
-  const level1 = Math.ceil(ram / ENTRIES);
+  const level1 = Math.ceil(mapped / ENTRIES);
   const level2 = count - 2 - level1;
-  const level3At = top + PAGE_SIZE;
-  const level2At = level3At + PAGE_SIZE;
-  const level1At = level2At + level2 * PAGE_SIZE;
-  const link = (table: number, slot: number, frame: number, flags: bigint) =>
-    memory.writeU64(table + slot * ENTRY_SIZE as Gpa, entryOf(frame, flags));
-  memory.write(top as Gpa, new Uint8Array(count * PAGE_SIZE));
-  link(top, 0, level3At / PAGE_SIZE, TABLE);
-  // Tables of a level lie side by side, so entries of a level run on from one table into the next.
-  for (let i = 0; i < level2; i++) link(level3At, i, level2At / PAGE_SIZE + i, TABLE);
-  for (let i = 0; i < level1; i++) link(level2At, i, level1At / PAGE_SIZE + i, TABLE);
   const firstTable = top / PAGE_SIZE;
-  for (let frame = 0; frame < ram; frame++) {
+  // Tables of a level lie side by side, so entries of a level run on from one table into the next.
+  const entries = new BigUint64Array(count * ENTRIES);
+  const [level3At, level2At, level1At] = [1, 2, 2 + level2];
+  entries[0] = entryOf(firstTable + level3At, TABLE);
+  for (let i = 0; i < level2; i++) {
+    entries[level3At * ENTRIES + i] = entryOf(firstTable + level2At + i, TABLE);
+  }
+  for (let i = 0; i < level1; i++) {
+    entries[level2At * ENTRIES + i] = entryOf(firstTable + level1At + i, TABLE);
+  }
+  for (let frame = 0; frame < mapped; frame++) {
     if (xen.has(frame)) continue;
     const isTable = frame >= firstTable && frame < firstTable + count;
-    link(level1At, frame, frame, isTable ? DATA & ~PTE.W : DATA);
+    entries[level1At * ENTRIES + frame] = entryOf(frame, isTable ? DATA & ~PTE.W : DATA);
   }
+  memory.write(top as Gpa, new Uint8Array(entries.buffer));
 }
 
 /** Xen's part of every address space: the M2P, which guests may read, and the GDT, which only the CPU does. */

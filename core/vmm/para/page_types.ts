@@ -103,11 +103,7 @@ export class PageTypes {
     if (uses > 1) return;
     const type = this.typeOf(frame);
     this.#type[frame] = FRAME_TYPE.none;
-    if (isLevel(type)) {
-      for (let slot = 0; slot < ENTRIES; slot++) {
-        if (guestSlot(type, slot)) this.#release(type, this.#entry(frame, slot));
-      }
-    }
+    if (isLevel(type)) this.#releaseTable(this.#table(frame), type);
   }
 
   /** Keeps a page table validated though nothing refers to it. */
@@ -151,30 +147,32 @@ export class PageTypes {
     this.put(frame);
   }
 
-  #entry(frame: number, slot: number): bigint {
-    return this.#memory.readU64((frame * PAGE_SIZE + slot * ENTRY_SIZE) as Gpa);
+  /** A copy of a table's entries. */
+  #table(frame: number): BigUint64Array {
+    return new BigUint64Array(this.#memory.read(frame * PAGE_SIZE as Gpa, PAGE_SIZE).buffer);
   }
 
   #validate(frame: number, level: Level): void {
-    const taken: bigint[] = [];
+    const entries = this.#table(frame);
+    let slot = 0;
     try {
-      for (let slot = 0; slot < ENTRIES; slot++) {
-        const entry = this.#entry(frame, slot);
+      for (; slot < ENTRIES; slot++) {
+        const entry = entries[slot] ?? 0n;
         if ((entry & PTE.P) === 0n || !guestSlot(level, slot)) continue;
         this.#take(level, entry);
-        taken.push(entry);
         if (entry !== adjusted(entry)) {
-          this.#memory.writeU64(
-            (frame * PAGE_SIZE + slot * ENTRY_SIZE) as Gpa,
-            adjusted(entry),
-          );
+          this.#memory.writeU64(frame * PAGE_SIZE + slot * ENTRY_SIZE as Gpa, adjusted(entry));
         }
       }
     } catch (refused) {
-      for (const entry of taken) this.#release(level, entry);
+      this.#releaseTable(entries.subarray(0, slot), level);
       throw refused;
     }
     if (level === 4) this.#events.adoptTopLevel(frame * PAGE_SIZE);
+  }
+
+  #releaseTable(entries: BigUint64Array, level: Level): void {
+    entries.forEach((entry, slot) => guestSlot(level, slot) && this.#release(level, entry));
   }
 
   /** An entry of a table of this level begins to refer to its frame. */
