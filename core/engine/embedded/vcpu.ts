@@ -93,6 +93,8 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
   #retiredBefore = 0;
   #granted = 0;
   #queued: Event | undefined;
+  /** The event that was injected was one fault too many: the next run begins with a triple fault. */
+  #shutdown: Stop | undefined;
   #windowWanted = false;
   /** The instruction that exited, for `complete` and `skip`. */
   #exited: SlowInstruction | undefined;
@@ -224,6 +226,11 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
 
   /** One turn of the run loop: an event, an instruction, or as many regions as go without help. */
   #turn(more: boolean): Stop | undefined {
+    if (this.#shutdown) {
+      const stop = this.#shutdown;
+      this.#shutdown = undefined;
+      return stop;
+    }
     if (this.#queued) return this.#deliverQueued(this.#queued);
     if (this.#windowWanted && this.interruptible) {
       return this.#exit("interrupt-window", "vm-exit", {}, undefined);
@@ -483,7 +490,7 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
   inject(event: Event): void {
     if (this.#queued && event.type === "exception") {
       const { vector, errorCode, address } = event;
-      this.#replaceQueued(new GuestFault(vector, errorCode, address));
+      this.#shutdown = this.#replaceQueued(new GuestFault(vector, errorCode, address));
     } else this.#queued = event;
   }
 
