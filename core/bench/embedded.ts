@@ -1,0 +1,77 @@
+// Runs kernels on the embedded engine, `native`: what its translator makes of plain code.
+import { embedded } from "../engine/embedded/engine.ts";
+import { assemble, sourceOfFile } from "../guest/asm/assemble.ts";
+import type { GuestImage } from "../guest/image.ts";
+import { PROGRAM_BASE } from "../guest/layout.ts";
+import { BACKEND_DEFINITIONS } from "../vmm/backends.ts";
+import type { CostProfile } from "../vmm/cost_profile.ts";
+import { runCase } from "../vmm/runner.ts";
+import { DEFAULT_LIMITS } from "../scenario/case.ts";
+import { KERNEL_MEMORY } from "./kernels.ts";
+
+/** What one run came to. */
+export interface KernelRun {
+  readonly instructions: number;
+  readonly seconds: number;
+}
+
+/** The kernel's bytes, to be loaded at `PROGRAM_BASE`. Throws if it does not assemble. */
+export function assembleKernel(text: string): Uint8Array {
+  const file = { name: "kernel.asm", text };
+  const { assembled, diagnostics } = assemble([sourceOfFile(file)], {
+    bits: 64,
+    origin: PROGRAM_BASE,
+  });
+  if (!assembled) throw new Error(diagnostics.map((d) => d.message).join("; "));
+  return assembled.bytes;
+}
+
+/** Runs a kernel to its end on a fresh machine. */
+export function runEmbedded(bytes: Uint8Array, profile: CostProfile): KernelRun {
+  const backend = BACKEND_DEFINITIONS.get("native");
+  if (!backend) throw new Error("The back end native is missing");
+  const image: GuestImage = {
+    entry: "long64",
+    platform: "bare",
+    memory: KERNEL_MEMORY,
+    placed: [{ address: PROGRAM_BASE, bytes }],
+    start: PROGRAM_BASE,
+    free: PROGRAM_BASE + 0x1000,
+    registers: {},
+    symbols: {},
+    lines: [],
+    pvOps: [],
+    disks: [],
+  };
+  const guest = {
+    entry: image.entry,
+    memory: image.memory,
+    registers: {},
+    disks: [],
+    expectedUnported: [],
+    observe: { registers: [], memory: {} },
+  };
+  const trace = runCase({
+    group: {
+      guest,
+      limits: {
+        ...DEFAULT_LIMITS,
+        instructions: 1e12,
+        time: Number.MAX_SAFE_INTEGER,
+        wallMs: 120_000,
+      },
+    },
+    subject: {
+      id: "bench@native+embedded",
+      backend: "native",
+      engine: "embedded",
+      expect: { registers: {}, memory: {} },
+    },
+    image,
+    backend,
+    engine: embedded,
+    profile,
+  });
+  if (trace.end.kind !== "shutdown") throw new Error(`The kernel ended by ${trace.end.kind}`);
+  return { instructions: trace.counts.instructions, seconds: trace.wallNs / 1e9 };
+}
