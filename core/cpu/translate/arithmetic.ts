@@ -1,4 +1,5 @@
 // Addition, subtraction, logic and comparison.
+import { Register } from "iced-x86";
 import { CC } from "../lazy_flags.ts";
 import { operandSize } from "./operand_size.ts";
 import type { Size, Translation } from "./translation.ts";
@@ -166,39 +167,53 @@ export function xadd(t: Translation): void {
   });
 }
 
-/** CMPXCHG: the destination is written in either case, as the SDM says; the accumulator only when they differ. */
+/**
+ * CMPXCHG. Memory is written in either case, as the SDM says; a register only when they are equal, so that the upper half of
+ * a 32-bit one stays otherwise (as AMD and Intel CPUs do); the accumulator only when they are not.
+ */
 export function cmpxchg(t: Translation): void {
   const { f } = t;
-  const size = operandSize(t.site.insn, 0);
+  const { insn } = t.site;
+  const size = operandSize(insn, 0);
   const accumulator = f.temporary(I64);
   t.getGpr(0);
   t.cut(size);
   f.set(accumulator);
   withSecond(t, size, (second) => {
-    const { old, result } = t.modify(0, size, (old, result) => {
-      f.get(second);
-      f.get(old);
+    const [old, difference] = [f.temporary(I64), f.temporary(I64)];
+    if (t.isMemory(0)) {
+      const exchange = t.modify(0, size, (old, result) => {
+        f.get(second);
+        f.get(old);
+        f.get(accumulator);
+        f.get(old);
+        f.op("i64_eq", "select");
+        f.set(result);
+      });
+      f.get(exchange.old);
+      f.set(old);
+      f.release(I64, exchange.old, exchange.result);
+    } else {
+      t.read(0, size);
+      f.set(old);
       f.get(accumulator);
       f.get(old);
-      f.op("i64_eq", "select");
-      f.set(result);
-    });
-    combine(t, "i64_sub", accumulator, old, size, result);
-    t.setFlags(CC.SUB, size, result, old);
-    f.get(result);
+      f.op("i64_eq");
+      f.open("if");
+      t.write(0, size, second);
+      f.end();
+    }
+    combine(t, "i64_sub", accumulator, old, size, difference);
+    t.setFlags(CC.SUB, size, difference, old);
+    f.get(difference);
     f.op("i64_eqz", "i32_eqz");
     f.open("if");
-    if (size >= 4) f.get(old);
-    else {
-      t.getGpr(0);
-      f.i64(size === 1 ? ~0xffn : ~0xffffn);
-      f.op("i64_and");
-      f.get(old);
-      f.op("i64_or");
-    }
-    t.setGpr(0);
+    f.get(old);
+    t.setRegister(ACCUMULATORS[size]);
     f.end();
-    f.release(I64, old, result);
+    f.release(I64, old, difference);
   });
   f.release(I64, accumulator);
 }
+
+const ACCUMULATORS = { 1: Register.AL, 2: Register.AX, 4: Register.EAX, 8: Register.RAX } as const;

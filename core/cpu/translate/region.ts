@@ -54,6 +54,8 @@ export interface RegionPlan {
   /** Bytes from the window's start that the region was made from. */
   readonly extent: readonly { readonly from: number; readonly to: number }[];
   readonly instructions: number;
+  /** Every decoded instruction once: streams of code may overlap, so that one stands in two blocks. */
+  readonly decoded: readonly Instruction[];
 }
 
 export interface PlanOptions {
@@ -213,12 +215,18 @@ function buildBlocks(
     return { rip: ripAt(at), instructions, terminator };
   });
   const extent = drafts.filter((d) => d.end > d.at).map((d) => ({ from: d.at, to: d.end }));
-  return { start: window.start, blocks, extent, instructions: decoded.size };
+  return {
+    start: window.start,
+    blocks,
+    extent,
+    instructions: decoded.size,
+    decoded: [...decoded.values()].map((d) => d.insn),
+  };
 }
 
 /** Gives the decoded instructions back to iced's memory. */
 export function freePlan(plan: RegionPlan): void {
-  for (const block of plan.blocks) for (const { insn } of block.instructions) insn.free();
+  for (const insn of plan.decoded) insn.free();
 }
 
 /** Conditional instructions that are not plain Jcc: they count or test RCX. */

@@ -194,7 +194,10 @@ export function rotateThroughCarry(left: boolean) {
   };
 }
 
-/** SHLD, SHRD: operand 1 fills what operand 0 loses. Of 16 bits, counts above 16 are undefined (SDM). */
+/**
+ * SHLD, SHRD: operand 1 fills what operand 0 loses. Of 16 bits, counts above 16 are undefined in the SDM; AMD CPUs go on
+ * filling with operand 1 again, and so is it done here.
+ */
 export function doubleShift(left: boolean) {
   return (t: Translation): void => {
     const { f } = t;
@@ -203,6 +206,13 @@ export function doubleShift(left: boolean) {
     const [second, last] = [f.temporary(I64), f.temporary(I64)];
     t.read(1, size);
     f.set(second);
+    const width = size === 2 ? 32 : 8 * size;
+    if (size === 2) {
+      f.get(second);
+      f.i64(0x10001);
+      f.op("i64_mul");
+      f.set(second);
+    }
     const { old, result } = t.modify(0, size, (old, result) => {
       f.get(old);
       f.get(by.local);
@@ -212,10 +222,8 @@ export function doubleShift(left: boolean) {
       f.get(old);
       f.get(by.local);
       f.op(left ? "i64_shl" : "i64_shr_u");
-      f.get(second);
-      f.i64(8 * size);
-      f.get(by.local);
-      f.op("i64_sub", left ? "i64_shr_u" : "i64_shl", "i64_or");
+      fill(t, left, size, width, second, by.local);
+      f.op("i64_or");
       // A count of zero would shift the filler by the whole width: keep the old value.
       f.get(old);
       f.get(by.local);
@@ -227,4 +235,40 @@ export function doubleShift(left: boolean) {
     unlessZero(t, by, () => t.setFlags(left ? CC.SHL : CC.SHR, size, result, last));
     f.release(I64, old, result, second, last, by.local);
   };
+}
+
+/** Leaves what fills the place that the shift has made: to the right of it, or to the left. */
+function fill(
+  t: Translation,
+  left: boolean,
+  size: Size,
+  width: number,
+  second: Local,
+  by: Local,
+): void {
+  const { f } = t;
+  f.get(second);
+  if (left) {
+    f.i64(width);
+    f.get(by);
+    f.op("i64_sub", "i64_shr_u");
+    return;
+  }
+  f.i64(8 * size);
+  f.get(by);
+  f.op("i64_sub");
+  if (size > 2) return f.op("i64_shl");
+  // The operand's width less the count may be negative: shift to the right then.
+  const amount = f.temporary(I64);
+  f.set(amount);
+  f.get(amount);
+  f.op("i64_shl");
+  f.get(second);
+  f.i64(0);
+  f.get(amount);
+  f.op("i64_sub", "i64_shr_u");
+  f.get(amount);
+  f.i64(0);
+  f.op("i64_ge_s", "select");
+  f.release(I64, amount);
 }

@@ -588,7 +588,7 @@ export class Translation {
 
 /** Index in encoding order of the register that contains this one. */
 export function gprIndex(register: Register): number {
-  return isHighByte(register) ? register - Register.AH : RegisterExt.number(register);
+  return RegisterExt.number(RegisterExt.fullRegister(register));
 }
 
 function isHighByte(register: Register): boolean {

@@ -84,6 +84,10 @@ export class CodeCache {
       known.checked = this.#generation;
       return known.translation;
     }
+    if (this.core.isFull) {
+      this.clear();
+      this.core.clear();
+    }
     const translation = this.core.translate(at, context.mode, single, stops);
     if (translation) this.#protect(translation, at);
     regions.set(rip, { translation, gpa: at.gpa, nextGpa: at.nextGpa, checked: this.#generation });
@@ -151,7 +155,7 @@ export class CodeCache {
     this.tlb.flushJumps();
   }
 
-  /** Everything goes: a site is to be translated otherwise. */
+  /** Every region goes: a site is to be translated otherwise, or there are too many. */
   clear(): void {
     for (const context of this.#contexts.values()) {
       context.regions.clear();

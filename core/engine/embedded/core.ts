@@ -32,6 +32,8 @@ export interface Translation {
 const WASM_PAGE = 65536;
 /** Translations kept a core: about 11 KB each. */
 const MAX_TRANSLATIONS = 8192;
+/** Versions of the code at one address that are kept: guests of different cases, and code that changes itself. */
+const MAX_VERSIONS = 16;
 /** Cores kept for the next virtual CPU, by size of memory. */
 const MAX_POOLED = 4;
 
@@ -108,7 +110,12 @@ export class Core {
       extent: plan.extent,
       code: window.bytes.slice(0, end),
     };
-    if (reusable) this.#known.set(key, [...this.#known.get(key) ?? [], translation]);
+    if (reusable) {
+      this.#known.set(key, [
+        translation,
+        ...(this.#known.get(key) ?? []).slice(0, MAX_VERSIONS - 1),
+      ]);
+    }
     return translation;
   }
 
@@ -121,9 +128,16 @@ export class Core {
     return { run, slot };
   }
 
-  /** Has it outgrown its use? Then it is left to the garbage collector. */
+  /** Are there as many translations as are kept? Then they all go, so that a guest can't fill memory with its code. */
   get isFull(): boolean {
-    return this.#count > MAX_TRANSLATIONS;
+    return this.#count >= MAX_TRANSLATIONS;
+  }
+
+  /** Forgets all translations. Nobody may use one afterwards. */
+  clear(): void {
+    this.#known.clear();
+    for (let slot = 0; slot < this.#count; slot++) this.table.set(slot, null);
+    this.#count = 0;
   }
 }
 
@@ -150,7 +164,6 @@ export function takeCore(ramBytes: number): Core {
 
 /** Keeps a core for the next one who wants its size. */
 export function giveCore(core: Core): void {
-  if (core.isFull) return;
   pool.push(core);
   if (pool.length > MAX_POOLED) pool.shift();
 }

@@ -15,16 +15,23 @@ export interface SlowInstruction {
 
 /** Instructions kept a virtual CPU. */
 const MAX_KEPT = 4096;
+/** Instructions that are no longer kept live on for so many more: the run loop may still be at work on one. */
+const MAX_RETIRED = 16;
 
 export class SlowInstructions {
   readonly #known = new Map<bigint, SlowInstruction & { bits: number }>();
+
+  readonly #retired: Instruction[] = [];
 
   /** The instruction at `rip` (an offset), whose bytes and those after it are given: 1 to 15 of them. */
   decode(rip: bigint, bits: 16 | 32 | 64, bytes: Uint8Array): SlowInstruction {
     const known = this.#known.get(rip);
     if (known?.bits === bits && startsWith(bytes, known.bytes)) return known;
-    known?.insn.free();
-    if (this.#known.size >= MAX_KEPT) this.dispose();
+    if (known) this.#retire(rip, known.insn);
+    for (const [oldest, { insn }] of this.#known) {
+      if (this.#known.size < MAX_KEPT) break;
+      this.#retire(oldest, insn);
+    }
     const decoder = new Decoder(bits, bytes, DecoderOptions.None);
     decoder.ip = rip;
     const insn = new Instruction();
@@ -41,9 +48,17 @@ export class SlowInstructions {
     return entry;
   }
 
+  #retire(rip: bigint, insn: Instruction): void {
+    this.#known.delete(rip);
+    this.#retired.push(insn);
+    if (this.#retired.length > MAX_RETIRED) this.#retired.shift()?.free();
+  }
+
   dispose(): void {
     for (const { insn } of this.#known.values()) insn.free();
+    for (const insn of this.#retired) insn.free();
     this.#known.clear();
+    this.#retired.length = 0;
   }
 }
 

@@ -236,7 +236,9 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
       return this.#exit("interrupt-window", "vm-exit", {}, undefined);
     }
     if (this.#budget <= 0) return BUDGET_STOP;
-    if (this.#restart || (this.#windowWanted && this.#state.interruptShadow)) {
+    // A region for one instruction is made by itself, not as the start of a longer one.
+    const alone = this.#budget === 1 && !more;
+    if (alone || this.#restart || (this.#windowWanted && this.#state.interruptShadow)) {
       this.#restart = false;
       return this.#instruction();
     }

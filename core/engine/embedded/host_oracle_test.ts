@@ -1,0 +1,352 @@
+// The translator against the CPU under this process: random integer instructions on random state, run natively through FFI
+// and on the engine, must agree in every register, in memory and in every flag that the manual defines.
+import { assertEquals } from "@std/assert";
+import {
+  Decoder,
+  DecoderOptions,
+  type Instruction,
+  Mnemonic,
+  OpKind,
+  Register,
+  RegisterExt,
+} from "iced-x86";
+import { gpa } from "../../base/address.ts";
+import { GENERAL_REGISTERS } from "../../base/registers.ts";
+import { hexBytes } from "../../base/hex.ts";
+import { treatments } from "../../cpu/sensitive_operations.ts";
+import { isTranslated } from "../../cpu/translate/instructions.ts";
+import { bootState } from "../../guest/boot.ts";
+import type { GuestImage } from "../../guest/image.ts";
+import { embedded } from "./engine.ts";
+import { HOST_ORACLE_UNAVAILABLE, HostCpu, SCRATCH, SCRATCH_SIZE } from "./host_cpu.ts";
+
+const SEED = Number(Deno.env.get("ORACLE_SEED") ?? 1);
+const CASES = Number(Deno.env.get("ORACLE_CASES") ?? 6000);
+const CODE = 0x100000;
+const RSP = 4, RSI = 6;
+
+/** A small deterministic generator (xorshift64*). */
+class Random {
+  #state: bigint;
+  constructor(seed: number) {
+    this.#state = BigInt(seed) * 0x9e3779b97f4a7c15n + 1n & 0xffff_ffff_ffff_ffffn;
+  }
+  u64(): bigint {
+    let x = this.#state;
+    x ^= x >> 12n;
+    x ^= (x << 25n) & 0xffff_ffff_ffff_ffffn;
+    x ^= x >> 27n;
+    this.#state = x;
+    return x * 0x2545f4914f6cdd1dn & 0xffff_ffff_ffff_ffffn;
+  }
+  below(n: number): number {
+    return Number(this.u64() >> 11n) % n;
+  }
+  pick<T>(list: readonly T[]): T {
+    const found = list[this.below(list.length)];
+    if (found === undefined) throw new Error("Nothing to pick from");
+    return found;
+  }
+  /** Values at which arithmetic goes wrong, as often as any others. */
+  value(): bigint {
+    const bits = this.pick([8n, 16n, 32n, 64n]);
+    const edge = this.pick([
+      0n,
+      1n,
+      2n,
+      (1n << bits) - 1n,
+      (1n << bits) - 2n,
+      1n << (bits - 1n),
+      (1n << (bits - 1n)) - 1n,
+    ]);
+    return this.below(2) ? edge : this.u64() & ((1n << bits) - 1n);
+  }
+}
+
+// Opcodes with a ModRM byte, one-byte map and 0F map; and those with what follows.
+const MODRM = [
+  ...[0, 1, 2, 3].flatMap((low) =>
+    [0, 8, 0x10, 0x18, 0x20, 0x28, 0x30, 0x38].map((high) => [high + low])
+  ),
+  ...[
+    0x63,
+    0x69,
+    0x6b,
+    0x80,
+    0x81,
+    0x83,
+    0x84,
+    0x85,
+    0x86,
+    0x87,
+    0x88,
+    0x89,
+    0x8a,
+    0x8b,
+    0x8d,
+    0xc0,
+    0xc1,
+    0xd0,
+    0xd1,
+    0xd2,
+  ]
+    .map((op) => [op]),
+  ...[0xd3, 0xc6, 0xc7, 0xf6, 0xf7, 0xfe, 0xff].map((op) => [op]),
+  ...Array.from({ length: 16 }, (_, cc) => [0x0f, 0x40 + cc]),
+  ...Array.from({ length: 16 }, (_, cc) => [0x0f, 0x90 + cc]),
+  ...[
+    0xa3,
+    0xab,
+    0xb3,
+    0xbb,
+    0xba,
+    0xa4,
+    0xa5,
+    0xac,
+    0xad,
+    0xaf,
+    0xb0,
+    0xb1,
+    0xb6,
+    0xb7,
+    0xbe,
+    0xbf,
+    0xbc,
+    0xbd,
+    0xc0,
+    0xc1,
+  ]
+    .map((op) => [0x0f, op]),
+];
+const PLAIN = [
+  ...[
+    0x04,
+    0x05,
+    0x0c,
+    0x0d,
+    0x14,
+    0x15,
+    0x1c,
+    0x1d,
+    0x24,
+    0x25,
+    0x2c,
+    0x2d,
+    0x34,
+    0x35,
+    0x3c,
+    0x3d,
+    0xa8,
+    0xa9,
+  ],
+  ...[
+    0x91,
+    0x92,
+    0x93,
+    0x95,
+    0x97,
+    0x98,
+    0x99,
+    0x9e,
+    0x9f,
+    0xb0,
+    0xb7,
+    0xb8,
+    0xbf,
+    0xf5,
+    0xf8,
+    0xf9,
+  ],
+].map((op) => [op]);
+const SWAP = Array.from({ length: 8 }, (_, r) => [0x0f, 0xc8 + r]);
+const COUNTS = [[0x0f, 0xb8], [0x0f, 0xbc], [0x0f, 0xbd]];
+
+/** Flags that the manual leaves undefined after an instruction, and in which CPUs differ. */
+function undefinedFlags(insn: Instruction): bigint {
+  const CF = 1n, PF = 4n, AF = 0x10n, ZF = 0x40n, SF = 0x80n, OF = 0x800n;
+  switch (insn.mnemonic) {
+    case Mnemonic.Shl:
+    case Mnemonic.Sal:
+    case Mnemonic.Shr:
+    case Mnemonic.Sar:
+    case Mnemonic.Shld:
+    case Mnemonic.Shrd:
+      return AF | OF |
+        (RegisterExt.size(insn.op0Register) < 4 || insn.op0Kind === OpKind.Memory ? CF : 0n);
+    case Mnemonic.Rol:
+    case Mnemonic.Ror:
+    case Mnemonic.Rcl:
+    case Mnemonic.Rcr:
+      return OF;
+    case Mnemonic.Mul:
+    case Mnemonic.Imul:
+      return SF | ZF | AF | PF;
+    case Mnemonic.Div:
+    case Mnemonic.Idiv:
+      return CF | PF | AF | ZF | SF | OF;
+    case Mnemonic.Bt:
+    case Mnemonic.Bts:
+    case Mnemonic.Btr:
+    case Mnemonic.Btc:
+      return OF | SF | AF | PF;
+    case Mnemonic.Bsf:
+    case Mnemonic.Bsr:
+      return CF | OF | SF | AF | PF;
+    case Mnemonic.Tzcnt:
+    case Mnemonic.Lzcnt:
+      return OF | SF | AF | PF;
+    case Mnemonic.And:
+    case Mnemonic.Or:
+    case Mnemonic.Xor:
+    case Mnemonic.Test:
+      return AF;
+    default:
+      return 0n;
+  }
+}
+
+function randomInstruction(random: Random): number[] {
+  const prefix = random.below(4) === 0 ? [0x66] : [];
+  const rex = random.below(2) ? [0x40 + random.below(16)] : [];
+  const kind = random.below(10);
+  if (kind === 0) return [...prefix, ...rex, ...random.pick(PLAIN), ...immediate(random)];
+  if (kind === 1) return [...rex, ...random.pick(SWAP)];
+  const opcode = kind === 2 ? [...random.pick(COUNTS)] : random.pick(MODRM);
+  const repeat = kind === 2 ? [0xf3] : [];
+  const memory = random.below(3) === 0;
+  const modrm = memory ? 0x40 | random.below(8) << 3 | RSI : 0xc0 | random.below(64);
+  return [
+    ...prefix,
+    ...repeat,
+    ...rex,
+    ...opcode,
+    modrm,
+    ...(memory ? [random.below(256)] : []),
+    ...immediate(random),
+  ];
+}
+
+function immediate(random: Random): number[] {
+  return Array.from({ length: 8 }, () => random.below(256));
+}
+
+/** Is it an instruction that the host can run harmlessly, and that the translator does? */
+function isUsable(insn: Instruction): boolean {
+  if (insn.isInvalid || !isTranslated(insn) || insn.flowControl !== 0) return false;
+  if (insn.stackPointerIncrement !== 0) return false;
+  if (insn.mnemonic === Mnemonic.Div || insn.mnemonic === Mnemonic.Idiv) return false;
+  for (let i = 0; i < insn.opCount; i++) {
+    const kind = insn.opKind(i);
+    if (
+      kind === OpKind.Register && isRsp(insn.opRegister(i))
+    ) return false;
+    if (kind === OpKind.Memory && insn.memoryBase !== Register.RSI) return false;
+    if (kind === OpKind.Memory && isBitString(insn)) return false;
+  }
+  return true;
+}
+
+const isRsp = (r: Register) =>
+  r === Register.RSP || r === Register.ESP || r === Register.SP || r === Register.SPL;
+
+/** A register index reaches far away from the scratch area. */
+const isBitString = (insn: Instruction) =>
+  [Mnemonic.Bt, Mnemonic.Bts, Mnemonic.Btr, Mnemonic.Btc].includes(insn.mnemonic) &&
+  insn.op1Kind === OpKind.Register;
+
+Deno.test({
+  name: "the translator agrees with the host CPU on random integer instructions" +
+    (HOST_ORACLE_UNAVAILABLE ? ` (skipped: ${HOST_ORACLE_UNAVAILABLE})` : ""),
+  ignore: HOST_ORACLE_UNAVAILABLE !== undefined,
+  fn() {
+    using host = new HostCpu();
+    const random = new Random(SEED);
+    const image: GuestImage = {
+      entry: "long64",
+      platform: "bare",
+      memory: 2 << 20,
+      placed: [],
+      start: CODE,
+      free: CODE + 0x10000,
+      registers: {},
+      symbols: {},
+      lines: [],
+      pvOps: [],
+      disks: [],
+    };
+    const table = treatments("bare");
+    const vcpu = embedded.create({
+      memory: image.memory,
+      controls: {
+        kernel: table,
+        user: table,
+        exceptionVia: "fault",
+        exceptions: ~0,
+        paging: "direct",
+      },
+      timestamp: () => 0n,
+      cpuid: () => [0, 0, 0, 0],
+      count: () => {},
+    });
+    const boot = bootState(image);
+    for (const { address, bytes } of boot.placed) vcpu.memory.write(gpa(address), bytes);
+    for (const name of GENERAL_REGISTERS) vcpu.set(name, boot.general[name] ?? 0n);
+    for (const name of ["cr3", "cr4", "efer", "cr0", "rflags"] as const) {
+      vcpu.set(name, boot.special[name] ?? 0n);
+    }
+    for (const name of ["cs", "ss", "ds", "es"] as const) {
+      const segment = boot.segments[name];
+      if (segment) vcpu.setSegment(name, segment);
+    }
+    let tried = 0;
+    const mnemonics = new Set<Mnemonic>();
+    for (let round = 0; tried < CASES && round < CASES * 20; round++) {
+      const bytes = Uint8Array.from(randomInstruction(random));
+      const decoder = new Decoder(64, bytes, DecoderOptions.None);
+      const insn = decoder.decode();
+      const usable = isUsable(insn);
+      const code = bytes.slice(0, insn.length);
+      const ignored = usable ? undefinedFlags(insn) : 0n;
+      if (usable) mnemonics.add(insn.mnemonic);
+      insn.free();
+      decoder.free();
+      if (!usable || code.length > 15) continue;
+      tried++;
+
+      const registers = GENERAL_REGISTERS.map(() => random.value());
+      registers[RSI] = BigInt(SCRATCH + 256);
+      const flags = 0x202n | (random.u64() & 0x8d5n);
+      const memory = Uint8Array.from({ length: SCRATCH_SIZE }, () => random.below(256));
+      const expected = host.run(code, registers, flags, memory);
+
+      vcpu.memory.write(gpa(CODE), code);
+      vcpu.memory.write(gpa(SCRATCH), memory);
+      GENERAL_REGISTERS.forEach((name, i) => vcpu.set(name, registers[i] ?? 0n));
+      vcpu.set("rflags", flags);
+      vcpu.set("rip", BigInt(CODE));
+      vcpu.run(1);
+      const actual = GENERAL_REGISTERS.map((name) => vcpu.get(name));
+      expected.registers[RSP] = actual[RSP] ?? 0n;
+      const where = `${hexBytes(code, " ")} (seed ${SEED}, case ${tried})\nregisters ${
+        registers.map((r) => r.toString(16))
+      } flags ${flags.toString(16)}`;
+      const show = (values: readonly bigint[]) =>
+        values.map((v, i) => `${GENERAL_REGISTERS[i]}=${v.toString(16)}`);
+      assertEquals(show(actual), show(expected.registers), where);
+      const mask = 0x8d5n & ~ignored;
+      assertEquals(
+        (vcpu.get("rflags") & mask).toString(16),
+        (expected.flags & mask).toString(16),
+        where,
+      );
+      assertEquals(
+        hexBytes(vcpu.memory.read(gpa(SCRATCH), SCRATCH_SIZE)),
+        hexBytes(expected.memory),
+        where,
+      );
+    }
+    vcpu.dispose();
+    assertEquals(tried, CASES);
+    if (mnemonics.size < 60) throw new Error(`Only ${mnemonics.size} mnemonics were tried`);
+  },
+});
