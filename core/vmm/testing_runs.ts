@@ -1,0 +1,96 @@
+// Runs of small programs on the embedded engine, for tests: text in, trace out.
+import type { Backend } from "../base/backend.ts";
+import { renderDiagnostic } from "../base/diagnostic.ts";
+import type { SourceFile } from "../base/source.ts";
+import { embedded } from "../engine/embedded/engine.ts";
+import { buildGuest } from "../guest/build.ts";
+import { DEFAULT_LIMITS, type DiskSpec, type Entry, type Limits } from "../scenario/case.ts";
+import type { Trace } from "../trace/trace.ts";
+import { BACKEND_DEFINITIONS } from "./backends.ts";
+import { type CostProfile, parseCostProfile } from "./cost_profile.ts";
+import { runCase } from "./runner.ts";
+import { DEFAULT_PROFILE, shippedProfile } from "./shipped_profiles.ts";
+
+/** What a test says of a program; everything has a default but the text. */
+export interface ProgramOptions {
+  readonly entry?: Entry;
+  readonly memory?: number;
+  readonly disks?: readonly DiskSpec[];
+  readonly observe?: Readonly<Record<string, number>>;
+  readonly limits?: Partial<Limits>;
+  readonly profile?: string;
+}
+
+const profiles = new Map<string, CostProfile>();
+
+/** A shipped profile; throws when there is none of this name. */
+export function profileNamed(name: string): CostProfile {
+  const known = profiles.get(name);
+  if (known) return known;
+  const file = shippedProfile(name);
+  const profile = file && parseCostProfile(file).profile;
+  if (!profile) throw new Error(`No usable cost profile ${name}`);
+  profiles.set(name, profile);
+  return profile;
+}
+
+/** Builds and runs a program on one back end; throws when it does not assemble. */
+export function runProgram(backend: Backend, text: string, options: ProgramOptions = {}): Trace {
+  const definition = BACKEND_DEFINITIONS.get(backend);
+  if (!definition) throw new Error(`No back end ${backend}`);
+  const { entry = "long64", memory = 2 << 20, disks = [], observe = {} } = options;
+  const file: SourceFile = { name: "program.asm", text };
+  const lines = [...text.matchAll(/^.*$/gm)].map(({ index, 0: line }) => {
+    return { file, start: index, end: index + line.length };
+  });
+  const guest = {
+    entry,
+    memory,
+    program: { text, lines },
+    registers: {},
+    disks,
+    expectedUnported: [],
+    observe: { registers: [], memory: observe },
+  };
+  const { image, diagnostics } = buildGuest(guest, definition.platform);
+  if (!image) throw new Error(diagnostics.map((d) => renderDiagnostic(d)).join("\n"));
+  return runCase({
+    group: { guest, limits: { ...DEFAULT_LIMITS, ...options.limits } },
+    subject: {
+      id: `test@${backend}`,
+      backend,
+      engine: "embedded",
+      expect: { registers: {}, memory: {} },
+    },
+    image,
+    backend: definition,
+    engine: embedded,
+    profile: profileNamed(options.profile ?? DEFAULT_PROFILE),
+  });
+}
+
+/** Text that sets the long-mode gate of a vector to a label; clobbers RAX and RDI. */
+export function gate(vector: number, label: string, attributes = 0x8e00): string {
+  return `
+    lea   rax, [rel ${label}]
+    mov   edi, ${0x2000 + 16 * vector}
+    mov   [rdi], ax
+    mov   word [rdi+2], 8
+    mov   word [rdi+4], ${attributes}
+    shr   rax, 16
+    mov   [rdi+6], ax
+    shr   rax, 16
+    mov   [rdi+8], eax
+    mov   dword [rdi+12], 0`;
+}
+
+/** A small deterministic generator: xorshift32. */
+export function generator(seed: number): (below: number) => number {
+  let state = seed | 1;
+  return (below) => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) % below;
+  };
+}
