@@ -3,7 +3,7 @@ import { Encoder, Instruction, OpKind, Register } from "iced-x86";
 import type { EncodedAddress } from "./address.ts";
 import type { Form } from "./forms.ts";
 import { KINDS } from "./kinds.ts";
-import { registerClass, resized } from "./registers.ts";
+import { type RegisterClass, resized } from "./registers.ts";
 import type { Resolved } from "./select.ts";
 import type { Value } from "./value.ts";
 
@@ -35,8 +35,7 @@ export function encode(encoding: Encoding): Uint8Array | string {
   const encoder = encoderFor(bits);
   try {
     instruction.code = form.code;
-    if (form.understood) setUnderstood(instruction, form.understood, encoding);
-    else setOperands(instruction, encoding);
+    setOperands(instruction, encoding);
     const start = BigInt.asUintN(bits, here + BigInt(prefixes.length));
     encoder.encode(instruction, start);
     const bytes = encoder.takeBuffer();
@@ -53,35 +52,17 @@ export function encode(encoding: Encoding): Uint8Array | string {
   }
 }
 
-function setOperands(instruction: Instruction, { form, operands, bits }: Encoding): void {
-  let kinds = form.kinds;
-  let written = operands;
-  if (form.swapped) {
-    kinds = [...kinds].reverse();
-    written = [...operands].reverse();
-  }
-  const [first, second] = written;
-  if (form.ten) {
-    instruction.setOpKind(0, OpKind.Immediate8);
-    instruction.immediate8 = 10;
-    return;
-  }
-  if (form.doubled && first?.is === "register") {
-    kinds = [kinds[0] ?? "", kinds[0] ?? "", kinds[1] ?? ""];
-    written = second ? [first, first, second] : [first];
-  }
+function setOperands(instruction: Instruction, encoding: Encoding): void {
+  const { form, operands, bits } = encoding;
   let immediates = 0;
-  for (let i = 0; i < written.length; i++) {
-    const operand = written[i];
-    const kind = kinds[i] ?? "";
-    if (!operand) continue;
+  form.encoded.forEach(({ kind, from }, i) => {
+    const operand = from === undefined ? undefined : operands[from];
+    if (!operand) return setUnderstood(instruction, i, kind, encoding);
     switch (operand.is) {
-      case "register": {
-        const as = form.registersAs;
+      case "register":
         instruction.setOpKind(i, OpKind.Register);
-        instruction.setOpRegister(i, as === 0 ? operand.register : resized(operand.register, as));
+        instruction.setOpRegister(i, inClass(operand.register, KINDS[kind]?.register));
         break;
-      }
       case "memory":
         instruction.setOpKind(i, OpKind.Memory);
         setAddress(instruction, operand.address);
@@ -93,7 +74,13 @@ function setOperands(instruction: Instruction, { form, operands, bits }: Encodin
         if (KINDS[kind]?.branch) setBranch(instruction, kind, operand.value, bits);
         else setImmediate(instruction, i, kind, operand.value, immediates++);
     }
-  }
+  });
+}
+
+/** A general register in the size that the encoding counts with, where NASM lets one write another. */
+function inClass(register: number, is: RegisterClass | undefined): number {
+  const size = is === "gpr16" ? 2 : is === "gpr32" ? 4 : is === "gpr64" ? 8 : 0;
+  return size === 0 ? register : resized(register, size);
 }
 
 function setAddress(instruction: Instruction, address: EncodedAddress): void {
@@ -121,16 +108,6 @@ function setFar(instruction: Instruction, kind: string, selector: Value, offset:
 
 function setBranch(instruction: Instruction, kind: string, target: Value, bits: number): void {
   const size = KINDS[kind]?.branch?.bits ?? bits;
-  if (kind.startsWith("xbegin")) {
-    instruction.setOpKind(
-      0,
-      bits === 64 ? OpKind.NearBranch64 : bits === 32 ? OpKind.NearBranch32 : OpKind.NearBranch16,
-    );
-    if (bits === 64) instruction.nearBranch64 = target.n;
-    else if (bits === 32) instruction.nearBranch32 = Number(BigInt.asUintN(32, target.n));
-    else instruction.nearBranch16 = Number(BigInt.asUintN(16, target.n));
-    return;
-  }
   if (size === 64) {
     instruction.setOpKind(0, OpKind.NearBranch64);
     instruction.nearBranch64 = BigInt.asUintN(64, target.n);
@@ -194,13 +171,15 @@ function setImmediate(
   }
 }
 
-/** Operands of string instructions, which nobody writes. */
+/** Registers that need not be written. */
 const UNDERSTOOD_REGISTERS: Readonly<Record<string, Register>> = {
   al: Register.AL,
   ax: Register.AX,
   eax: Register.EAX,
   rax: Register.RAX,
   dx: Register.DX,
+  st0: Register.ST0,
+  sti_opcode: Register.ST1,
 };
 const SOURCE = {
   16: OpKind.MemorySegSI,
@@ -215,32 +194,31 @@ const SEGMENT_TARGET = {
 } as const;
 const BX = { 16: Register.BX, 32: Register.EBX, 64: Register.RBX } as const;
 
+/** An operand that nobody writes: of string instructions, x87 arithmetic, aam. */
 function setUnderstood(
   instruction: Instruction,
-  kinds: readonly string[],
-  { operands, addressSize, segment }: Encoding,
+  operand: number,
+  kind: string,
+  { addressSize, segment }: Encoding,
 ): void {
-  const written = [...operands];
+  const register = UNDERSTOOD_REGISTERS[kind];
+  if (register !== undefined) {
+    instruction.setOpKind(operand, OpKind.Register);
+    instruction.setOpRegister(operand, register);
+    return;
+  }
+  if (kind.startsWith("#")) {
+    instruction.setOpKind(operand, OpKind.Immediate8);
+    instruction.immediate8 = Number(kind.slice(1));
+    return;
+  }
   if (segment !== Register.None) instruction.segmentPrefix = segment;
-  for (let i = 0; i < kinds.length; i++) {
-    const kind = kinds[i] ?? "";
-    const register = UNDERSTOOD_REGISTERS[kind];
-    if (register !== undefined) {
-      instruction.setOpKind(i, OpKind.Register);
-      instruction.setOpRegister(i, register);
-    } else if (kind === "seg_rSI") instruction.setOpKind(i, SOURCE[addressSize]);
-    else if (kind === "es_rDI") instruction.setOpKind(i, TARGET[addressSize]);
-    else if (kind === "seg_rDI") instruction.setOpKind(i, SEGMENT_TARGET[addressSize]);
-    else if (kind === "seg_rBX_al") {
-      instruction.setOpKind(i, OpKind.Memory);
-      instruction.memoryBase = BX[addressSize];
-      instruction.memoryIndex = Register.AL;
-    } else {
-      const operand = written.shift();
-      if (operand?.is === "register" && registerClass(operand.register) !== "other") {
-        instruction.setOpKind(i, OpKind.Register);
-        instruction.setOpRegister(i, operand.register);
-      }
-    }
+  if (kind === "seg_rSI") instruction.setOpKind(operand, SOURCE[addressSize]);
+  else if (kind === "es_rDI") instruction.setOpKind(operand, TARGET[addressSize]);
+  else if (kind === "seg_rDI") instruction.setOpKind(operand, SEGMENT_TARGET[addressSize]);
+  else {
+    instruction.setOpKind(operand, OpKind.Memory);
+    instruction.memoryBase = BX[addressSize];
+    instruction.memoryIndex = Register.AL;
   }
 }

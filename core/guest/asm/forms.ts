@@ -1,6 +1,12 @@
 // The table of instructions, read one mnemonic at a time: most programs use forty of its thousand.
 import { FORMS } from "./mnemonics.gen.ts";
 
+export interface EncodedOperand {
+  readonly kind: string;
+  /** Index of the written operand it is made from; undefined if it is understood. */
+  readonly from: number | undefined;
+}
+
 /** One way to encode an instruction. */
 export interface Form {
   /** iced's Code. */
@@ -14,32 +20,29 @@ export interface Form {
   readonly lockable: boolean;
   /** Its 64-bit operand size needs no prefix. */
   readonly default64: boolean;
-  /** The operands are written in the other order than they are encoded. */
-  readonly swapped: boolean;
-  /** The first operand stands for the second too. */
-  readonly doubled: boolean;
-  /** The constant ten is understood (aam, aad). */
-  readonly ten: boolean;
-  /** Size in bytes at which general registers are encoded, whatever they are written as; 0 for as written. */
-  readonly registersAs: 0 | 2 | 4;
   /** Bytes of a memory operand; 0 where NASM wants no size. */
   readonly memorySize: number;
   /** Has a target: never the same bytes in two places. */
   readonly isBranch: boolean;
   /** A branch: another form of the mnemonic reaches farther. */
   readonly hasNearTwin: boolean;
-  /** A jump or call through memory, whose operand has the size of the mode unless told otherwise. */
-  readonly branchesThroughMemory: boolean;
+  /** Its memory operand has the natural size of the mode unless told otherwise. */
+  readonly naturalMemory: boolean;
   /** Operand kinds as written. */
   readonly kinds: readonly string[];
-  /** Operand kinds as encoded, where operands are understood: string instructions. */
-  readonly understood: readonly string[] | undefined;
+  /** Operands as encoded. */
+  readonly encoded: readonly EncodedOperand[];
+  /** A string instruction: its memory operands are not written. */
+  readonly hasImplicitMemory: boolean;
 }
 
 const IMPLICIT_MEMORY = /^(?:seg_rSI|es_rDI|seg_rDI|seg_rBX_al)$/;
 const IMPLICIT_REGISTER = /^(?:al|ax|eax|rax|dx)$/;
 
 const NAMED_SIZES: ReadonlySet<number> = new Set([1, 2, 4, 8, 10, 16, 32]);
+
+/** Where NASM wants no size although there are several: jumps and calls through memory, and conversions of an integer. */
+const NATURAL_MEMORY = /^(?:jmp|call|v?cvtsi2s[sd])$/;
 
 const parsed = new Map<string, readonly Form[]>();
 
@@ -62,11 +65,20 @@ export function mnemonics(): readonly string[] {
 }
 
 function parseForm(text: string, mnemonic: string, hasNearTwin: boolean): Form {
-  const [code, modes, operandSize, addressSize, flags = "", memorySize, list = "-"] = text.split(
-    " ",
-  );
-  const kinds = list === "-" ? [] : list.split(",");
-  const implicit = kinds.some((kind) => IMPLICIT_MEMORY.test(kind));
+  const [code, modes, operandSize, addressSize, flags = "", memorySize, list = "-", mapped] = text
+    .split(" ");
+  const all = list === "-" ? [] : list.split(",");
+  const hasImplicitMemory = all.some((kind) => IMPLICIT_MEMORY.test(kind));
+  const isImplicit = (kind: string) =>
+    hasImplicitMemory && (IMPLICIT_MEMORY.test(kind) || IMPLICIT_REGISTER.test(kind));
+  const kinds = all.filter((kind) => !isImplicit(kind));
+  let next = 0;
+  const encoded = mapped === undefined
+    ? all.map((kind) => ({ kind, from: isImplicit(kind) ? undefined : next++ }))
+    : mapped.split(",").map((entry) => {
+      const [kind = "", from] = entry.split("=");
+      return { kind, from: from === undefined ? undefined : Number(from) };
+    });
   return {
     code: Number(code),
     modes: Number(modes),
@@ -74,18 +86,13 @@ function parseForm(text: string, mnemonic: string, hasNearTwin: boolean): Form {
     addressSize: Number(addressSize),
     lockable: flags.includes("l"),
     default64: flags.includes("d"),
-    swapped: flags.includes("s"),
-    doubled: flags.includes("2"),
-    ten: flags.includes("t"),
-    registersAs: flags.includes("w") ? 2 : flags.includes("x") ? 4 : 0,
     // Environments and descriptors have sizes that no keyword names.
     memorySize: NAMED_SIZES.has(Number(memorySize)) ? Number(memorySize) : 0,
-    isBranch: /^br|^xbegin/.test(kinds[0] ?? ""),
+    isBranch: /^br/.test(kinds[0] ?? ""),
     hasNearTwin,
-    branchesThroughMemory: mnemonic === "jmp" || mnemonic === "call",
-    kinds: implicit
-      ? kinds.filter((k) => !IMPLICIT_MEMORY.test(k) && !IMPLICIT_REGISTER.test(k))
-      : kinds,
-    understood: implicit ? kinds : undefined,
+    naturalMemory: NATURAL_MEMORY.test(mnemonic),
+    kinds,
+    encoded,
+    hasImplicitMemory,
   };
 }

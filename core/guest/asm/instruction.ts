@@ -129,7 +129,7 @@ function changesOperandSize(size: number, bits: number): boolean {
 function sizePrefixes({ prefixes, bits, operands }: InstructionItem, form: Form): number[] {
   const bytes: number[] = [];
   const hasMemory = operands.some((operand) => operand.is === "memory") ||
-    form.understood !== undefined;
+    form.hasImplicitMemory;
   const segment = SEGMENT_PREFIX[prefixes.segment];
   if (segment !== undefined && !hasMemory) bytes.push(segment);
   const { operandSize, addressSize } = prefixes;

@@ -18,6 +18,8 @@ export interface ImmediateKind {
 
 export interface OperandKind {
   readonly register?: RegisterClass;
+  /** Written with "to" in front. */
+  readonly to?: true;
   /** This very register. */
   readonly fixed?: number;
   readonly memory?: "any" | "direct" | "far";
@@ -102,6 +104,13 @@ export const KINDS: Readonly<Record<string, OperandKind>> = {
   rax: fixed(Register.RAX),
   st0: fixed(Register.ST0),
   sti_opcode: reg("st"),
+  // Ours: the destination of `fadd to st1`.
+  sti_to: { register: "st", to: true },
+  // Ours: operands that other assemblers want spelled out.
+  cx: fixed(Register.CX),
+  ecx: fixed(Register.ECX),
+  rcx: fixed(Register.RCX),
+  xmm0: fixed(Register.XMM0),
   imm8: imm(1),
   imm8_const_1: { immediate: { bytes: 1, extendedTo: 0, only: 1n } },
   imm8sex16: imm(1, 16),
@@ -120,6 +129,4 @@ export const KINDS: Readonly<Record<string, OperandKind>> = {
   br16_2: branch(16, 2),
   br32_4: branch(32, 4),
   br64_4: branch(64, 4),
-  xbegin_2: branch(16, 2),
-  xbegin_4: branch(32, 4),
 };

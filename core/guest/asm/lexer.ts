@@ -9,10 +9,10 @@ const MAX_LINE = 100_000;
 
 const BLANK = /[ \t\f\v\r]+/y;
 // A lone `?` is an operator (the conditional, or uninitialized data).
-const WORD = /(?!\?(?![\w.?$@~#]))[A-Za-z_.?@~#\u0080-\uffff][\w.?$@~#\u0080-\uffff]*/y;
+const WORD = /(?!\?(?![\w.?$@~#]))[A-Za-z_.?@\u0080-\uffff][\w.?$@~#\u0080-\uffff]*/y;
 const ESCAPED_WORD = /\$[A-Za-z_?@.~#][\w.?$@~#]*/y;
 const NUMBER =
-  /(?:0[xX][\da-fA-F_]+\.|\d[\d_]*\.)[\da-fA-F_]*(?:[eEpP][+-]?[\d_]+)?|\d[\d_]*[eE][+-]\d+|\$?\d\w*/y;
+  /0[xX][\da-fA-F_]*\.[\da-fA-F_]*(?:[pP][+-]?\d+)?|\d[\d_]*\.[\d_]*(?:[eE][+-]?\d+)?|\d[\d_]*[eE][+-]?\d+(?!\w)|\$?\d\w*/y;
 const OPERATOR =
   /<=>|<<<|>>>|<<|>>|<=|>=|<>|==|!=|&&|\|\||\^\^|\/\/|%%|\$\$|[-+*\/%&|^~!=<>?:,()[\]{}$]/y;
 /** `%{...}` or `%[`, `%$name`, `%%name`, `%name`, `%1`, `%+1`, `%+`, `%?`, `%??`, `%*name`. */

@@ -62,13 +62,8 @@ export function selectForm(
     if (penalty === 0 && !unsized) break;
   }
   if (!best) return { is: "none" };
-  // Jumps and calls through memory take the size of the mode; everything else has to be told.
-  if (sizes.size > 1 && !isIndirectBranch(best)) return { is: "no-size", sizes: [...sizes] };
+  if (sizes.size > 1 && !best.naturalMemory) return { is: "no-size", sizes: [...sizes] };
   return { is: "form", form: best };
-}
-
-function isIndirectBranch(form: Form): boolean {
-  return form.kinds.length === 1 && form.branchesThroughMemory;
 }
 
 /** How many prefixes the form's operand and address size cost; a size asked for by a prefix is preferred to any other. */
@@ -78,7 +73,9 @@ function prefixesOf(form: Form, context: SelectContext): number {
   const size = form.operandSize;
   if (operandPrefix !== undefined) cost += size === operandPrefix ? 0 : 4;
   else if (size !== 0) {
-    const natural = bits === 64 ? (form.default64 ? size === 64 : size === 32) : size === bits;
+    // A far pointer in memory is taken to be as wide as it can be; other operands have 32 bits in 64-bit code.
+    const wide = form.default64 || form.kinds[0] === "mem_far";
+    const natural = size === (bits === 64 && !wide ? 32 : bits);
     if (!natural) cost++;
   }
   if (form.addressSize !== 0) {
@@ -113,6 +110,7 @@ function accepts(
       if (context.bits !== 64 && needsLongMode(register)) return false;
       if (kind.fixed !== undefined) return kind.fixed === register;
       if (kind.register !== registerClass(register)) return false;
+      if (modifiers.to !== (kind.to === true)) return false;
       // xchg eax, eax must not become a nop where 32-bit results are extended (SDM vol. 2, NOP).
       return !(context.bits === 64 && kind.register === "gpr32" && register === Register.EAX &&
         form.kinds.length === 2 && form.kinds.includes("r32_opcode") && form.kinds.includes("eax"));
@@ -193,7 +191,7 @@ function acceptsImmediate(
   if (kind.constant) {
     if (value.relative !== 0 || context.noShort) return false;
     if (kind.zeroExtended) {
-      if (strict && size !== undefined || size === 8 && strict) return false;
+      if (size === 4 || (size === 8 && strict)) return false;
       return value.unknown || (value.n >= 0n && value.n <= 0xffffffffn);
     }
     if (strict && size === 8) return false;
