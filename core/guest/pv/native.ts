@@ -11,8 +11,8 @@ import type { PvLibrary, PvUnit } from "./units.ts";
 
 /** What bare hardware and a hybrid guest do alike: its own traps, its own page tables, its own interrupt flag. */
 export const CPU_INLINE: PvLibrary["inline"] = {
-  // Port 0xf4: the board's debug exit.
-  shutdown: "mov eax, edi\nout 0xf4, eax",
+  // Port 0xf4: the board's debug exit, which takes a byte.
+  shutdown: "mov eax, edi\nout 0xf4, al",
   cpuid: "cpuid",
   irq_mask: "cli",
   irq_unmask: "sti",

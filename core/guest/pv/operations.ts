@@ -24,7 +24,7 @@ const none = {};
 
 // deno-fmt-ignore
 const OPERATIONS = {
-  shutdown: { group: "cpu", takes: { edi: "exit code, 0 to 255" }, returns: { rax: "undefined", rsi: "undefined", rdi: "undefined" },
+  shutdown: { group: "cpu", takes: { edi: "exit code; its low 8 bits count" }, returns: { rax: "undefined", rsi: "undefined", rdi: "undefined" },
     doc: "Ends the run. Does not return; the other registers are in the end state as they were" },
   cpuid: { group: "cpu", takes: { eax: "leaf", ecx: "subleaf" }, returns: { rax: "EAX", rbx: "EBX", rcx: "ECX", rdx: "EDX" },
     doc: "CPUID, by the way the platform wants it to be asked" },
