@@ -22,6 +22,12 @@ const MAX_ITEMS = 1000;
 
 const list = <T extends z.ZodType>(item: T) => z.array(item).max(MAX_ITEMS);
 
+/** A map of which at least one key is given. */
+const someOf = <S extends z.ZodRawShape>(shape: S) =>
+  z.strictObject(shape)
+    .refine((value) => Object.keys(value).length >= 1)
+    .meta({ minProperties: 1 });
+
 /** A map of which exactly one key is given. */
 const oneOf = <S extends z.ZodRawShape>(shape: S, meta: Record<string, unknown>) =>
   z.strictObject(shape)
@@ -64,11 +70,11 @@ const range = {
 const NumberMatch = z.union([
   z.bigint(),
   z.string().regex(/^any$|^\$[A-Za-z_][A-Za-z0-9_]*$|\{.*\}/),
-  z.strictObject({
+  someOf({
     ...range,
     "one-of": list(Integer).optional().describe("The values that match"),
     "not": Integer.optional().describe("The value that does not match"),
-  }).meta({ minProperties: 1 }),
+  }),
 ]).meta({
   id: "Number",
   title: "an integer, a range such as `{ at-least: 5 }`, `any` or `$name`",
@@ -79,10 +85,10 @@ const NumberMatch = z.union([
 
 const TextMatch = z.union([
   z.string(),
-  z.strictObject({
+  someOf({
     "one-of": list(z.string()).optional().describe("The texts that match"),
     "not": z.string().optional().describe("The text that does not match"),
-  }).meta({ minProperties: 1 }),
+  }),
 ]).meta({
   id: "Text",
   title: "a text, `{ one-of: [...] }`, `{ not: ... }`, `any` or `$name`",
@@ -100,10 +106,10 @@ function wordMatch(id: string, words: readonly string[]) {
   return z.union([
     z.enum([...words, "any"]).meta({ title: kebab(id) }),
     z.string().regex(/^\$[A-Za-z_][A-Za-z0-9_]*$|\{.*\}/),
-    z.strictObject({
+    someOf({
       "one-of": list(word).optional().describe("The words that match"),
       "not": word.optional().describe("The word that does not match"),
-    }).meta({ minProperties: 1 }),
+    }),
   ]).meta({ id, title: `one of ${words.join(", ")}` });
 }
 
@@ -128,7 +134,7 @@ interface BytesShape {
 }
 
 const BytesMatch: z.ZodType<BytesShape | string> = z.lazy(() =>
-  z.union([z.string(), z.strictObject(bytesKeys).meta({ minProperties: 1 })])
+  z.union([z.string(), someOf(bytesKeys)])
 ).meta({ id: "Bytes", title: "a text, or a map such as `{ contains: ... }`" });
 
 const bytesKeys = {
@@ -147,12 +153,12 @@ const bytesKeys = {
 const MemoryMatch = z.union([
   z.bigint(),
   z.string(),
-  z.strictObject({
+  someOf({
     ...bytesKeys,
     ...range,
     "one-of": list(Integer).optional().describe("The little-endian integers that match"),
     "not": z.union([Integer, BytesMatch]).optional().describe("What it must not match"),
-  }).meta({ minProperties: 1 }),
+  }),
 ]).meta({
   id: "Memory",
   title: "an integer, a text, or a map such as `{ starts-with: ... }`",

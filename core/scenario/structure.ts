@@ -11,7 +11,7 @@ import { booleanHint, numberHint } from "./yaml/scalar.ts";
 /** The keywords of JSON Schema that are understood. Annotations but for `title` and `x-keys` are ignored. */
 export interface JsonSchema {
   readonly $ref?: string;
-  readonly type?: string;
+  readonly type?: string | readonly string[];
   readonly title?: string;
   readonly "x-keys"?: string;
   readonly anyOf?: readonly JsonSchema[];
@@ -30,6 +30,9 @@ export interface JsonSchema {
   readonly maxItems?: number;
   readonly $defs?: Readonly<Record<string, JsonSchema>>;
 }
+
+/** A schema of one type. */
+type Alternative = JsonSchema & { readonly type: string };
 
 /** Parsed anew, because the type that TypeScript makes of the file is of no use here. */
 const SCHEMA: JsonSchema = JSON.parse(JSON.stringify(schemaOfScenarios));
@@ -74,10 +77,13 @@ class Checker {
     return { ...this.definitions[name], ...(schema.title ? { title: schema.title } : {}) };
   }
 
-  /** The alternatives of a schema, unions in unions laid flat. */
-  #options(schema: JsonSchema): readonly JsonSchema[] {
+  /** The alternatives of a schema, each of one type, unions in unions laid flat. */
+  #options(schema: JsonSchema): readonly Alternative[] {
     const resolved = this.#resolve(schema);
-    return resolved.anyOf?.flatMap((option) => this.#options(option)) ?? [resolved];
+    if (resolved.anyOf) return resolved.anyOf.flatMap((option) => this.#options(option));
+    const { type } = resolved;
+    if (typeof type === "object") return type.map((each) => ({ ...resolved, type: each }));
+    return type === undefined ? [] : [{ ...resolved, type }];
   }
 
   #titled(schema: JsonSchema): string | undefined {
@@ -87,11 +93,11 @@ class Checker {
   #wrongType(
     node: Node,
     schema: JsonSchema,
-    options: readonly JsonSchema[],
+    options: readonly Alternative[],
     name: string,
   ): void {
     const expected = schema.title && !schema.enum ? schema.title : alternatives([
-      ...new Set(options.map(({ type, title }) => NOUNS[type ?? ""] ?? title ?? "")),
+      ...new Set(options.map(({ type, title }) => NOUNS[type] ?? title ?? "")),
     ]);
     if (name === ROOT) {
       this.findings.error(
@@ -121,7 +127,7 @@ class Checker {
     return this.#options(schema).flatMap(({ properties }) => Object.keys(properties ?? {}));
   }
 
-  #scalar(node: ScalarNode, options: readonly JsonSchema[], schema: JsonSchema): void {
+  #scalar(node: ScalarNode, options: readonly Alternative[], schema: JsonSchema): void {
     const text = node.value;
     if (typeof text !== "string") return;
     const faults = options.map((option) => stringFault(text, option));
@@ -252,7 +258,7 @@ const NOUNS: Readonly<Record<string, string>> = {
 };
 
 /** Is a node of the type that a schema without alternatives wants? */
-function fits(node: Node, { type }: JsonSchema): boolean {
+function fits(node: Node, { type }: Alternative): boolean {
   switch (type) {
     case "object":
       return node.kind === "map";
@@ -272,7 +278,7 @@ function fits(node: Node, { type }: JsonSchema): boolean {
 }
 
 /** Of several kinds of map, the one that has most of the node's keys. */
-function mostAlike(node: MapNode, options: readonly JsonSchema[]): JsonSchema | undefined {
+function mostAlike(node: MapNode, options: readonly Alternative[]): JsonSchema | undefined {
   const shared = (option: JsonSchema) =>
     node.entries.filter(({ key }) => Object.hasOwn(option.properties ?? {}, key)).length;
   return options.toSorted((a, b) => shared(b) - shared(a))[0];
@@ -286,7 +292,7 @@ function stringFault(text: string, schema: JsonSchema): "word" | "pattern" | "em
 }
 
 /** What to do about a value of the wrong type, where YAML's own rules are likely to be behind it. */
-function hint(node: Node, options: readonly JsonSchema[]): string | undefined {
+function hint(node: Node, options: readonly Alternative[]): string | undefined {
   const wants = (type: string) => options.some((option) => option.type === type);
   if (node.kind === "map") {
     const [entry] = node.entries;

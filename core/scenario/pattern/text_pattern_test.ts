@@ -162,7 +162,7 @@ Deno.test("`patternFault()` says what is not supported, and what is broken", () 
 
 Deno.test("`patternFault()` never throws", () => {
   fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => void patternFault(text)), {
-    numRuns: 2000,
+    numRuns: 500,
     seed: 1,
   });
 });

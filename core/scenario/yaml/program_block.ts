@@ -27,7 +27,8 @@ function firstFilled(file: SourceFile, offset: number): string {
   return "";
 }
 
-const indentation = (text: string) => text.length - text.trimStart().length;
+/** Only spaces indent YAML; a tab is content. */
+const indentation = (text: string) => text.search(/[^ ]|$/);
 
 /**
  * The place of every line of a scalar's value, one-based line `n` at index `n - 1`. Lines of a literal block are told
@@ -45,7 +46,7 @@ export function lineSpans(node: ScalarNode): readonly Span[] {
   const indent = explicit === undefined ? indentation(first) : blockIndent(node, first);
   const spans: Span[] = [];
   for (const line of linesFrom(file, header + 1)) {
-    if (spans.length === count) break;
+    if (spans.length === count || line.start > end) break;
     spans.push({ file, start: Math.min(line.start + indent, line.end), end: line.end });
   }
   while (spans.length < count) spans.push({ file, start: end, end });
