@@ -154,7 +154,7 @@ Deno.test("Ata shows BSY during a software reset, then its signature", () => {
   const { ata, line } = setup();
   command(ata, 0x20, 5, 1);
   ata.control.write(0, 1, 4);
-  assertEquals([ata.read(7, 1), line.level], [BSY, false]);
+  assertEquals([line.level, ata.read(7, 1)], [false, BSY]);
   ata.write(7, 1, 0x20);
   ata.control.write(0, 1, 0);
   assertEquals(ata.control.read(0, 1), READY);

@@ -131,6 +131,10 @@ Deno.test("Pic lets lower priorities through in special mask mode", () => {
   pic.master.write(1, 1, 0x02);
   pic.master.write(0, 1, 0x68);
   assertEquals(pic.acknowledge(), 0x26);
+  pic.master.write(0, 1, 0x20);
+  pic.master.write(0, 1, 0x20);
+  pic.master.write(0, 1, 0x0b);
+  assertEquals(pic.master.read(0, 1), 0x02, "a non-specific EOI spares the masked one");
 });
 
 Deno.test("Pic nests the slave's interrupts when the master is in special fully nested mode", () => {

@@ -67,6 +67,18 @@ Deno.test("Pit makes one edge when time jumps over many, and keeps its phase", (
   assertEquals(clock.nextAlarm(), pitTickTime(1 + 6_000));
 });
 
+Deno.test("Pit stops counting in mode 0 between the two bytes of a new count", () => {
+  const { clock, line, pit, rises } = setup();
+  program(pit, 0, 0, 1000);
+  clock.advanceTo(pitTickTime(500));
+  pit.write(0, 1, 100);
+  clock.advanceTo(pitTickTime(5000));
+  assertEquals([line.level, rises()], [false, 0]);
+  pit.write(0, 1, 0);
+  clock.advanceTo(pitTickTime(5101));
+  assertEquals([line.level, rises()], [true, 1]);
+});
+
 Deno.test("Pit takes 0 as 65536, in BCD as 10000", () => {
   for (const [bcd, period] of [[0, 65536], [1, 10000]] as const) {
     const { clock, pit } = setup();

@@ -100,6 +100,18 @@ Deno.test("Uart talks to itself when looped back, and overruns beyond its FIFO",
   assertEquals(uart.read(0, 1), 0);
 });
 
+Deno.test("Uart keeps the newest character when there is no FIFO, and empties one on command", () => {
+  const { uart } = setup();
+  uart.write(4, 1, LOOP);
+  for (const byte of [1, 2, 3]) uart.write(0, 1, byte);
+  assertEquals([uart.read(5, 1), uart.read(0, 1), uart.read(5, 1)], [0x63, 3, 0x60]);
+  uart.write(2, 1, 1);
+  for (const byte of [4, 5, 6]) uart.write(0, 1, byte);
+  assertEquals(uart.read(0, 1), 4);
+  uart.write(2, 1, 3);
+  assertEquals(uart.read(5, 1), 0x60);
+});
+
 Deno.test("Uart drives the modem inputs from the outputs when looped back", () => {
   const { uart } = setup();
   assertEquals(uart.read(6, 1), 0xb0);

@@ -64,6 +64,12 @@ Deno.test("VirtioMmio does nothing with a queue before DRIVER_OK", () => {
   assertEquals(driver.accesses.length, 1, "but the notification is seen");
 });
 
+Deno.test("VirtioMmio ignores a notification when there is no such queue", () => {
+  const { driver } = setup();
+  for (const queue of [2, 0xffffffff]) driver.notify(queue);
+  assertEquals(driver.accesses, []);
+});
+
 Deno.test("VirtioMmio keeps a ready queue as it was set up", () => {
   const { driver } = setup();
   driver.set("QueueSel", TRANSMIT);
