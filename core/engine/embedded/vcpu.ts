@@ -11,7 +11,7 @@ import {
 import { checkPrivilege, exitDetail, isIdleRepeat } from "../../cpu/classify.ts";
 import type { AccessType, Cpu, Surroundings } from "../../cpu/cpu.ts";
 import { deliver, escalate } from "../../cpu/deliver.ts";
-import { execute } from "../../cpu/execute/execute.ts";
+import { execute, isSlow } from "../../cpu/execute/execute.ts";
 import { GuestFault } from "../../cpu/fault.ts";
 import * as L from "../../cpu/layout.ts";
 import { Mmu } from "../../cpu/mmu.ts";
@@ -73,6 +73,8 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
   readonly #physical: EnginePhysicalMemory;
   readonly #mmu: Mmu;
   readonly #cpu: Cpu;
+  /** For what translated code inlines: it works on the virtual CPU's state, and costs nothing that bare hardware's does. */
+  readonly #inlining: Cpu;
   readonly #completing: Cpu;
   readonly #completion = new CompletionBus();
   readonly #tlb: Tlb;
@@ -134,6 +136,7 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
       ...cpu,
       surroundings: config.bus ? { ...surroundings, bus: config.bus } : surroundings,
     };
+    this.#inlining = { ...cpu, surroundings: { ...surroundings, count: () => {} } };
     this.#completing = {
       ...cpu,
       surroundings: { ...surroundings, count: () => {}, bus: this.#completion },
@@ -297,7 +300,7 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
     }
     const before = this.#state.interruptShadow;
     this.#state.interruptShadow = false;
-    const step = this.#step(decoded, this.#cpu);
+    const step = this.#step(decoded, treatment === "inline" ? this.#inlining : this.#cpu);
     if (step === "done" || step === "idle") {
       if (operation && treatment === "inline") {
         this.#inlined[operation] = (this.#inlined[operation] ?? 0) + 1;
@@ -319,6 +322,8 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
     this.#stepping = true;
     try {
       const result = decoded.translated ? this.#stepTranslated() : this.#guarded(() => {
+        // What neither part of the CPU knows, CPUID does not announce either.
+        if (!isSlow(decoded.insn)) throw new GuestFault(VECTOR.UD);
         const effect = execute(cpu, decoded.insn);
         this.#budget--;
         return effect;
