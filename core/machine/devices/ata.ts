@@ -159,7 +159,9 @@ export class Ata extends ByteDevice {
     const disk = this.disks[this.#selected];
     if (disk === undefined) return;
     s.unit = this.#selected;
+    // INTRQ falls, so that an edge-triggered controller sees the next interrupt.
     s.interrupt = false;
+    this.#update();
     s.error = 0;
     s.status = DRDY | DSC;
     s.direction = "none";
@@ -208,7 +210,7 @@ export class Ata extends ByteDevice {
         break;
       case 0x30:
         if (disk.readOnly) this.#fail(ABRT);
-        else if (s.sector >= disk.sectors) this.#fail(IDNF);
+        else if (s.sector >= disk.sectors) this.#notFound();
         else this.#offer("out");
         break;
       default: {
@@ -216,7 +218,7 @@ export class Ata extends ByteDevice {
         const verified = Math.min(s.left, Math.max(0, disk.sectors - s.sector));
         s.sector += verified;
         s.left -= verified;
-        if (beyond) this.#fail(IDNF);
+        if (beyond) this.#notFound();
         else this.#finish();
       }
     }
@@ -224,7 +226,7 @@ export class Ata extends ByteDevice {
 
   #readNext(disk: BlockSource): void {
     const s = this.#state;
-    if (s.sector >= disk.sectors) return this.#fail(IDNF);
+    if (s.sector >= disk.sectors) return this.#notFound();
     this.#buffer = disk.readSector(s.sector);
     this.#offer("in");
     this.#interrupt();
@@ -243,7 +245,7 @@ export class Ata extends ByteDevice {
     if (s.left > 0) {
       s.sector++;
       if (direction === "in") this.#readNext(disk);
-      else if (s.sector >= disk.sectors) this.#fail(IDNF);
+      else if (s.sector >= disk.sectors) this.#notFound();
       else {
         this.#offer("out");
         this.#interrupt();
@@ -263,9 +265,15 @@ export class Ata extends ByteDevice {
     this.#interrupt();
   }
 
+  /** The command has come to a sector that is not on the disk. */
+  #notFound(): void {
+    const s = this.#state;
+    showSector(s, s.extended, s.sector, s.left);
+    this.#fail(IDNF);
+  }
+
   #fail(error: number): void {
     const s = this.#state;
-    if (error === IDNF) showSector(s, s.extended, s.sector, s.left);
     s.direction = "none";
     s.error = error;
     s.status = DRDY | DSC | ERR;

@@ -172,6 +172,13 @@ Deno.test("Ata keeps its interrupt to itself when nIEN is set", () => {
   assert(line.level, "alternate status does not take it back");
 });
 
+Deno.test("Ata makes an edge for each command, also when the status is not read in between", () => {
+  const { ata, line } = setup();
+  command(ata, 0xe7);
+  command(ata, 0xe7);
+  assertEquals(line.rises, 2);
+});
+
 Deno.test("Ata answers 0 for a device that is not there, and ignores commands to it", () => {
   const { ata, line } = setup();
   ata.write(6, 1, 0xb0);
