@@ -1,0 +1,452 @@
+// The contract test of the back ends that show their guest a PC: the same programs, bare of any pv-op, come out the same
+// on all of them, to the last register and retired instruction. What differs is what each technique is made of: exits.
+import { assert, assertEquals, assertGreater } from "@std/assert";
+import type { Backend } from "../base/backend.ts";
+import type { Exit, ExitKind } from "../trace/exit.ts";
+import type { Trace } from "../trace/trace.ts";
+import { gate, type ProgramOptions, runProgram } from "./testing_runs.ts";
+
+const PC_BACKENDS = ["native", "full-bt", "full-hw", "full-hw/shadow"] as const;
+type PcBackend = typeof PC_BACKENDS[number];
+
+interface Program {
+  readonly text: string;
+  readonly options?: ProgramOptions;
+  /** What native makes of it, so that not all are wrong alike. */
+  readonly expect: {
+    readonly end?: Trace["end"];
+    readonly console?: string;
+    readonly registers?: Readonly<Record<string, bigint>>;
+  };
+  /** Exits by kind, where it is known what the technique must make of it; `shadow-fill` aside. */
+  readonly exits?: Partial<Record<PcBackend, Partial<Record<ExitKind, number>>>>;
+  /** Registers that tell the time, and so differ. */
+  readonly timed?: readonly string[];
+}
+
+/** Maps a page at 1 GiB: tables at 0x181000 and 0x180000, the frame at 0x190000. */
+const MAP_PAGE = `
+    mov   qword [0x4008], 0x181007
+    mov   qword [0x181000], 0x180007
+    mov   qword [0x180000], 0x190007`;
+
+const PROGRAMS: Record<string, Program> = {
+  "real mode adds and prints": {
+    options: { entry: "real16" },
+    text: `start:
+    mov   ax, 2
+    mov   bx, ax
+    mov   dx, 0x3f8
+    add   al, bl
+    add   al, '0'
+    out   dx, al
+    mov   al, 10
+    out   dx, al
+    hlt`,
+    expect: { console: "4\n", registers: { rax: 10n } },
+    exits: {
+      "native": {},
+      "full-bt": { io: 2, hlt: 1 },
+      "full-hw": { io: 2, hlt: 1 },
+      "full-hw/shadow": { io: 2, hlt: 1 },
+    },
+  },
+  "real mode takes interrupts through its vectors": {
+    options: { entry: "real16" },
+    text: `start:
+    mov   word [0x21*4], handler
+    mov   word [0x21*4+2], 0
+    xor   bx, bx
+    mov   cx, 10
+.l: int   0x21
+    loop  .l
+    hlt
+handler:
+    add   bx, 3
+    iret`,
+    expect: { registers: { rbx: 30n } },
+    exits: {
+      "full-bt": { "software-interrupt": 10, "instruction": 10, "hlt": 1 },
+      "full-hw": { hlt: 1 },
+    },
+  },
+  "protected mode switches to 32-bit paging": {
+    options: { entry: "protected32" },
+    text: `start:
+    mov   ecx, 1024
+    mov   edi, 0x181000
+    mov   eax, 3
+.fill:
+    mov   [edi], eax
+    add   eax, 4096
+    add   edi, 4
+    loop  .fill
+    mov   dword [0x180000], 0x181003
+    mov   dword [0x180000 + 4*256], 0x182003
+    mov   dword [0x182000], 0x190003
+    mov   eax, 0x180000
+    mov   cr3, eax
+    mov   eax, cr0
+    or    eax, 0x80000000
+    mov   cr0, eax
+    mov   dword [0x40000000], 0x1234
+    mov   ebx, [0x190000]
+    hlt`,
+    expect: { registers: { rbx: 0x1234n } },
+    exits: {
+      "full-bt": { "cr-access": 2, "hlt": 1 },
+      "full-hw": { "cr-access": 1, "hlt": 1 },
+      "full-hw/shadow": { "cr-access": 2, "hlt": 1 },
+    },
+  },
+  "POPF sets the interrupt flag": {
+    text: `start:
+    pushfq
+    pop   rax
+    or    rax, 0x200
+    push  rax
+    popfq
+    pushfq
+    pop   rbx
+    cli
+    and   ebx, 0x200
+    hlt`,
+    expect: { registers: { rbx: 0x200n } },
+    exits: { "full-bt": { hlt: 1 }, "full-hw": { hlt: 1 } },
+  },
+  "exceptions reach the guest's handlers": {
+    text: `start:
+    ${gate(0, "handler")}
+    ${gate(6, "handler")}
+    xor   ebx, ebx
+    mov   r12d, 5
+.l: xor   edx, edx
+    xor   ecx, ecx
+    div   ecx
+    ud2
+    dec   r12d
+    jnz   .l
+    hlt
+handler:
+    inc   ebx
+    add   qword [rsp], 2
+    iretq`,
+    expect: { registers: { rbx: 10n } },
+    exits: {
+      "full-bt": { exception: 10, instruction: 10, hlt: 1 },
+      "full-hw": { hlt: 1 },
+      "full-hw/shadow": { hlt: 1 },
+    },
+  },
+  "page faults carry their address and code": {
+    text: `start:
+    ${gate(14, "handler")}
+    mov   rcx, 0x7fff00001000
+    mov   [rcx], eax
+    mov   rbx, rax
+    mov   rdx, cr2
+    hlt
+handler:
+    pop   rax
+    add   qword [rsp], 2
+    iretq`,
+    expect: { registers: { rbx: 2n, rdx: 0x7fff00001000n } },
+    exits: {
+      "full-bt": { exception: 1, instruction: 1, hlt: 1 },
+      "full-hw": { hlt: 1 },
+      "full-hw/shadow": { exception: 1, hlt: 1 },
+    },
+  },
+  "a fault without a handler is a triple fault": {
+    text: "start:\n    lidt [rel none]\n    ud2\nnone: dw 0\n    dq 0",
+    expect: { end: { kind: "triple-fault" } },
+    exits: {
+      "native": {},
+      "full-bt": { "gdtr-idtr": 1, "exception": 4, "triple-fault": 1 },
+      "full-hw": { "triple-fault": 1 },
+    },
+  },
+  "a page-table entry changes a hundred times": {
+    text: `start:
+    ${MAP_PAGE}
+    mov   rdi, 0x40000000
+    mov   ecx, 100
+    xor   ebx, ebx
+.l: xor   qword [0x180000], 0x1000
+    invlpg [rdi]
+    add   [rdi], ecx
+    add   ebx, [rdi]
+    dec   ecx
+    jnz   .l
+    hlt`,
+    expect: {},
+    exits: {
+      // The loader's table, which leads to the new ones, and each change once the entry has been walked.
+      "full-bt": { trace: 100, invlpg: 100, hlt: 1 },
+      "full-hw": { hlt: 1 },
+      "full-hw/shadow": { trace: 100, invlpg: 100, hlt: 1 },
+    },
+  },
+  "user code calls the kernel": {
+    text: `start:
+    mov   ecx, 0xc0000081
+    xor   eax, eax
+    mov   edx, 0x001b0008
+    wrmsr
+    inc   ecx
+    lea   rax, [rel kernel]
+    xor   edx, edx
+    wrmsr
+    mov   ecx, 0xc0000084
+    mov   eax, 0x200
+    wrmsr
+    ${gate(0x50, "software", 0xee00)}
+    ${MAP_PAGE}
+    mov   rdi, 0x40000000
+    lea   rsi, [rel user]
+    mov   ecx, user_end - user
+    rep movsb
+    push  0x23
+    push  0x40001000
+    push  0x2
+    push  0x2b
+    mov   rax, 0x40000000
+    push  rax
+    xor   ebx, ebx
+    iretq
+kernel:
+    inc   ebx
+    cmp   ebx, 10
+    je    .end
+    sysretq
+.end:
+    hlt
+software:
+    add   rdx, 100
+    iretq
+user:
+    xor   edx, edx
+.l: int   0x50
+    syscall
+    jmp   .l
+user_end:`,
+    expect: { registers: { rbx: 10n, rdx: 1000n } },
+    exits: {
+      "full-bt": {
+        "msr-write": 3,
+        "trace": 1,
+        "syscall": 10,
+        "software-interrupt": 10,
+        // IRETQ once and for each INT, SYSRET for each SYSCALL but the last.
+        "instruction": 20,
+        "hlt": 1,
+      },
+      "full-hw": { "msr-write": 3, "hlt": 1 },
+    },
+  },
+  "device memory answers": {
+    text: `start:
+    mov   rdi, 0xfee00300
+    mov   r12d, 8
+.l: mov   dword [rdi], 0x55
+    mov   rbx, [rdi]
+    dec   r12d
+    jnz   .l
+    hlt`,
+    // Nothing is there on these boards; a bus reads as ones.
+    expect: { registers: { rbx: 0xffff_ffff_ffff_ffffn } },
+    exits: {
+      // The quadword is two accesses of a 32-bit bus.
+      "full-bt": { mmio: 24, hlt: 1 },
+      "full-hw": { "ept-violation": 24, "hlt": 1 },
+      "full-hw/shadow": { mmio: 24, hlt: 1 },
+    },
+  },
+  "REP INSW reads a sector across pages": {
+    options: { disks: [{ sectors: 2, readOnly: false, pattern: "sector {n}\n" }] },
+    text: `start:
+    mov   dx, 0x1f2
+    mov   al, 1
+    out   dx, al
+    inc   edx
+    out   dx, al
+    inc   edx
+    xor   eax, eax
+    out   dx, al
+    inc   edx
+    out   dx, al
+    inc   edx
+    mov   al, 0xe0
+    out   dx, al
+    inc   edx
+    mov   al, 0x20
+    out   dx, al
+.busy:
+    in    al, dx
+    and   al, 0x88
+    cmp   al, 8
+    jne   .busy
+    mov   edi, 0x110fff
+    mov   edx, 0x1f0
+    mov   ecx, 256
+    rep insw
+    mov   rbx, [0x110fff]
+    hlt`,
+    expect: { registers: { rbx: 0x3120_726f_7463_6573n, rdi: 0x1111ffn } },
+  },
+  "a loop is interrupted by the timer": {
+    text: `start:
+    ${gate(32, "tick")}
+    mov   al, 0x11
+    out   0x20, al
+    mov   al, 32
+    out   0x21, al
+    mov   al, 4
+    out   0x21, al
+    mov   al, 1
+    out   0x21, al
+    mov   al, 0xfe
+    out   0x21, al
+    mov   al, 0x34
+    out   0x43, al
+    mov   eax, 11932
+    out   0x40, al
+    mov   al, ah
+    out   0x40, al
+    xor   ebx, ebx
+    sti
+.l: inc   rcx
+    cmp   ebx, 5
+    jb    .l
+    cli
+    hlt
+tick:
+    inc   ebx
+    push  rax
+    mov   al, 0x20
+    out   0x20, al
+    pop   rax
+    iretq`,
+    options: { limits: { instructions: 100_000_000 } },
+    expect: { registers: { rbx: 5n } },
+    exits: { "native": {}, "full-hw": { "io": 13, "external-interrupt": 5, "hlt": 1 } },
+    timed: ["rcx", "rax"],
+  },
+  "code changes itself": {
+    text: `start:
+    mov   ecx, 10
+    xor   ebx, ebx
+patch:
+    add   ebx, 1
+    inc   byte [rel patch + 2]
+    dec   ecx
+    jnz   patch
+    hlt`,
+    expect: { registers: { rbx: 55n } },
+  },
+  "CPUID says nothing of a hypervisor": {
+    text: `start:
+    mov   eax, 1
+    cpuid
+    shr   ecx, 31
+    mov   r12d, ecx
+    mov   eax, 0x40000000
+    cpuid
+    hlt`,
+    expect: { registers: { r12: 0n } },
+    exits: { "full-bt": { hlt: 1 }, "full-hw": { cpuid: 2, hlt: 1 } },
+  },
+  "VMCALL does not exist": {
+    text: `start:
+    ${gate(6, "handler")}
+    vmcall
+    hlt
+handler:
+    mov   ebx, 6
+    add   qword [rsp], 3
+    iretq`,
+    expect: { registers: { rbx: 6n } },
+    exits: { "full-hw": { vmcall: 1, hlt: 1 } },
+  },
+  "an unknown MSR is a general protection fault": {
+    text: `start:
+    ${gate(13, "handler")}
+    mov   ecx, 0x12345
+    rdmsr
+    hlt
+handler:
+    pop   rbx
+    add   qword [rsp], 2
+    iretq`,
+    expect: { registers: { rbx: 0n } },
+    exits: { "full-bt": { "msr-read": 1, "instruction": 1, "hlt": 1 } },
+  },
+};
+
+function counted(trace: Trace): Partial<Record<ExitKind, number>> {
+  const { "shadow-fill": _, ...kinds } = trace.counts.exits.kinds;
+  return kinds;
+}
+
+for (const [name, { text, options, expect, exits = {}, timed = [] }] of Object.entries(PROGRAMS)) {
+  Deno.test(`every PC back end agrees when ${name}`, () => {
+    const traces = PC_BACKENDS.map((backend) =>
+      [backend, runProgram(backend, text, options)] as const
+    );
+    const seen = ({ end, console, final, counts }: Trace) => {
+      const registers: Record<string, bigint> = { ...final.registers };
+      for (const register of timed) delete registers[register];
+      return {
+        end,
+        console: new TextDecoder().decode(console),
+        registers,
+        instructions: timed.length > 0 ? 0 : counts.instructions,
+      };
+    };
+    const native = traces[0]?.[1];
+    assert(native);
+    const reference = seen(native);
+    assertEquals(reference.end, expect.end ?? { kind: "halt" });
+    assertEquals(reference.console, expect.console ?? "");
+    for (const [register, value] of Object.entries(expect.registers ?? {})) {
+      assertEquals([register, reference.registers[register]], [register, value]);
+    }
+    for (const [backend, trace] of traces) {
+      assertEquals(seen(trace), reference, backend);
+      const kinds = exits[backend];
+      if (kinds) assertEquals(counted(trace), kinds, backend);
+    }
+  });
+}
+
+const adaptation = PROGRAMS["a page-table entry changes a hundred times"]?.text ?? "";
+const viaOf = (trace: Trace, kind: ExitKind) => {
+  const vias: Partial<Record<Exit["via"], number>> = {};
+  for (const event of trace.events) {
+    if (event.type !== "exit" || event.exit.kind !== kind) continue;
+    vias[event.exit.via] = (vias[event.exit.via] ?? 0) + 1;
+  }
+  return vias;
+};
+
+Deno.test("full-bt retranslates a store that keeps faulting into a callout", () => {
+  // One fault of the first mapping, three of the store; full-hw/shadow has no such means.
+  assertEquals(viaOf(runProgram("full-bt", adaptation), "trace"), { fault: 4, callout: 96 });
+  assertEquals(viaOf(runProgram("full-hw/shadow", adaptation), "trace"), { "vm-exit": 100 });
+});
+
+Deno.test("full-bt retranslates an access to device memory that keeps faulting into a callout", () => {
+  const text = PROGRAMS["device memory answers"]?.text ?? "";
+  const { fault = 0, callout = 0 } = viaOf(runProgram("full-bt", text), "mmio");
+  assertGreater(callout, fault);
+});
+
+for (const backend of PC_BACKENDS satisfies readonly Backend[]) {
+  Deno.test(`${backend} gives the same trace twice`, () => {
+    const once = () => {
+      const { wallNs: _, ...trace } = runProgram(backend, adaptation);
+      return trace;
+    };
+    assertEquals(once(), once());
+  });
+}
