@@ -4,7 +4,7 @@ import { describeComparison } from "../judge/comparisons.ts";
 import { describeBytesMatcher, describeValueMatcher, showValue } from "../judge/match.ts";
 import { compilePattern, describePattern } from "../judge/pattern.ts";
 import { describeEndMatcher } from "../judge/expectations.ts";
-import { grouped, left } from "../report/columns.ts";
+import { grouped, left, WIDTH, wrap } from "../report/columns.ts";
 import type { Case, CaseGroup, Expectations, SequenceExpectation } from "../scenario/case.ts";
 import { filterGroups } from "../scenario/filter.ts";
 import { kebab } from "../trace/print.ts";
@@ -44,7 +44,7 @@ function describeGroup({ id, file, why, tags, parameters, guest, limits }: CaseG
   const row = (name: string, text: string) => `${left(name, 12)}${text}`;
   return [
     id,
-    ...indent(why.trim()),
+    ...wrap(why, WIDTH - 2).map((line) => `  ${line}`),
     "",
     row("file", file.name),
     ...(tags.length > 0 ? [row("tags", tags.join(", "))] : []),
@@ -57,7 +57,7 @@ function describeGroup({ id, file, why, tags, parameters, guest, limits }: CaseG
     row(
       "limits",
       `${grouped(limits.instructions)} instructions, ${grouped(limits.exits)} exits, ` +
-        `${grouped(limits.time)} ns of virtual time, ${grouped(limits.wallMs)} ms measured`,
+        `${limits.time / 1e9} s of virtual time`,
     ),
   ];
 }

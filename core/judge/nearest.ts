@@ -7,7 +7,10 @@ import type { PatternStatus } from "./sequence.ts";
 /** How many patterns after the one that failed are explained. */
 const EXPLAINED = 50;
 
-/** For the patterns from the first that has no place: the nearest events from there on. */
+/**
+ * For the patterns from the first that has no place: its nearest event, and whether those after it would have had a place
+ * without it.
+ */
 export function explainRest(
   patterns: readonly Pattern[],
   events: readonly Happening[],
@@ -15,9 +18,15 @@ export function explainRest(
   bindings: Bindings,
 ): PatternStatus[] {
   const budget = new Budget();
-  return patterns.map((pattern, i) => {
-    const event = i < EXPLAINED ? nearest(pattern, events, from, bindings, budget) : undefined;
-    return { pattern, met: false, ...(event === undefined ? {} : { event }) };
+  let position = from;
+  return patterns.map((pattern, i): PatternStatus => {
+    if (i >= EXPLAINED) return { pattern, met: false };
+    const event = nearest(pattern, events, position, bindings, budget);
+    const found = event === undefined ? undefined : events[event];
+    if (event === undefined || !found) return { pattern, met: false };
+    const met = i > 0 && nearness(pattern, found, bindings) > pattern.fields.length;
+    if (met) position = event + 1;
+    return { pattern, met, event };
   });
 }
 

@@ -27,9 +27,27 @@ export function grouped(value: number): string {
   return String(Math.round(value)).replaceAll(/\B(?=(\d{3})+(?!\d))/g, " ");
 }
 
+/** As {@linkcode grouped}, in at most 9 characters: from ten million on in millions, then in billions (`12 345 M`). */
+export function short(value: number): string {
+  if (value < 1e7) return grouped(value);
+  return value < 1e10 ? `${grouped(value / 1e6)} M` : `${grouped(value / 1e9)} G`;
+}
+
 /** `4.4x`, `39x`, `1 200x`. */
 export function times(ratio: number): string {
   if (!Number.isFinite(ratio)) return "–";
   if (ratio < 10) return `${ratio.toFixed(ratio < 1.095 ? 2 : 1)}x`;
   return `${grouped(ratio)}x`;
+}
+
+/** Text broken into lines of at most `width` at its spaces; a longer word has a line of its own. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(/\s+/).filter((w) => w !== "")) {
+    const last = lines.at(-1);
+    if (last !== undefined && widthOf(last) + 1 + widthOf(word) <= width) {
+      lines[lines.length - 1] = `${last} ${word}`;
+    } else lines.push(word);
+  }
+  return lines;
 }

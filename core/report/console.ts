@@ -3,7 +3,7 @@ import { bold, dim, green, red, yellow } from "@std/fmt/colors";
 import type { GroupResult } from "../judge/result.ts";
 import { isWorse, type Summary, type Verdict, worst } from "../judge/verdict.ts";
 import { left } from "./columns.ts";
-import { explainCase, explainComparison, explainFaults } from "./failure.ts";
+import { explainCases, explainComparison, explainFaults } from "./failure.ts";
 import { overheadSummary, overheadTable } from "./overhead.ts";
 import type { Reporter, SuiteEvent, SuiteOutcome, Write } from "./reporter.ts";
 
@@ -52,7 +52,7 @@ export class ConsoleReporter implements Reporter {
     return [
       titleLine(group),
       ...explainFaults(group, this.#told),
-      ...group.cases.filter(isBad).flatMap(explainCase),
+      ...explainCases(group.cases.filter(isBad)),
       ...group.comparisons.filter((c) => isBad(c)).flatMap(explainComparison),
       ...(this.#groups <= SKIPS_SHOWN ? skipLines(group) : []),
     ];
@@ -96,13 +96,15 @@ function isBad({ verdict }: { readonly verdict: Verdict }): boolean {
   return verdict !== "passed" && verdict !== "skipped" && verdict !== "known-deviation";
 }
 
-/** `5 back ends agree`, `para failed, hybrid diverged`. */
+/** `5 back ends agree`; `native, para failed; hybrid diverged; 1 comparison failed`. */
 function verdictText(group: GroupResult): string {
   if (group.fault) return "the scenario has errors";
-  const bad = group.cases.filter(isBad).map((c) => `${c.backend} ${phrase(c.verdict)}`);
-  const comparisons = group.comparisons.filter((c) => c.verdict === "failed").length;
+  const bad = [...Map.groupBy(group.cases.filter(isBad), (c) => c.verdict)].map(
+    ([verdict, cases]) => `${cases.map((c) => c.backend).join(", ")} ${phrase(verdict)}`,
+  );
+  const comparisons = group.comparisons.filter(isBad).length;
   if (comparisons > 0) bad.push(`${comparisons} comparison${comparisons > 1 ? "s" : ""} failed`);
-  if (bad.length > 0) return bad.join(", ");
+  if (bad.length > 0) return bad.join("; ");
   const ran = group.cases.filter((c) => c.verdict === "passed");
   if (ran.length === 0) return "nothing ran";
   const [only] = ran;
@@ -110,7 +112,7 @@ function verdictText(group: GroupResult): string {
 }
 
 function phrase(verdict: Verdict): string {
-  return verdict === "unobserved" ? "not fully observed" : verdict === "error" ? "error" : verdict;
+  return verdict === "unobserved" ? "not fully observed" : verdict;
 }
 
 /** One line for all that were skipped for the same reason. */

@@ -26,23 +26,34 @@ export function explainFaults({ fault, cases }: GroupResult, told: Set<string>):
   });
 }
 
-/** Every expectation that a case did not meet, and where it differs from the others. */
-export function explainCase(result: CaseResult): string[] {
+/** Every expectation that was not met, and where back ends differ; told once where it is the same for several. */
+export function explainCases(cases: readonly CaseResult[]): string[] {
+  const blocks = new Map<string, { check: Check; body: string[]; backends: string[] }>();
+  for (const { backend, checks } of cases) {
+    for (const check of checks.filter((c) => c.status !== "met")) {
+      const body = explainLines(check.lines);
+      const key = [check.about, check.source?.at, ...body].join("\n");
+      const block = blocks.get(key) ?? { check, body, backends: [] };
+      block.backends.push(backend);
+      blocks.set(key, block);
+    }
+  }
   return [
-    ...result.differences.flatMap((d) => explainDifference(result, d)),
-    ...result.checks
-      .filter((check) => check.status !== "met")
-      .flatMap((check) => explainCheck(result, check)),
+    ...cases.flatMap((result) => result.differences.flatMap((d) => explainDifference(result, d))),
+    ...[...blocks.values()].flatMap(({ check, body, backends }) => [
+      ...checkTitle(check, backends),
+      ...body,
+    ]),
   ];
 }
 
-function explainCheck({ backend }: CaseResult, { about, status, source, lines }: Check): string[] {
-  const title = `${status === "unobserved" ? "unobserved" : "expected"} on ${backend}: ${about}`;
-  return [
-    BAR + (source ? `${title}, ${source.at}` : title),
-    ...(source ? [BAR + cut(`    ${source.text}`, WIDTH - BAR.length)] : []),
-    ...explainLines(lines),
-  ];
+function checkTitle({ about, status, source }: Check, backends: readonly string[]): string[] {
+  const word = status === "unobserved" ? "unobserved" : "expected";
+  const title = `${word} on ${backends.join(", ")}: ${about}`;
+  if (!source) return [BAR + title];
+  const whole = `${title}, ${source.at}`;
+  const heading = BAR.length + whole.length <= WIDTH ? [whole] : [`${title},`, `  ${source.at}`];
+  return [...heading, cut(`    ${source.text}`, WIDTH - BAR.length)].map((line) => BAR + line);
 }
 
 function explainLines(lines: readonly CheckLine[]): string[] {

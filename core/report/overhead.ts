@@ -1,7 +1,7 @@
 // The overhead tables: exits, modelled cycles, cycles over `native`, and what they are made of.
 import { type Backend, BACKENDS } from "../base/backend.ts";
 import type { Figures, GroupResult } from "../judge/result.ts";
-import { cut, grouped, left, right, times, WIDTH } from "./columns.ts";
+import { cut, left, right, short, times, WIDTH } from "./columns.ts";
 
 const COLUMN = 10;
 /** Kinds shown for a group: the rest is summed up. */
@@ -57,8 +57,8 @@ function rowsOf(figures: ReadonlyMap<Backend, Figures>): Row[] {
   const native = figures.get("native");
   const base = native ? totalCycles(native) : undefined;
   return [
-    row("exits", (f) => grouped(f.exits.total)),
-    row("modelled cycles", (f) => grouped(totalCycles(f))),
+    row("exits", (f) => short(f.exits.total)),
+    row("modelled cycles", (f) => short(totalCycles(f))),
     ...(base === undefined ? [] : [
       row("over native", (f, backend) => backend === "native" ? "–" : times(totalCycles(f) / base)),
     ]),
@@ -80,7 +80,7 @@ function kindRows(figures: ReadonlyMap<Backend, Figures>): Row[] {
   const row = (label: string, names: readonly (readonly [string, number])[]): Row => [
     `  ${label}`,
     new Map(
-      [...figures].map(([b, f]) => [b, cost(f, names) > 0 ? grouped(cost(f, names)) : ""]),
+      [...figures].map(([b, f]) => [b, cost(f, names) > 0 ? short(cost(f, names)) : ""]),
     ),
   ];
   const rest = kinds.slice(KINDS_SHOWN);

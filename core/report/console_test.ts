@@ -1,0 +1,158 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { setColorEnabled } from "@std/fmt/colors";
+import type { GroupResult } from "../judge/result.ts";
+import { widthOf } from "./columns.ts";
+import { ConsoleReporter } from "./console.ts";
+import { makeFigures, makeGroupResult, makeResult, report } from "./testing.ts";
+
+const AGREE = makeGroupResult("console/hello", [
+  makeResult("console/hello", "native", { figures: makeFigures(0, 0) }),
+  makeResult("console/hello", "full-hw", {
+    figures: makeFigures(7, 45_870, { io: 45_400, hlt: 470 }),
+  }),
+  makeResult("console/hello", "para", { figures: makeFigures(2, 2_160, { hypercall: 2_160 }) }),
+]);
+
+const FAILED = makeGroupResult("paging/remap", [
+  makeResult("paging/remap", "native", { figures: makeFigures(0, 0) }),
+  makeResult("paging/remap", "para", {
+    verdict: "failed",
+    checks: [{
+      about: "exits.in-order",
+      status: "not met",
+      source: { at: "scenarios/paging/remap.yaml:31:11", text: "in-order: [ ... ]" },
+      lines: [
+        { status: "met", expected: "hypercall mmu_update" },
+        {
+          status: "not met",
+          expected: "hypercall update_va_mapping",
+          nearest: {
+            name: "exit 6",
+            text: "vm-exit cr-access register=3 mov-to value=0x3000",
+            place: "remap+0x2f",
+            source: { at: "scenarios/paging/remap.yaml:14:9", text: "mov   cr3, rax" },
+            disassembly: "mov cr3, rax",
+          },
+        },
+      ],
+    }],
+  }),
+]);
+
+const SKIPPED = makeGroupResult("real/add", [
+  makeResult("real/add", "native"),
+  makeResult("real/add", "para", { verdict: "skipped", reason: "para starts guests in long mode" }),
+]);
+
+function printed(groups: readonly GroupResult[], colours = false): string {
+  let text = "";
+  setColorEnabled(colours);
+  report(new ConsoleReporter((part) => text += part), groups);
+  return text;
+}
+
+Deno.test("ConsoleReporter prints a line a group, what failed under it, what it cost and a summary", () => {
+  assertEquals(
+    printed([AGREE, FAILED, SKIPPED]),
+    ` ✓ console/hello                           3 back ends agree
+ ✗ paging/remap                            para failed
+   │ expected on para: exits.in-order, scenarios/paging/remap.yaml:31:11
+   │     in-order: [ ... ]
+   │  1 met        hypercall mmu_update
+   │  2 not met    hypercall update_va_mapping
+   │               nearest: exit 6, vm-exit cr-access register=3 mov-to value=0x3000, at remap+0x2f
+   │               scenarios/paging/remap.yaml:14:9:  mov   cr3, rax
+ ✓ real/add                                native passed
+ – real/add @para                          skipped: para starts guests in long mode
+
+ OVERHEAD                                             native   full-hw      para
+ console/hello
+   exits                                                   0         7         2
+   modelled cycles                                     1 000    46 870     3 160
+   over native                                             –       47x      3.2x
+     io                                                         45 400
+     hypercall                                                             2 160
+     hlt                                                           470
+ paging/remap
+   exits                                                   0
+   modelled cycles                                     1 000
+   over native                                             –
+
+ cost profile kvm-2017 · 7 cases · 5 passed, 1 skipped, 1 failed · 0.21 s
+`,
+  );
+});
+
+Deno.test("ConsoleReporter uses colours only when they are enabled", () => {
+  // deno-lint-ignore no-control-regex
+  const escape = /\x1b/;
+  assert(!escape.test(printed([AGREE, FAILED, SKIPPED])));
+  assert(escape.test(printed([AGREE, FAILED, SKIPPED], true)));
+  setColorEnabled(false);
+});
+
+Deno.test("ConsoleReporter sums up by folder and names failures again when there are many groups", () => {
+  const many = Array.from({ length: 20 }, (_, n) => ({ ...AGREE, id: `console/hello[n=${n}]` }));
+  const text = printed([FAILED, ...many]);
+  assertStringIncludes(text, "OVERHEAD over native");
+  assertStringIncludes(text, "   console (20)");
+  assertStringIncludes(text, " NOT PASSED\n ✗ paging/remap");
+  assert(!text.includes("modelled cycles  "));
+});
+
+Deno.test("ConsoleReporter keeps tables within 80 columns with every back end", () => {
+  const all = ["native", "full-bt", "full-hw", "full-hw/shadow", "para", "hybrid"] as const;
+  const group = makeGroupResult(
+    "a/b",
+    all.map((b) =>
+      makeResult("a/b", b, { figures: makeFigures(123_456, 9_876_543_210, { io: 1 }) })
+    ),
+  );
+  for (const line of printed([group]).split("\n")) assert(widthOf(line) <= 80, line);
+});
+
+Deno.test("ConsoleReporter tells a fault once when several cases and groups share it", () => {
+  const fault = { by: "scenario", text: "x.yaml:1:1: error: Unknown thing" } as const;
+  const broken = (id: string) =>
+    makeGroupResult(id, [
+      makeResult(id, "native", { verdict: "error", fault }),
+      makeResult(id, "para", { verdict: "error", fault }),
+    ]);
+  const text = printed([broken("a[n=1]"), broken("a[n=2]")]);
+  assertEquals(text.split("Unknown thing").length - 1, 1);
+  assertStringIncludes(text, "the same as above");
+});
+
+Deno.test("ConsoleReporter explains a comparison and a divergence", () => {
+  const group = makeGroupResult("a/b", [
+    makeResult("a/b", "native"),
+    makeResult("a/b", "para", {
+      verdict: "diverged",
+      differences: [{
+        aspect: "console",
+        text: 'byte 3: "p" instead of "lo"',
+        agree: ["native", "hybrid"],
+      }],
+    }),
+  ], {
+    comparisons: [{
+      group: "a/b",
+      metric: "exits",
+      expected: "para < full-hw",
+      source: { at: "a/b.yaml:9:5", text: "" },
+      verdict: "failed",
+      reason: "para has 5, not less than full-hw's 4",
+      figures: { para: 5, "full-hw": 4 },
+    }],
+  });
+  const text = printed([group]);
+  assertStringIncludes(
+    text,
+    "≠ a/b                                     para diverged; 1 comparison failed",
+  );
+  assertStringIncludes(text, "diverged: console on para; native, hybrid agree\n");
+  assertStringIncludes(
+    text,
+    "exits: para < full-hw\n   │     para has 5, not less than full-hw's 4",
+  );
+});
