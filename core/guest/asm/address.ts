@@ -95,8 +95,9 @@ function resolveDirect(
   if (context.bits === 64) {
     const override = segment === Register.FS || segment === Register.GS;
     const full64 = forced === 8;
-    const relative = address.relative ?? (context.defaultRelative && !override && !full64);
-    if (relative) {
+    const wanted = address.relative ?? (context.defaultRelative && !override);
+    // The distance to a plain number is not known before the program is placed: NASM keeps it absolute.
+    if (wanted && (displacement.relative !== 0 || displacement.unknown)) {
       return {
         ...common,
         base: Register.RIP,

@@ -56,12 +56,12 @@ export class Conditions {
   }
 
   /** Follows the nesting in lines that do not count. */
-  skipped(at: Token): void {
+  skipped(at: Token, rest: () => readonly Token[]): void {
     const name = at.text.slice(1).toLowerCase();
     if (name.startsWith("if") && isTest(name.slice(2))) {
       // Neither branch of a condition inside counts: it passes for taken.
       this.#open.push({ at, active: false, taken: true, hasElse: false });
-    } else if (name === "else" || name === "endif" || name.startsWith("elif")) this.run(at, []);
+    } else if (name === "else" || name === "endif" || name.startsWith("elif")) this.run(at, rest());
   }
 
   /** Obeys a directive of this family, and tells whether it was one. `rest` is not expanded yet. */
@@ -87,13 +87,9 @@ export class Conditions {
     branch.active = false;
     if (name === "else") branch.hasElse = true;
     if (branch.taken) return true;
-    branch.active = name === "else" || this.#elif(name.slice(4), at, rest);
+    branch.active = name === "else" || this.test(name.slice(4), at, rest);
     branch.taken = branch.active;
     return true;
-  }
-
-  #elif(test: string, at: Token, _rest: readonly Token[]): boolean {
-    return this.test(test, at, _rest);
   }
 
   /** Forgets conditions beyond `depth`: their frame was left early. */

@@ -11,7 +11,8 @@ export interface Encoding {
   readonly form: Form;
   readonly operands: readonly Resolved[];
   readonly bits: 16 | 32 | 64;
-  readonly here: bigint;
+  /** Address of the instruction. */
+  readonly at: bigint;
   /** LOCK, REP and REPNE, and size prefixes that are no part of the form: bytes in the order written. */
   readonly prefixes: readonly number[];
   /** Segment prefix of a string instruction, or Register.None. */
@@ -30,13 +31,13 @@ function encoderFor(bits: number): Encoder {
 
 /** The bytes, or what iced has against it. */
 export function encode(encoding: Encoding): Uint8Array | string {
-  const { form, bits, here, prefixes } = encoding;
+  const { form, bits, at, prefixes } = encoding;
   const instruction = new Instruction();
   const encoder = encoderFor(bits);
   try {
     instruction.code = form.code;
     setOperands(instruction, encoding);
-    const start = BigInt.asUintN(bits, here + BigInt(prefixes.length));
+    const start = BigInt.asUintN(bits, at + BigInt(prefixes.length));
     encoder.encode(instruction, start);
     const bytes = encoder.takeBuffer();
     if (prefixes.length === 0) return bytes;

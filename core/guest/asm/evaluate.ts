@@ -76,7 +76,7 @@ function evaluateBinary(
   } else if (operator === "*" && b.relative !== 0 && a.relative === 0) {
     relative = b.relative * Number(a.n);
   }
-  return { n: BigInt.asIntN(64, n), relative, unknown };
+  return { n: BigInt.asIntN(64, n), relative, section: sectionOf(a, b), unknown };
 }
 
 /** `factor` times the value. */
@@ -84,17 +84,14 @@ export function scaled(value: Value, factor: bigint): Value {
   return {
     n: BigInt.asIntN(64, value.n * factor),
     relative: value.relative * Number(factor),
+    section: value.section,
     unknown: value.unknown,
   };
 }
 
-/** The sum of both. */
-export function added(a: Value, b: Value): Value {
-  return {
-    n: BigInt.asIntN(64, a.n + b.n),
-    relative: a.relative + b.relative,
-    unknown: a.unknown || b.unknown,
-  };
+/** Where a result lies that is made from two operands: where the one that is an address does. */
+function sectionOf(a: Value, b: Value): number {
+  return a.relative !== 0 ? a.section : b.section;
 }
 
 /** Reports a name that nothing defines. */

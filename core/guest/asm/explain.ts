@@ -96,7 +96,8 @@ function fitsMode(
     bits,
     operandPrefix: undefined,
     addressPrefix: undefined,
-    here: 0n,
+    at: 0n,
+    section: 0,
     prefixBytes: 0,
     noShort: true,
   };

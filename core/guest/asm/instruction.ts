@@ -10,6 +10,7 @@ import { KINDS } from "./kinds.ts";
 import { describeOperand } from "./operand.ts";
 import type { InstructionItem } from "./program.ts";
 import { type Resolved, selectForm } from "./select.ts";
+import type { Value } from "./value.ts";
 
 const REP = 0xf3;
 const REPNE = 0xf2;
@@ -27,14 +28,14 @@ const SEGMENT_PREFIX: Readonly<Record<number, number>> = {
   [Register.GS]: 0x65,
 };
 
-/** The bytes of an instruction at `scope.here`; fails with a diagnostic if there are none. */
+/** The bytes of an instruction at `position`; fails with a diagnostic if there are none. */
 export function instructionBytes(
   item: InstructionItem,
   scope: Scope,
+  position: Value,
   noShort: boolean,
 ): Uint8Array {
   const { prefixes, bits } = item;
-  const here = scope.here?.n ?? 0n;
   const leading: number[] = [];
   if (prefixes.rep) leading.push(prefixes.rep === "rep" ? REP : REPNE);
   if (prefixes.lock) leading.push(LOCK);
@@ -45,7 +46,8 @@ export function instructionBytes(
     bits,
     operandPrefix: prefixes.operandSize,
     addressPrefix: prefixes.addressSize,
-    here,
+    at: position.n,
+    section: position.section,
     prefixBytes: leading.length,
     noShort,
   });
@@ -54,13 +56,13 @@ export function instructionBytes(
   const { form } = selection;
 
   checkLock(item, form, scope);
-  checkValues(operands, form, here, scope);
+  checkValues(operands, form, position.n, scope);
   leading.push(...sizePrefixes(item, form));
   const bytes = encode({
     form,
     operands,
     bits,
-    here,
+    at: position.n,
     prefixes: leading,
     segment: prefixes.segment,
     addressSize: prefixes.addressSize ?? bits,
@@ -157,11 +159,11 @@ function checkLock(
 }
 
 /** Numbers that are cut, and branches that do not reach. */
-function checkValues(operands: readonly Resolved[], form: Form, here: bigint, scope: Scope): void {
+function checkValues(operands: readonly Resolved[], form: Form, at: bigint, scope: Scope): void {
   operands.forEach((operand, i) => {
     if (operand.is !== "immediate" || operand.value.unknown) return;
     const kind = KINDS[form.kinds[i] ?? ""];
-    const at = operand.operand.first;
+    const token = operand.operand.first;
     if (kind?.immediate) {
       const { bytes, extendedTo } = kind.immediate;
       const n = operand.value.n;
@@ -169,23 +171,23 @@ function checkValues(operands: readonly Resolved[], form: Form, here: bigint, sc
         if (n < -0x80000000n || n > 0x7fffffffn) {
           scope.reporter.warning(
             `${describeOperand(operand.operand)} ${n} does not fit 32 bits with a sign and is cut`,
-            at,
+            token,
             "Load it into a register first: mov takes 64-bit constants",
           );
         }
       } else if (bytes === 1 && extendedTo !== 0) {
         if (BigInt.asIntN(extendedTo, n) !== BigInt.asIntN(8, n)) {
-          scope.reporter.warning(`${n} does not fit a byte with a sign and is cut`, at);
+          scope.reporter.warning(`${n} does not fit a byte with a sign and is cut`, token);
         }
-      } else warnIfTooLarge(operand.value, bytes, at, scope);
+      } else warnIfTooLarge(operand.value, bytes, token, scope);
     }
     if (kind?.branch?.bytes === 1) {
       // Two bytes, or a little more with prefixes: iced has the last word, this one words it.
-      const distance = BigInt.asIntN(kind.branch.bits, operand.value.n - here - 2n);
+      const distance = BigInt.asIntN(kind.branch.bits, operand.value.n - at - 2n);
       if (distance < -136n || distance > 144n) {
         scope.reporter.fail(
           `Target of the short jump is ${distance} bytes away: it reaches from -128 to 127`,
-          at,
+          token,
           form.hasNearTwin ? 'Leave out "short"' : "Jump there from a place in between",
         );
       }

@@ -45,11 +45,12 @@ export function layOut(
 
 class Layout implements Scope {
   reporter = new Reporter();
+  /** `$`: the address of the line, which `times` does not move. */
   here: Value = UNKNOWN;
   section: Value = UNKNOWN;
   readonly #symbols = new Map<string, Value>();
   readonly #states: ItemState[];
-  readonly #sections: Section[] = [new Section(".text")];
+  readonly #sections: Section[] = [new Section(".text", 0)];
   #current: Section;
   #origin: number;
   #pass = 0;
@@ -60,7 +61,7 @@ class Layout implements Scope {
 
   constructor(readonly items: readonly Item[], origin: number) {
     this.#origin = origin;
-    this.#current = this.#sections[0] ?? new Section(".text");
+    this.#current = this.#sections[0] ?? new Section(".text", 0);
     this.#states = items.map(() => ({ length: -1, noShort: false, bytes: undefined }));
   }
 
@@ -134,13 +135,14 @@ class Layout implements Scope {
 
   #select(section: Section): void {
     this.#current = section;
-    this.section = { n: section.start, relative: 1, unknown: false };
-    this.#refresh();
+    this.section = this.#address(0);
+    this.here = this.#address(section.size);
   }
 
-  #refresh(): void {
-    const n = this.#current.start + BigInt(this.#current.size);
-    this.here = { n, relative: 1, unknown: false };
+  /** The address of an offset in the section at hand. */
+  #address(offset: number): Value {
+    const { start, number } = this.#current;
+    return { n: start + BigInt(offset), relative: 1, section: number, unknown: false };
   }
 
   #set(name: string, value: Value): void {
@@ -150,7 +152,7 @@ class Layout implements Scope {
   }
 
   #place(item: Item, state: ItemState): void {
-    this.#refresh();
+    this.here = this.#address(this.#current.size);
     switch (item.is) {
       case "label":
         this.#set(item.name, this.here);
@@ -192,7 +194,7 @@ class Layout implements Scope {
   #enterSection(item: Item & { is: "section" }): void {
     let section = this.#sections.find((s) => s.name === item.name);
     if (!section) {
-      section = new Section(item.name);
+      section = new Section(item.name, this.#sections.length);
       this.#sections.push(section);
       this.#changed = true;
     }
@@ -237,10 +239,11 @@ class Layout implements Scope {
       if (item.fixed) state.bytes = bytes;
       return bytes;
     }
-    let bytes = instructionBytes(item, this, state.noShort);
+    const position = this.#address(this.#current.size);
+    let bytes = instructionBytes(item, this, position, state.noShort);
     if (this.#pass > GROW_ONLY_AFTER && state.length !== -1 && bytes.length !== state.length) {
       state.noShort = true;
-      bytes = instructionBytes(item, this, true);
+      bytes = instructionBytes(item, this, position, true);
     }
     state.length = bytes.length;
     if (item.fixed && this.reporter.diagnostics.length === 0) state.bytes = bytes;
@@ -255,7 +258,6 @@ class Layout implements Scope {
       return;
     }
     for (let i = 0; i < count; i++) {
-      this.#refresh();
       if (++this.#work > MAX_WORK) {
         this.reporter.giveUp("The program is too large to assemble", item.first);
       }

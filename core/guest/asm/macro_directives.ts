@@ -17,6 +17,8 @@ export interface DirectiveHost extends ConditionHost {
 
 /** Most repetitions of one `%rep`. */
 const MAX_REPETITIONS = 1_000_000;
+/** What begins a block that "%endrep" ends. */
+export const REPETITION: readonly string[] = ["%rep"];
 const MACRO_STARTS = ["%macro", "%imacro"];
 const MACRO_ENDS = ["%endmacro", "%endm"];
 
@@ -165,7 +167,7 @@ function defineMacro(
 }
 
 function repeat(at: Token, rest: readonly Token[], host: DirectiveHost): void {
-  const body = host.body(["%rep"], ["%endrep"], at);
+  const body = host.body(REPETITION, ["%endrep"], at);
   const n = numberIn(at, rest, host);
   if (n > BigInt(MAX_REPETITIONS)) {
     host.reporter.fail(`"%rep" repeats at most ${MAX_REPETITIONS} times`, at);

@@ -8,9 +8,11 @@ export const FORMS: Readonly<Record<string, string>> = {
   aam: "490 3 0 0 - 0 imm8|490 3 0 0 - 0 - #10",
   aand: "4842 7 0 0 - 4 mem,r32_reg|4843 4 64 0 - 8 mem,r64_reg",
   aas: "119 3 0 0 - 0 -",
-  adc: "36 7 0 0 l 1 r8_or_mem,r8_reg|37 7 16 0 l 2 r16_or_mem,r16_reg|38 7 32 0 l 4 r32_or_mem,r32_reg|39 4 64 0 l 8 r64_or_mem,r64_reg|40 7 0 0 - 1 r8_reg,r8_or_mem|41 7 16 0 - 2 r16_reg,r16_or_mem|42 7 32 0 - 4 r32_reg,r32_or_mem|43 4 64 0 - 8 r64_reg,r64_or_mem|44 7 0 0 - 0 al,imm8|209 7 0 0 l 1 r8_or_mem,imm8|241 3 0 0 l 1 r8_or_mem,imm8|253 7 16 0 l 2 r16_or_mem,imm8sex16|254 7 32 0 l 4 r32_or_mem,imm8sex32|255 4 64 0 l 8 r64_or_mem,imm8sex64|45 7 16 0 - 0 ax,imm16|221 7 16 0 l 2 r16_or_mem,imm16|46 7 32 0 - 0 eax,imm32|47 4 64 0 - 0 rax,imm32sex64|222 7 32 0 l 4 r32_or_mem,imm32|223 4 64 0 l 8 r64_or_mem,imm32sex64",
+  adc:
+    "36 7 0 0 l 1 r8_or_mem,r8_reg|37 7 16 0 l 2 r16_or_mem,r16_reg|38 7 32 0 l 4 r32_or_mem,r32_reg|39 4 64 0 l 8 r64_or_mem,r64_reg|40 7 0 0 - 1 r8_reg,r8_or_mem|41 7 16 0 - 2 r16_reg,r16_or_mem|42 7 32 0 - 4 r32_reg,r32_or_mem|43 4 64 0 - 8 r64_reg,r64_or_mem|44 7 0 0 - 0 al,imm8|209 7 0 0 l 1 r8_or_mem,imm8|241 3 0 0 l 1 r8_or_mem,imm8|253 7 16 0 l 2 r16_or_mem,imm8sex16|254 7 32 0 l 4 r32_or_mem,imm8sex32|255 4 64 0 l 8 r64_or_mem,imm8sex64|45 7 16 0 - 0 ax,imm16|221 7 16 0 l 2 r16_or_mem,imm16|46 7 32 0 - 0 eax,imm32|47 4 64 0 - 0 rax,imm32sex64|222 7 32 0 l 4 r32_or_mem,imm32|223 4 64 0 l 8 r64_or_mem,imm32sex64",
   adcx: "3689 7 0 0 - 4 r32_reg,r32_or_mem|3690 4 64 0 - 8 r64_reg,r64_or_mem",
-  add: "5 7 0 0 l 1 r8_or_mem,r8_reg|6 7 16 0 l 2 r16_or_mem,r16_reg|7 7 32 0 l 4 r32_or_mem,r32_reg|8 4 64 0 l 8 r64_or_mem,r64_reg|9 7 0 0 - 1 r8_reg,r8_or_mem|10 7 16 0 - 2 r16_reg,r16_or_mem|11 7 32 0 - 4 r32_reg,r32_or_mem|12 4 64 0 - 8 r64_reg,r64_or_mem|13 7 0 0 - 0 al,imm8|207 7 0 0 l 1 r8_or_mem,imm8|239 3 0 0 l 1 r8_or_mem,imm8|247 7 16 0 l 2 r16_or_mem,imm8sex16|248 7 32 0 l 4 r32_or_mem,imm8sex32|249 4 64 0 l 8 r64_or_mem,imm8sex64|14 7 16 0 - 0 ax,imm16|215 7 16 0 l 2 r16_or_mem,imm16|15 7 32 0 - 0 eax,imm32|16 4 64 0 - 0 rax,imm32sex64|216 7 32 0 l 4 r32_or_mem,imm32|217 4 64 0 l 8 r64_or_mem,imm32sex64",
+  add:
+    "5 7 0 0 l 1 r8_or_mem,r8_reg|6 7 16 0 l 2 r16_or_mem,r16_reg|7 7 32 0 l 4 r32_or_mem,r32_reg|8 4 64 0 l 8 r64_or_mem,r64_reg|9 7 0 0 - 1 r8_reg,r8_or_mem|10 7 16 0 - 2 r16_reg,r16_or_mem|11 7 32 0 - 4 r32_reg,r32_or_mem|12 4 64 0 - 8 r64_reg,r64_or_mem|13 7 0 0 - 0 al,imm8|207 7 0 0 l 1 r8_or_mem,imm8|239 3 0 0 l 1 r8_or_mem,imm8|247 7 16 0 l 2 r16_or_mem,imm8sex16|248 7 32 0 l 4 r32_or_mem,imm8sex32|249 4 64 0 l 8 r64_or_mem,imm8sex64|14 7 16 0 - 0 ax,imm16|215 7 16 0 l 2 r16_or_mem,imm16|15 7 32 0 - 0 eax,imm32|16 4 64 0 - 0 rax,imm32sex64|216 7 32 0 l 4 r32_or_mem,imm32|217 4 64 0 l 8 r64_or_mem,imm32sex64",
   addpd: "1342 7 0 0 - 16 xmm_reg,xmm_or_mem",
   addps: "1336 7 0 0 - 16 xmm_reg,xmm_or_mem",
   addsd: "1351 7 0 0 - 8 xmm_reg,xmm_or_mem",
@@ -32,20 +34,24 @@ export const FORMS: Readonly<Record<string, string>> = {
   aesencwide256kl: "4285 7 0 0 - 64 mem",
   aesimc: "3634 7 0 0 - 16 xmm_reg,xmm_or_mem",
   aeskeygenassist: "4070 7 0 0 - 16 xmm_reg,xmm_or_mem,imm8",
-  and: "68 7 0 0 l 1 r8_or_mem,r8_reg|69 7 16 0 l 2 r16_or_mem,r16_reg|70 7 32 0 l 4 r32_or_mem,r32_reg|71 4 64 0 l 8 r64_or_mem,r64_reg|72 7 0 0 - 1 r8_reg,r8_or_mem|73 7 16 0 - 2 r16_reg,r16_or_mem|74 7 32 0 - 4 r32_reg,r32_or_mem|75 4 64 0 - 8 r64_reg,r64_or_mem|76 7 0 0 - 0 al,imm8|211 7 0 0 l 1 r8_or_mem,imm8|243 3 0 0 l 1 r8_or_mem,imm8|259 7 16 0 l 2 r16_or_mem,imm8sex16|260 7 32 0 l 4 r32_or_mem,imm8sex32|261 4 64 0 l 8 r64_or_mem,imm8sex64|77 7 16 0 - 0 ax,imm16|227 7 16 0 l 2 r16_or_mem,imm16|78 7 32 0 - 0 eax,imm32|79 4 64 0 - 0 rax,imm32sex64|228 7 32 0 l 4 r32_or_mem,imm32|229 4 64 0 l 8 r64_or_mem,imm32sex64",
+  and:
+    "68 7 0 0 l 1 r8_or_mem,r8_reg|69 7 16 0 l 2 r16_or_mem,r16_reg|70 7 32 0 l 4 r32_or_mem,r32_reg|71 4 64 0 l 8 r64_or_mem,r64_reg|72 7 0 0 - 1 r8_reg,r8_or_mem|73 7 16 0 - 2 r16_reg,r16_or_mem|74 7 32 0 - 4 r32_reg,r32_or_mem|75 4 64 0 - 8 r64_reg,r64_or_mem|76 7 0 0 - 0 al,imm8|211 7 0 0 l 1 r8_or_mem,imm8|243 3 0 0 l 1 r8_or_mem,imm8|259 7 16 0 l 2 r16_or_mem,imm8sex16|260 7 32 0 l 4 r32_or_mem,imm8sex32|261 4 64 0 l 8 r64_or_mem,imm8sex64|77 7 16 0 - 0 ax,imm16|227 7 16 0 l 2 r16_or_mem,imm16|78 7 32 0 - 0 eax,imm32|79 4 64 0 - 0 rax,imm32sex64|228 7 32 0 l 4 r32_or_mem,imm32|229 4 64 0 l 8 r64_or_mem,imm32sex64",
   andn: "3671 7 0 0 - 4 r32_reg,r32_vvvv,r32_or_mem|3672 4 0 0 - 8 r64_reg,r64_vvvv,r64_or_mem",
   andnpd: "1306 7 0 0 - 16 xmm_reg,xmm_or_mem",
   andnps: "1300 7 0 0 - 16 xmm_reg,xmm_or_mem",
   andpd: "1294 7 0 0 - 16 xmm_reg,xmm_or_mem",
   andps: "1288 7 0 0 - 16 xmm_reg,xmm_or_mem",
   aor: "4846 7 0 0 - 4 mem,r32_reg|4847 4 64 0 - 8 mem,r64_reg",
-  arpl: "136 1 16 0 - 2 r16_or_mem,r16_reg|137 3 32 0 - 2 r16_or_mem,r16_reg r32_or_mem=0,r32_reg=1",
+  arpl:
+    "136 1 16 0 - 2 r16_or_mem,r16_reg|137 3 32 0 - 2 r16_or_mem,r16_reg r32_or_mem=0,r32_reg=1",
   axor: "4844 7 0 0 - 4 mem,r32_reg|4845 4 64 0 - 8 mem,r64_reg",
   bextr: "3695 7 0 0 - 4 r32_reg,r32_or_mem,r32_vvvv|3696 4 0 0 - 8 r64_reg,r64_or_mem,r64_vvvv",
   blendpd: "3760 7 0 0 - 16 xmm_reg,xmm_or_mem,imm8",
   blendps: "3757 7 0 0 - 16 xmm_reg,xmm_or_mem,imm8",
-  blendvpd: "2670 7 0 0 - 16 xmm_reg,xmm_or_mem|2670 7 0 0 - 16 xmm_reg,xmm_or_mem,xmm0 xmm_reg=0,xmm_or_mem=1",
-  blendvps: "2660 7 0 0 - 16 xmm_reg,xmm_or_mem|2660 7 0 0 - 16 xmm_reg,xmm_or_mem,xmm0 xmm_reg=0,xmm_or_mem=1",
+  blendvpd:
+    "2670 7 0 0 - 16 xmm_reg,xmm_or_mem|2670 7 0 0 - 16 xmm_reg,xmm_or_mem,xmm0 xmm_reg=0,xmm_or_mem=1",
+  blendvps:
+    "2660 7 0 0 - 16 xmm_reg,xmm_or_mem|2660 7 0 0 - 16 xmm_reg,xmm_or_mem,xmm0 xmm_reg=0,xmm_or_mem=1",
   blsi: "3677 7 0 0 - 4 r32_vvvv,r32_or_mem|3678 4 0 0 - 8 r64_vvvv,r64_or_mem",
   blsmsk: "3675 7 0 0 - 4 r32_vvvv,r32_or_mem|3676 4 0 0 - 8 r64_vvvv,r64_or_mem",
   blsr: "3673 7 0 0 - 4 r32_vvvv,r32_or_mem|3674 4 0 0 - 8 r64_vvvv,r64_or_mem",
@@ -53,17 +59,25 @@ export const FORMS: Readonly<Record<string, string>> = {
   bndcn: "1049 3 0 0 - 4 bnd_reg,r32_or_mem_mpx|1050 4 0 0 - 8 bnd_reg,r64_or_mem_mpx",
   bndcu: "1042 3 0 0 - 4 bnd_reg,r32_or_mem_mpx|1043 4 0 0 - 8 bnd_reg,r64_or_mem_mpx",
   bndmk: "1047 3 0 0 - 4 bnd_reg,mem_mpx|1048 4 0 0 - 8 bnd_reg,mem_mpx",
-  bndmov: "1038 3 0 0 - 8 bnd_reg,bnd_or_mem_mpx|1039 4 0 0 - 16 bnd_reg,bnd_or_mem_mpx|1045 3 0 0 - 8 bnd_or_mem_mpx,bnd_reg|1046 4 0 0 - 16 bnd_or_mem_mpx,bnd_reg",
+  bndmov:
+    "1038 3 0 0 - 8 bnd_reg,bnd_or_mem_mpx|1039 4 0 0 - 16 bnd_reg,bnd_or_mem_mpx|1045 3 0 0 - 8 bnd_or_mem_mpx,bnd_reg|1046 4 0 0 - 16 bnd_or_mem_mpx,bnd_reg",
   bound: "134 3 16 0 - 0 r16_reg,mem|135 3 32 0 - 0 r32_reg,mem",
-  bsf: "2118 7 16 0 - 2 r16_reg,r16_or_mem|2119 7 32 0 - 4 r32_reg,r32_or_mem|2120 4 64 0 - 8 r64_reg,r64_or_mem",
-  bsr: "2124 7 16 0 - 2 r16_reg,r16_or_mem|2125 7 32 0 - 4 r32_reg,r32_or_mem|2126 4 64 0 - 8 r64_reg,r64_or_mem",
+  bsf:
+    "2118 7 16 0 - 2 r16_reg,r16_or_mem|2119 7 32 0 - 4 r32_reg,r32_or_mem|2120 4 64 0 - 8 r64_reg,r64_or_mem",
+  bsr:
+    "2124 7 16 0 - 2 r16_reg,r16_or_mem|2125 7 32 0 - 4 r32_reg,r32_or_mem|2126 4 64 0 - 8 r64_reg,r64_or_mem",
   bswap: "2209 7 32 0 - 0 r32_opcode|2210 4 64 0 - 0 r64_opcode",
-  bt: "1949 7 16 0 - 2 r16_or_mem,r16_reg|1950 7 32 0 - 4 r32_or_mem,r32_reg|1951 4 64 0 - 8 r64_or_mem,r64_reg|2103 7 16 0 - 2 r16_or_mem,imm8|2104 7 32 0 - 4 r32_or_mem,imm8|2105 4 64 0 - 8 r64_or_mem,imm8",
-  btc: "2115 7 16 0 l 2 r16_or_mem,r16_reg|2116 7 32 0 l 4 r32_or_mem,r32_reg|2117 4 64 0 l 8 r64_or_mem,r64_reg|2112 7 16 0 l 2 r16_or_mem,imm8|2113 7 32 0 l 4 r32_or_mem,imm8|2114 4 64 0 l 8 r64_or_mem,imm8",
-  btr: "2080 7 16 0 l 2 r16_or_mem,r16_reg|2081 7 32 0 l 4 r32_or_mem,r32_reg|2082 4 64 0 l 8 r64_or_mem,r64_reg|2109 7 16 0 l 2 r16_or_mem,imm8|2110 7 32 0 l 4 r32_or_mem,imm8|2111 4 64 0 l 8 r64_or_mem,imm8",
-  bts: "1999 7 16 0 l 2 r16_or_mem,r16_reg|2000 7 32 0 l 4 r32_or_mem,r32_reg|2001 4 64 0 l 8 r64_or_mem,r64_reg|2106 7 16 0 l 2 r16_or_mem,imm8|2107 7 32 0 l 4 r32_or_mem,imm8|2108 4 64 0 l 8 r64_or_mem,imm8",
+  bt:
+    "1949 7 16 0 - 2 r16_or_mem,r16_reg|1950 7 32 0 - 4 r32_or_mem,r32_reg|1951 4 64 0 - 8 r64_or_mem,r64_reg|2103 7 16 0 - 2 r16_or_mem,imm8|2104 7 32 0 - 4 r32_or_mem,imm8|2105 4 64 0 - 8 r64_or_mem,imm8",
+  btc:
+    "2115 7 16 0 l 2 r16_or_mem,r16_reg|2116 7 32 0 l 4 r32_or_mem,r32_reg|2117 4 64 0 l 8 r64_or_mem,r64_reg|2112 7 16 0 l 2 r16_or_mem,imm8|2113 7 32 0 l 4 r32_or_mem,imm8|2114 4 64 0 l 8 r64_or_mem,imm8",
+  btr:
+    "2080 7 16 0 l 2 r16_or_mem,r16_reg|2081 7 32 0 l 4 r32_or_mem,r32_reg|2082 4 64 0 l 8 r64_or_mem,r64_reg|2109 7 16 0 l 2 r16_or_mem,imm8|2110 7 32 0 l 4 r32_or_mem,imm8|2111 4 64 0 l 8 r64_or_mem,imm8",
+  bts:
+    "1999 7 16 0 l 2 r16_or_mem,r16_reg|2000 7 32 0 l 4 r32_or_mem,r32_reg|2001 4 64 0 l 8 r64_or_mem,r64_reg|2106 7 16 0 l 2 r16_or_mem,imm8|2107 7 32 0 l 4 r32_or_mem,imm8|2108 4 64 0 l 8 r64_or_mem,imm8",
   bzhi: "3679 7 0 0 - 4 r32_reg,r32_or_mem,r32_vvvv|3680 4 0 0 - 8 r64_reg,r64_or_mem,r64_vvvv",
-  call: "312 3 16 0 - 0 farbr2_2|313 3 32 0 - 0 farbr4_2|757 3 16 0 - 2 r16_or_mem|758 3 32 0 - 4 r32_or_mem|759 4 64 0 d 8 r64_or_mem|760 7 16 0 - 2 mem_far|761 7 32 0 - 4 mem_far|762 4 64 0 - 8 mem_far|691 3 16 0 - 0 br16_2|692 3 32 0 - 0 br32_4|693 4 64 0 d 0 br64_4",
+  call:
+    "312 3 16 0 - 0 farbr2_2|313 3 32 0 - 0 farbr4_2|757 3 16 0 - 2 r16_or_mem|758 3 32 0 - 4 r32_or_mem|759 4 64 0 d 8 r64_or_mem|760 7 16 0 - 2 mem_far|761 7 32 0 - 4 mem_far|762 4 64 0 - 8 mem_far|691 3 16 0 - 0 br16_2|692 3 32 0 - 0 br32_4|693 4 64 0 d 0 br64_4",
   cbw: "306 7 16 0 - 0 -",
   cdq: "310 7 32 0 - 0 -",
   cdqe: "308 4 64 0 - 0 -",
@@ -81,37 +95,68 @@ export const FORMS: Readonly<Record<string, string>> = {
   clwb: "2034 7 0 0 - 1 mem",
   clzero: "858 3 0 16 - 0 -|859 7 0 32 - 0 -|860 4 0 64 - 0 -",
   cmc: "710 7 0 0 - 0 -",
-  cmova: "1190 7 16 0 - 2 r16_reg,r16_or_mem|1191 7 32 0 - 4 r32_reg,r32_or_mem|1192 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovae: "1178 7 16 0 - 2 r16_reg,r16_or_mem|1179 7 32 0 - 4 r32_reg,r32_or_mem|1180 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovb: "1175 7 16 0 - 2 r16_reg,r16_or_mem|1176 7 32 0 - 4 r32_reg,r32_or_mem|1177 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovbe: "1187 7 16 0 - 2 r16_reg,r16_or_mem|1188 7 32 0 - 4 r32_reg,r32_or_mem|1189 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovc: "1175 7 16 0 - 2 r16_reg,r16_or_mem|1176 7 32 0 - 4 r32_reg,r32_or_mem|1177 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmove: "1181 7 16 0 - 2 r16_reg,r16_or_mem|1182 7 32 0 - 4 r32_reg,r32_or_mem|1183 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovg: "1214 7 16 0 - 2 r16_reg,r16_or_mem|1215 7 32 0 - 4 r32_reg,r32_or_mem|1216 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovge: "1208 7 16 0 - 2 r16_reg,r16_or_mem|1209 7 32 0 - 4 r32_reg,r32_or_mem|1210 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovl: "1205 7 16 0 - 2 r16_reg,r16_or_mem|1206 7 32 0 - 4 r32_reg,r32_or_mem|1207 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovle: "1211 7 16 0 - 2 r16_reg,r16_or_mem|1212 7 32 0 - 4 r32_reg,r32_or_mem|1213 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovna: "1187 7 16 0 - 2 r16_reg,r16_or_mem|1188 7 32 0 - 4 r32_reg,r32_or_mem|1189 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovnae: "1175 7 16 0 - 2 r16_reg,r16_or_mem|1176 7 32 0 - 4 r32_reg,r32_or_mem|1177 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovnb: "1178 7 16 0 - 2 r16_reg,r16_or_mem|1179 7 32 0 - 4 r32_reg,r32_or_mem|1180 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovnbe: "1190 7 16 0 - 2 r16_reg,r16_or_mem|1191 7 32 0 - 4 r32_reg,r32_or_mem|1192 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovnc: "1178 7 16 0 - 2 r16_reg,r16_or_mem|1179 7 32 0 - 4 r32_reg,r32_or_mem|1180 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovne: "1184 7 16 0 - 2 r16_reg,r16_or_mem|1185 7 32 0 - 4 r32_reg,r32_or_mem|1186 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovng: "1211 7 16 0 - 2 r16_reg,r16_or_mem|1212 7 32 0 - 4 r32_reg,r32_or_mem|1213 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovnge: "1205 7 16 0 - 2 r16_reg,r16_or_mem|1206 7 32 0 - 4 r32_reg,r32_or_mem|1207 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovnl: "1208 7 16 0 - 2 r16_reg,r16_or_mem|1209 7 32 0 - 4 r32_reg,r32_or_mem|1210 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovnle: "1214 7 16 0 - 2 r16_reg,r16_or_mem|1215 7 32 0 - 4 r32_reg,r32_or_mem|1216 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovno: "1172 7 16 0 - 2 r16_reg,r16_or_mem|1173 7 32 0 - 4 r32_reg,r32_or_mem|1174 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovnp: "1202 7 16 0 - 2 r16_reg,r16_or_mem|1203 7 32 0 - 4 r32_reg,r32_or_mem|1204 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovns: "1196 7 16 0 - 2 r16_reg,r16_or_mem|1197 7 32 0 - 4 r32_reg,r32_or_mem|1198 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovnz: "1184 7 16 0 - 2 r16_reg,r16_or_mem|1185 7 32 0 - 4 r32_reg,r32_or_mem|1186 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovo: "1169 7 16 0 - 2 r16_reg,r16_or_mem|1170 7 32 0 - 4 r32_reg,r32_or_mem|1171 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovp: "1199 7 16 0 - 2 r16_reg,r16_or_mem|1200 7 32 0 - 4 r32_reg,r32_or_mem|1201 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovpe: "1199 7 16 0 - 2 r16_reg,r16_or_mem|1200 7 32 0 - 4 r32_reg,r32_or_mem|1201 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovpo: "1202 7 16 0 - 2 r16_reg,r16_or_mem|1203 7 32 0 - 4 r32_reg,r32_or_mem|1204 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovs: "1193 7 16 0 - 2 r16_reg,r16_or_mem|1194 7 32 0 - 4 r32_reg,r32_or_mem|1195 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmovz: "1181 7 16 0 - 2 r16_reg,r16_or_mem|1182 7 32 0 - 4 r32_reg,r32_or_mem|1183 4 64 0 - 8 r64_reg,r64_or_mem",
-  cmp: "107 7 0 0 - 1 r8_or_mem,r8_reg|108 7 16 0 - 2 r16_or_mem,r16_reg|109 7 32 0 - 4 r32_or_mem,r32_reg|110 4 64 0 - 8 r64_or_mem,r64_reg|111 7 0 0 - 1 r8_reg,r8_or_mem|112 7 16 0 - 2 r16_reg,r16_or_mem|113 7 32 0 - 4 r32_reg,r32_or_mem|114 4 64 0 - 8 r64_reg,r64_or_mem|115 7 0 0 - 0 al,imm8|214 7 0 0 - 1 r8_or_mem,imm8|246 3 0 0 - 1 r8_or_mem,imm8|268 7 16 0 - 2 r16_or_mem,imm8sex16|269 7 32 0 - 4 r32_or_mem,imm8sex32|270 4 64 0 - 8 r64_or_mem,imm8sex64|116 7 16 0 - 0 ax,imm16|236 7 16 0 - 2 r16_or_mem,imm16|117 7 32 0 - 0 eax,imm32|118 4 64 0 - 0 rax,imm32sex64|237 7 32 0 - 4 r32_or_mem,imm32|238 4 64 0 - 8 r64_or_mem,imm32sex64",
+  cmova:
+    "1190 7 16 0 - 2 r16_reg,r16_or_mem|1191 7 32 0 - 4 r32_reg,r32_or_mem|1192 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovae:
+    "1178 7 16 0 - 2 r16_reg,r16_or_mem|1179 7 32 0 - 4 r32_reg,r32_or_mem|1180 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovb:
+    "1175 7 16 0 - 2 r16_reg,r16_or_mem|1176 7 32 0 - 4 r32_reg,r32_or_mem|1177 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovbe:
+    "1187 7 16 0 - 2 r16_reg,r16_or_mem|1188 7 32 0 - 4 r32_reg,r32_or_mem|1189 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovc:
+    "1175 7 16 0 - 2 r16_reg,r16_or_mem|1176 7 32 0 - 4 r32_reg,r32_or_mem|1177 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmove:
+    "1181 7 16 0 - 2 r16_reg,r16_or_mem|1182 7 32 0 - 4 r32_reg,r32_or_mem|1183 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovg:
+    "1214 7 16 0 - 2 r16_reg,r16_or_mem|1215 7 32 0 - 4 r32_reg,r32_or_mem|1216 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovge:
+    "1208 7 16 0 - 2 r16_reg,r16_or_mem|1209 7 32 0 - 4 r32_reg,r32_or_mem|1210 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovl:
+    "1205 7 16 0 - 2 r16_reg,r16_or_mem|1206 7 32 0 - 4 r32_reg,r32_or_mem|1207 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovle:
+    "1211 7 16 0 - 2 r16_reg,r16_or_mem|1212 7 32 0 - 4 r32_reg,r32_or_mem|1213 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovna:
+    "1187 7 16 0 - 2 r16_reg,r16_or_mem|1188 7 32 0 - 4 r32_reg,r32_or_mem|1189 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovnae:
+    "1175 7 16 0 - 2 r16_reg,r16_or_mem|1176 7 32 0 - 4 r32_reg,r32_or_mem|1177 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovnb:
+    "1178 7 16 0 - 2 r16_reg,r16_or_mem|1179 7 32 0 - 4 r32_reg,r32_or_mem|1180 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovnbe:
+    "1190 7 16 0 - 2 r16_reg,r16_or_mem|1191 7 32 0 - 4 r32_reg,r32_or_mem|1192 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovnc:
+    "1178 7 16 0 - 2 r16_reg,r16_or_mem|1179 7 32 0 - 4 r32_reg,r32_or_mem|1180 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovne:
+    "1184 7 16 0 - 2 r16_reg,r16_or_mem|1185 7 32 0 - 4 r32_reg,r32_or_mem|1186 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovng:
+    "1211 7 16 0 - 2 r16_reg,r16_or_mem|1212 7 32 0 - 4 r32_reg,r32_or_mem|1213 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovnge:
+    "1205 7 16 0 - 2 r16_reg,r16_or_mem|1206 7 32 0 - 4 r32_reg,r32_or_mem|1207 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovnl:
+    "1208 7 16 0 - 2 r16_reg,r16_or_mem|1209 7 32 0 - 4 r32_reg,r32_or_mem|1210 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovnle:
+    "1214 7 16 0 - 2 r16_reg,r16_or_mem|1215 7 32 0 - 4 r32_reg,r32_or_mem|1216 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovno:
+    "1172 7 16 0 - 2 r16_reg,r16_or_mem|1173 7 32 0 - 4 r32_reg,r32_or_mem|1174 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovnp:
+    "1202 7 16 0 - 2 r16_reg,r16_or_mem|1203 7 32 0 - 4 r32_reg,r32_or_mem|1204 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovns:
+    "1196 7 16 0 - 2 r16_reg,r16_or_mem|1197 7 32 0 - 4 r32_reg,r32_or_mem|1198 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovnz:
+    "1184 7 16 0 - 2 r16_reg,r16_or_mem|1185 7 32 0 - 4 r32_reg,r32_or_mem|1186 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovo:
+    "1169 7 16 0 - 2 r16_reg,r16_or_mem|1170 7 32 0 - 4 r32_reg,r32_or_mem|1171 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovp:
+    "1199 7 16 0 - 2 r16_reg,r16_or_mem|1200 7 32 0 - 4 r32_reg,r32_or_mem|1201 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovpe:
+    "1199 7 16 0 - 2 r16_reg,r16_or_mem|1200 7 32 0 - 4 r32_reg,r32_or_mem|1201 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovpo:
+    "1202 7 16 0 - 2 r16_reg,r16_or_mem|1203 7 32 0 - 4 r32_reg,r32_or_mem|1204 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovs:
+    "1193 7 16 0 - 2 r16_reg,r16_or_mem|1194 7 32 0 - 4 r32_reg,r32_or_mem|1195 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmovz:
+    "1181 7 16 0 - 2 r16_reg,r16_or_mem|1182 7 32 0 - 4 r32_reg,r32_or_mem|1183 4 64 0 - 8 r64_reg,r64_or_mem",
+  cmp:
+    "107 7 0 0 - 1 r8_or_mem,r8_reg|108 7 16 0 - 2 r16_or_mem,r16_reg|109 7 32 0 - 4 r32_or_mem,r32_reg|110 4 64 0 - 8 r64_or_mem,r64_reg|111 7 0 0 - 1 r8_reg,r8_or_mem|112 7 16 0 - 2 r16_reg,r16_or_mem|113 7 32 0 - 4 r32_reg,r32_or_mem|114 4 64 0 - 8 r64_reg,r64_or_mem|115 7 0 0 - 0 al,imm8|214 7 0 0 - 1 r8_or_mem,imm8|246 3 0 0 - 1 r8_or_mem,imm8|268 7 16 0 - 2 r16_or_mem,imm8sex16|269 7 32 0 - 4 r32_or_mem,imm8sex32|270 4 64 0 - 8 r64_or_mem,imm8sex64|116 7 16 0 - 0 ax,imm16|236 7 16 0 - 2 r16_or_mem,imm16|117 7 32 0 - 0 eax,imm32|118 4 64 0 - 0 rax,imm32sex64|237 7 32 0 - 4 r32_or_mem,imm32|238 4 64 0 - 8 r64_or_mem,imm32sex64",
   cmpbexadd: "4891 4 0 0 - 4 mem,r32_reg,r32_vvvv|4892 4 0 0 - 8 mem,r64_reg,r64_vvvv",
   cmpbxadd: "4883 4 0 0 - 4 mem,r32_reg,r32_vvvv|4884 4 0 0 - 8 mem,r64_reg,r64_vvvv",
   cmpeqpd: "2146 7 0 0 - 16 xmm_reg,xmm_or_mem xmm_reg=0,xmm_or_mem=1,#0",
@@ -166,7 +211,8 @@ export const FORMS: Readonly<Record<string, string>> = {
   cmpunordps: "2140 7 0 0 - 16 xmm_reg,xmm_or_mem xmm_reg=0,xmm_or_mem=1,#3",
   cmpunordsd: "2155 7 0 0 - 8 xmm_reg,xmm_or_mem xmm_reg=0,xmm_or_mem=1,#3",
   cmpunordss: "2152 7 0 0 - 4 xmm_reg,xmm_or_mem xmm_reg=0,xmm_or_mem=1,#3",
-  cmpxchg: "2073 7 0 0 l 1 r8_or_mem,r8_reg|2074 7 16 0 l 2 r16_or_mem,r16_reg|2075 7 32 0 l 4 r32_or_mem,r32_reg|2076 4 64 0 l 8 r64_or_mem,r64_reg",
+  cmpxchg:
+    "2073 7 0 0 l 1 r8_or_mem,r8_reg|2074 7 16 0 l 2 r16_or_mem,r16_reg|2075 7 32 0 l 4 r32_or_mem,r32_reg|2076 4 64 0 l 8 r64_or_mem,r64_reg",
   cmpxchg16b: "2189 4 64 0 l 16 mem",
   cmpxchg8b: "2188 7 0 0 l 8 mem",
   cmpzxadd: "4887 4 0 0 - 4 mem,r32_reg,r32_vvvv|4888 4 0 0 - 8 mem,r64_reg,r64_vvvv",
@@ -174,7 +220,8 @@ export const FORMS: Readonly<Record<string, string>> = {
   comiss: "1155 7 0 0 - 4 xmm_reg,xmm_or_mem",
   cpuid: "1948 7 0 0 - 0 -",
   cqo: "311 4 64 0 - 0 -",
-  crc32: "3663 7 0 0 - 1 r32_reg,r8_or_mem|3664 4 64 0 - 1 r64_reg,r8_or_mem|3668 7 16 0 - 2 r32_reg,r16_or_mem|3669 7 32 0 - 4 r32_reg,r32_or_mem|3670 4 64 0 - 8 r64_reg,r64_or_mem",
+  crc32:
+    "3663 7 0 0 - 1 r32_reg,r8_or_mem|3664 4 64 0 - 1 r64_reg,r8_or_mem|3668 7 16 0 - 2 r32_reg,r16_or_mem|3669 7 32 0 - 4 r32_reg,r32_or_mem|3670 4 64 0 - 8 r64_reg,r64_or_mem",
   cvtdq2pd: "2378 7 0 0 - 8 xmm_reg,xmm_or_mem",
   cvtdq2ps: "1390 7 0 0 - 16 xmm_reg,xmm_or_mem",
   cvtpd2dq: "2387 7 0 0 - 16 xmm_reg,xmm_or_mem",
@@ -201,8 +248,10 @@ export const FORMS: Readonly<Record<string, string>> = {
   cwde: "307 7 32 0 - 0 -",
   daa: "80 3 0 0 - 0 -",
   das: "93 3 0 0 - 0 -",
-  dec: "122 3 16 0 - 0 r16_opcode|123 3 32 0 - 0 r32_opcode|750 7 0 0 l 1 r8_or_mem|754 7 16 0 l 2 r16_or_mem|755 7 32 0 l 4 r32_or_mem|756 4 64 0 l 8 r64_or_mem",
-  div: "717 7 0 0 - 1 r8_or_mem|737 7 16 0 - 2 r16_or_mem|738 7 32 0 - 4 r32_or_mem|739 4 64 0 - 8 r64_or_mem",
+  dec:
+    "122 3 16 0 - 0 r16_opcode|123 3 32 0 - 0 r32_opcode|750 7 0 0 l 1 r8_or_mem|754 7 16 0 l 2 r16_or_mem|755 7 32 0 l 4 r32_or_mem|756 4 64 0 l 8 r64_or_mem",
+  div:
+    "717 7 0 0 - 1 r8_or_mem|737 7 16 0 - 2 r16_or_mem|738 7 32 0 - 4 r32_or_mem|739 4 64 0 - 8 r64_or_mem",
   divpd: "1453 7 0 0 - 16 xmm_reg,xmm_or_mem",
   divps: "1447 7 0 0 - 16 xmm_reg,xmm_or_mem",
   divsd: "1462 7 0 0 - 8 xmm_reg,xmm_or_mem",
@@ -224,8 +273,10 @@ export const FORMS: Readonly<Record<string, string>> = {
   extrq: "1766 7 0 0 - 0 xmm_reg,xmm_rm|1746 7 0 0 - 0 xmm_rm,imm8,imm8",
   f2xm1: "537 7 0 0 - 0 -",
   fabs: "527 7 0 0 - 0 -",
-  fadd: "494 7 0 0 - 4 mem|589 7 0 0 - 8 mem|502 7 0 0 - 0 st0,sti_opcode|502 7 0 0 - 0 sti_opcode st0,sti_opcode=0|597 7 0 0 - 0 sti_opcode,st0|597 7 0 0 - 0 sti_to sti_opcode=0,st0",
-  faddp: "631 7 0 0 - 0 sti_opcode,st0|631 7 0 0 - 0 sti_opcode sti_opcode=0,st0|631 7 0 0 - 0 - sti_opcode,st0",
+  fadd:
+    "494 7 0 0 - 4 mem|589 7 0 0 - 8 mem|502 7 0 0 - 0 st0,sti_opcode|502 7 0 0 - 0 sti_opcode st0,sti_opcode=0|597 7 0 0 - 0 sti_opcode,st0|597 7 0 0 - 0 sti_to sti_opcode=0,st0",
+  faddp:
+    "631 7 0 0 - 0 sti_opcode,st0|631 7 0 0 - 0 sti_opcode sti_opcode=0,st0|631 7 0 0 - 0 - sti_opcode,st0",
   fbld: "643 7 0 0 - 10 mem",
   fbstp: "645 7 0 0 - 10 mem",
   fchs: "526 7 0 0 - 0 -",
@@ -238,17 +289,25 @@ export const FORMS: Readonly<Record<string, string>> = {
   fcmovne: "573 7 0 0 - 0 st0,sti_opcode|573 7 0 0 - 0 sti_opcode st0,sti_opcode=0",
   fcmovnu: "575 7 0 0 - 0 st0,sti_opcode|575 7 0 0 - 0 sti_opcode st0,sti_opcode=0",
   fcmovu: "564 7 0 0 - 0 st0,sti_opcode|564 7 0 0 - 0 sti_opcode st0,sti_opcode=0",
-  fcom: "496 7 0 0 - 4 mem|591 7 0 0 - 8 mem|504 7 0 0 - 0 st0,sti_opcode|504 7 0 0 - 0 sti_opcode st0,sti_opcode=0|504 7 0 0 - 0 - st0,sti_opcode|599 7 0 0 - 0 st0,sti_opcode|599 7 0 0 - 0 sti_opcode st0,sti_opcode=0|599 7 0 0 - 0 - st0,sti_opcode",
-  fcomi: "588 7 0 0 - 0 st0,sti_opcode|588 7 0 0 - 0 sti_opcode st0,sti_opcode=0|588 7 0 0 - 0 - st0,sti_opcode",
-  fcomip: "656 7 0 0 - 0 st0,sti_opcode|656 7 0 0 - 0 sti_opcode st0,sti_opcode=0|656 7 0 0 - 0 - st0,sti_opcode",
-  fcomp: "497 7 0 0 - 4 mem|592 7 0 0 - 8 mem|505 7 0 0 - 0 st0,sti_opcode|505 7 0 0 - 0 sti_opcode st0,sti_opcode=0|505 7 0 0 - 0 - st0,sti_opcode|600 7 0 0 - 0 st0,sti_opcode|600 7 0 0 - 0 sti_opcode st0,sti_opcode=0|600 7 0 0 - 0 - st0,sti_opcode|633 7 0 0 - 0 st0,sti_opcode|633 7 0 0 - 0 sti_opcode st0,sti_opcode=0|633 7 0 0 - 0 - st0,sti_opcode",
+  fcom:
+    "496 7 0 0 - 4 mem|591 7 0 0 - 8 mem|504 7 0 0 - 0 st0,sti_opcode|504 7 0 0 - 0 sti_opcode st0,sti_opcode=0|504 7 0 0 - 0 - st0,sti_opcode|599 7 0 0 - 0 st0,sti_opcode|599 7 0 0 - 0 sti_opcode st0,sti_opcode=0|599 7 0 0 - 0 - st0,sti_opcode",
+  fcomi:
+    "588 7 0 0 - 0 st0,sti_opcode|588 7 0 0 - 0 sti_opcode st0,sti_opcode=0|588 7 0 0 - 0 - st0,sti_opcode",
+  fcomip:
+    "656 7 0 0 - 0 st0,sti_opcode|656 7 0 0 - 0 sti_opcode st0,sti_opcode=0|656 7 0 0 - 0 - st0,sti_opcode",
+  fcomp:
+    "497 7 0 0 - 4 mem|592 7 0 0 - 8 mem|505 7 0 0 - 0 st0,sti_opcode|505 7 0 0 - 0 sti_opcode st0,sti_opcode=0|505 7 0 0 - 0 - st0,sti_opcode|600 7 0 0 - 0 st0,sti_opcode|600 7 0 0 - 0 sti_opcode st0,sti_opcode=0|600 7 0 0 - 0 - st0,sti_opcode|633 7 0 0 - 0 st0,sti_opcode|633 7 0 0 - 0 sti_opcode st0,sti_opcode=0|633 7 0 0 - 0 - st0,sti_opcode",
   fcompp: "634 7 0 0 - 0 -",
   fcos: "552 7 0 0 - 0 -",
   fdecstp: "543 7 0 0 - 0 -",
-  fdiv: "500 7 0 0 - 4 mem|595 7 0 0 - 8 mem|508 7 0 0 - 0 st0,sti_opcode|508 7 0 0 - 0 sti_opcode st0,sti_opcode=0|604 7 0 0 - 0 sti_opcode,st0|604 7 0 0 - 0 sti_to sti_opcode=0,st0",
-  fdivp: "638 7 0 0 - 0 sti_opcode,st0|638 7 0 0 - 0 sti_opcode sti_opcode=0,st0|638 7 0 0 - 0 - sti_opcode,st0",
-  fdivr: "501 7 0 0 - 4 mem|596 7 0 0 - 8 mem|509 7 0 0 - 0 st0,sti_opcode|509 7 0 0 - 0 sti_opcode st0,sti_opcode=0|603 7 0 0 - 0 sti_opcode,st0|603 7 0 0 - 0 sti_to sti_opcode=0,st0",
-  fdivrp: "637 7 0 0 - 0 sti_opcode,st0|637 7 0 0 - 0 sti_opcode sti_opcode=0,st0|637 7 0 0 - 0 - sti_opcode,st0",
+  fdiv:
+    "500 7 0 0 - 4 mem|595 7 0 0 - 8 mem|508 7 0 0 - 0 st0,sti_opcode|508 7 0 0 - 0 sti_opcode st0,sti_opcode=0|604 7 0 0 - 0 sti_opcode,st0|604 7 0 0 - 0 sti_to sti_opcode=0,st0",
+  fdivp:
+    "638 7 0 0 - 0 sti_opcode,st0|638 7 0 0 - 0 sti_opcode sti_opcode=0,st0|638 7 0 0 - 0 - sti_opcode,st0",
+  fdivr:
+    "501 7 0 0 - 4 mem|596 7 0 0 - 8 mem|509 7 0 0 - 0 st0,sti_opcode|509 7 0 0 - 0 sti_opcode st0,sti_opcode=0|603 7 0 0 - 0 sti_opcode,st0|603 7 0 0 - 0 sti_to sti_opcode=0,st0",
+  fdivrp:
+    "637 7 0 0 - 0 sti_opcode,st0|637 7 0 0 - 0 sti_opcode sti_opcode=0,st0|637 7 0 0 - 0 - sti_opcode,st0",
   femms: "886 7 0 0 - 0 -",
   ffree: "617 7 0 0 - 0 sti_opcode",
   ffreep: "647 7 0 0 - 0 sti_opcode",
@@ -276,8 +335,10 @@ export const FORMS: Readonly<Record<string, string>> = {
   fldln2: "535 7 0 0 - 0 -",
   fldpi: "533 7 0 0 - 0 -",
   fldz: "536 7 0 0 - 0 -",
-  fmul: "495 7 0 0 - 4 mem|590 7 0 0 - 8 mem|503 7 0 0 - 0 st0,sti_opcode|503 7 0 0 - 0 sti_opcode st0,sti_opcode=0|598 7 0 0 - 0 sti_opcode,st0|598 7 0 0 - 0 sti_to sti_opcode=0,st0",
-  fmulp: "632 7 0 0 - 0 sti_opcode,st0|632 7 0 0 - 0 sti_opcode sti_opcode=0,st0|632 7 0 0 - 0 - sti_opcode,st0",
+  fmul:
+    "495 7 0 0 - 4 mem|590 7 0 0 - 8 mem|503 7 0 0 - 0 st0,sti_opcode|503 7 0 0 - 0 sti_opcode st0,sti_opcode=0|598 7 0 0 - 0 sti_opcode,st0|598 7 0 0 - 0 sti_to sti_opcode=0,st0",
+  fmulp:
+    "632 7 0 0 - 0 sti_opcode,st0|632 7 0 0 - 0 sti_opcode sti_opcode=0,st0|632 7 0 0 - 0 - sti_opcode,st0",
   fnclex: "580 7 0 0 - 0 -",
   fninit: "582 7 0 0 - 0 -",
   fnop: "524 7 0 0 - 0 -",
@@ -299,21 +360,31 @@ export const FORMS: Readonly<Record<string, string>> = {
   fst: "511 7 0 0 - 4 mem|607 7 0 0 - 8 mem|619 7 0 0 - 0 sti_opcode",
   fstcw: "521 7 0 0 - 2 mem",
   fstenv: "517 7 16 0 - 14 mem|519 7 32 0 - 28 mem",
-  fstp: "512 7 0 0 - 4 mem|571 7 0 0 - 10 mem|608 7 0 0 - 8 mem|620 7 0 0 - 0 sti_opcode|649 7 0 0 - 0 sti_opcode|650 7 0 0 - 0 sti_opcode",
+  fstp:
+    "512 7 0 0 - 4 mem|571 7 0 0 - 10 mem|608 7 0 0 - 8 mem|620 7 0 0 - 0 sti_opcode|649 7 0 0 - 0 sti_opcode|650 7 0 0 - 0 sti_opcode",
   fstsw: "616 7 0 0 - 2 mem|652 7 0 0 - 0 ax",
-  fsub: "498 7 0 0 - 4 mem|593 7 0 0 - 8 mem|506 7 0 0 - 0 st0,sti_opcode|506 7 0 0 - 0 sti_opcode st0,sti_opcode=0|602 7 0 0 - 0 sti_opcode,st0|602 7 0 0 - 0 sti_to sti_opcode=0,st0",
-  fsubp: "636 7 0 0 - 0 sti_opcode,st0|636 7 0 0 - 0 sti_opcode sti_opcode=0,st0|636 7 0 0 - 0 - sti_opcode,st0",
-  fsubr: "499 7 0 0 - 4 mem|594 7 0 0 - 8 mem|507 7 0 0 - 0 st0,sti_opcode|507 7 0 0 - 0 sti_opcode st0,sti_opcode=0|601 7 0 0 - 0 sti_opcode,st0|601 7 0 0 - 0 sti_to sti_opcode=0,st0",
-  fsubrp: "635 7 0 0 - 0 sti_opcode,st0|635 7 0 0 - 0 sti_opcode sti_opcode=0,st0|635 7 0 0 - 0 - sti_opcode,st0",
+  fsub:
+    "498 7 0 0 - 4 mem|593 7 0 0 - 8 mem|506 7 0 0 - 0 st0,sti_opcode|506 7 0 0 - 0 sti_opcode st0,sti_opcode=0|602 7 0 0 - 0 sti_opcode,st0|602 7 0 0 - 0 sti_to sti_opcode=0,st0",
+  fsubp:
+    "636 7 0 0 - 0 sti_opcode,st0|636 7 0 0 - 0 sti_opcode sti_opcode=0,st0|636 7 0 0 - 0 - sti_opcode,st0",
+  fsubr:
+    "499 7 0 0 - 4 mem|594 7 0 0 - 8 mem|507 7 0 0 - 0 st0,sti_opcode|507 7 0 0 - 0 sti_opcode st0,sti_opcode=0|601 7 0 0 - 0 sti_opcode,st0|601 7 0 0 - 0 sti_to sti_opcode=0,st0",
+  fsubrp:
+    "635 7 0 0 - 0 sti_opcode,st0|635 7 0 0 - 0 sti_opcode sti_opcode=0,st0|635 7 0 0 - 0 - sti_opcode,st0",
   ftst: "528 7 0 0 - 0 -",
-  fucom: "621 7 0 0 - 0 st0,sti_opcode|621 7 0 0 - 0 sti_opcode st0,sti_opcode=0|621 7 0 0 - 0 - st0,sti_opcode",
-  fucomi: "587 7 0 0 - 0 st0,sti_opcode|587 7 0 0 - 0 sti_opcode st0,sti_opcode=0|587 7 0 0 - 0 - st0,sti_opcode",
-  fucomip: "655 7 0 0 - 0 st0,sti_opcode|655 7 0 0 - 0 sti_opcode st0,sti_opcode=0|655 7 0 0 - 0 - st0,sti_opcode",
-  fucomp: "622 7 0 0 - 0 st0,sti_opcode|622 7 0 0 - 0 sti_opcode st0,sti_opcode=0|622 7 0 0 - 0 - st0,sti_opcode",
+  fucom:
+    "621 7 0 0 - 0 st0,sti_opcode|621 7 0 0 - 0 sti_opcode st0,sti_opcode=0|621 7 0 0 - 0 - st0,sti_opcode",
+  fucomi:
+    "587 7 0 0 - 0 st0,sti_opcode|587 7 0 0 - 0 sti_opcode st0,sti_opcode=0|587 7 0 0 - 0 - st0,sti_opcode",
+  fucomip:
+    "655 7 0 0 - 0 st0,sti_opcode|655 7 0 0 - 0 sti_opcode st0,sti_opcode=0|655 7 0 0 - 0 - st0,sti_opcode",
+  fucomp:
+    "622 7 0 0 - 0 st0,sti_opcode|622 7 0 0 - 0 sti_opcode st0,sti_opcode=0|622 7 0 0 - 0 - st0,sti_opcode",
   fucompp: "565 7 0 0 - 0 -",
   fwait: "314 7 0 0 - 0 -",
   fxam: "529 7 0 0 - 0 -",
-  fxch: "523 7 0 0 - 0 st0,sti_opcode|523 7 0 0 - 0 sti_opcode st0,sti_opcode=0|523 7 0 0 - 0 - st0,sti_opcode|618 7 0 0 - 0 st0,sti_opcode|618 7 0 0 - 0 sti_opcode st0,sti_opcode=0|618 7 0 0 - 0 - st0,sti_opcode|648 7 0 0 - 0 st0,sti_opcode|648 7 0 0 - 0 sti_opcode st0,sti_opcode=0|648 7 0 0 - 0 - st0,sti_opcode",
+  fxch:
+    "523 7 0 0 - 0 st0,sti_opcode|523 7 0 0 - 0 sti_opcode st0,sti_opcode=0|523 7 0 0 - 0 - st0,sti_opcode|618 7 0 0 - 0 st0,sti_opcode|618 7 0 0 - 0 sti_opcode st0,sti_opcode=0|618 7 0 0 - 0 - st0,sti_opcode|648 7 0 0 - 0 st0,sti_opcode|648 7 0 0 - 0 sti_opcode st0,sti_opcode=0|648 7 0 0 - 0 - st0,sti_opcode",
   fxrstor: "2012 7 0 0 - 512 mem",
   fxrstor64: "2013 4 64 0 - 512 mem",
   fxsave: "2008 7 0 0 - 512 mem",
@@ -331,10 +402,14 @@ export const FORMS: Readonly<Record<string, string>> = {
   hsubpd: "1812 7 0 0 - 16 xmm_reg,xmm_or_mem",
   hsubps: "1815 7 0 0 - 16 xmm_reg,xmm_or_mem",
   icebp: "708 7 0 0 - 0 -",
-  idiv: "718 7 0 0 - 1 r8_or_mem|740 7 16 0 - 2 r16_or_mem|741 7 32 0 - 4 r32_or_mem|742 4 64 0 - 8 r64_or_mem",
-  imul: "716 7 0 0 - 1 r8_or_mem|734 7 16 0 - 2 r16_or_mem|735 7 32 0 - 4 r32_or_mem|736 4 64 0 - 8 r64_or_mem|2070 7 16 0 - 2 r16_reg,r16_or_mem|2071 7 32 0 - 4 r32_reg,r32_or_mem|2072 4 64 0 - 8 r64_reg,r64_or_mem|150 7 16 0 - 2 r16_reg,r16_or_mem,imm8sex16|150 7 16 0 - 2 r16_reg,imm8sex16 r16_reg=0,r16_or_mem=0,imm8sex16=1|151 7 32 0 - 4 r32_reg,r32_or_mem,imm8sex32|151 7 32 0 - 4 r32_reg,imm8sex32 r32_reg=0,r32_or_mem=0,imm8sex32=1|152 4 64 0 - 8 r64_reg,r64_or_mem,imm8sex64|152 4 64 0 - 8 r64_reg,imm8sex64 r64_reg=0,r64_or_mem=0,imm8sex64=1|144 7 16 0 - 2 r16_reg,r16_or_mem,imm16|144 7 16 0 - 2 r16_reg,imm16 r16_reg=0,r16_or_mem=0,imm16=1|145 7 32 0 - 4 r32_reg,r32_or_mem,imm32|145 7 32 0 - 4 r32_reg,imm32 r32_reg=0,r32_or_mem=0,imm32=1|146 4 64 0 - 8 r64_reg,r64_or_mem,imm32sex64|146 4 64 0 - 8 r64_reg,imm32sex64 r64_reg=0,r64_or_mem=0,imm32sex64=1",
-  in: "702 7 0 0 - 0 al,dx|703 7 16 0 - 0 ax,dx|704 7 32 0 - 0 eax,dx|685 7 0 0 - 0 al,imm8|686 7 16 0 - 0 ax,imm8|687 7 32 0 - 0 eax,imm8",
-  inc: "120 3 16 0 - 0 r16_opcode|121 3 32 0 - 0 r32_opcode|749 7 0 0 l 1 r8_or_mem|751 7 16 0 l 2 r16_or_mem|752 7 32 0 l 4 r32_or_mem|753 4 64 0 l 8 r64_or_mem",
+  idiv:
+    "718 7 0 0 - 1 r8_or_mem|740 7 16 0 - 2 r16_or_mem|741 7 32 0 - 4 r32_or_mem|742 4 64 0 - 8 r64_or_mem",
+  imul:
+    "716 7 0 0 - 1 r8_or_mem|734 7 16 0 - 2 r16_or_mem|735 7 32 0 - 4 r32_or_mem|736 4 64 0 - 8 r64_or_mem|2070 7 16 0 - 2 r16_reg,r16_or_mem|2071 7 32 0 - 4 r32_reg,r32_or_mem|2072 4 64 0 - 8 r64_reg,r64_or_mem|150 7 16 0 - 2 r16_reg,r16_or_mem,imm8sex16|150 7 16 0 - 2 r16_reg,imm8sex16 r16_reg=0,r16_or_mem=0,imm8sex16=1|151 7 32 0 - 4 r32_reg,r32_or_mem,imm8sex32|151 7 32 0 - 4 r32_reg,imm8sex32 r32_reg=0,r32_or_mem=0,imm8sex32=1|152 4 64 0 - 8 r64_reg,r64_or_mem,imm8sex64|152 4 64 0 - 8 r64_reg,imm8sex64 r64_reg=0,r64_or_mem=0,imm8sex64=1|144 7 16 0 - 2 r16_reg,r16_or_mem,imm16|144 7 16 0 - 2 r16_reg,imm16 r16_reg=0,r16_or_mem=0,imm16=1|145 7 32 0 - 4 r32_reg,r32_or_mem,imm32|145 7 32 0 - 4 r32_reg,imm32 r32_reg=0,r32_or_mem=0,imm32=1|146 4 64 0 - 8 r64_reg,r64_or_mem,imm32sex64|146 4 64 0 - 8 r64_reg,imm32sex64 r64_reg=0,r64_or_mem=0,imm32sex64=1",
+  in:
+    "702 7 0 0 - 0 al,dx|703 7 16 0 - 0 ax,dx|704 7 32 0 - 0 eax,dx|685 7 0 0 - 0 al,imm8|686 7 16 0 - 0 ax,imm8|687 7 32 0 - 0 eax,imm8",
+  inc:
+    "120 3 16 0 - 0 r16_opcode|121 3 32 0 - 0 r32_opcode|749 7 0 0 l 1 r8_or_mem|751 7 16 0 l 2 r16_or_mem|752 7 32 0 l 4 r32_or_mem|753 4 64 0 l 8 r64_or_mem",
   incsspd: "2030 7 0 0 - 0 r32_rm",
   incsspq: "2031 4 64 0 - 0 r64_rm",
   insb: "153 7 0 0 - 1 es_rDI,dx",
@@ -359,40 +434,71 @@ export const FORMS: Readonly<Record<string, string>> = {
   iretd: "424 7 32 0 - 0 -",
   iretq: "425 4 64 0 - 0 -",
   iretw: "423 7 16 0 - 0 -",
-  ja: "180 3 16 0 - 0 br16_1|181 3 32 0 - 0 br32_1|182 4 64 0 d 0 br64_1|1875 3 16 0 - 0 br16_2|1876 3 32 0 - 0 br32_4|1877 4 64 0 d 0 br64_4",
-  jae: "168 3 16 0 - 0 br16_1|169 3 32 0 - 0 br32_1|170 4 64 0 d 0 br64_1|1863 3 16 0 - 0 br16_2|1864 3 32 0 - 0 br32_4|1865 4 64 0 d 0 br64_4",
-  jb: "165 3 16 0 - 0 br16_1|166 3 32 0 - 0 br32_1|167 4 64 0 d 0 br64_1|1860 3 16 0 - 0 br16_2|1861 3 32 0 - 0 br32_4|1862 4 64 0 d 0 br64_4",
-  jbe: "177 3 16 0 - 0 br16_1|178 3 32 0 - 0 br32_1|179 4 64 0 d 0 br64_1|1872 3 16 0 - 0 br16_2|1873 3 32 0 - 0 br32_4|1874 4 64 0 d 0 br64_4",
-  jc: "165 3 16 0 - 0 br16_1|166 3 32 0 - 0 br32_1|167 4 64 0 d 0 br64_1|1860 3 16 0 - 0 br16_2|1861 3 32 0 - 0 br32_4|1862 4 64 0 d 0 br64_4",
+  ja:
+    "180 3 16 0 - 0 br16_1|181 3 32 0 - 0 br32_1|182 4 64 0 d 0 br64_1|1875 3 16 0 - 0 br16_2|1876 3 32 0 - 0 br32_4|1877 4 64 0 d 0 br64_4",
+  jae:
+    "168 3 16 0 - 0 br16_1|169 3 32 0 - 0 br32_1|170 4 64 0 d 0 br64_1|1863 3 16 0 - 0 br16_2|1864 3 32 0 - 0 br32_4|1865 4 64 0 d 0 br64_4",
+  jb:
+    "165 3 16 0 - 0 br16_1|166 3 32 0 - 0 br32_1|167 4 64 0 d 0 br64_1|1860 3 16 0 - 0 br16_2|1861 3 32 0 - 0 br32_4|1862 4 64 0 d 0 br64_4",
+  jbe:
+    "177 3 16 0 - 0 br16_1|178 3 32 0 - 0 br32_1|179 4 64 0 d 0 br64_1|1872 3 16 0 - 0 br16_2|1873 3 32 0 - 0 br32_4|1874 4 64 0 d 0 br64_4",
+  jc:
+    "165 3 16 0 - 0 br16_1|166 3 32 0 - 0 br32_1|167 4 64 0 d 0 br64_1|1860 3 16 0 - 0 br16_2|1861 3 32 0 - 0 br32_4|1862 4 64 0 d 0 br64_4",
   jcxz: "678 3 16 16 - 0 br16_1|679 3 32 16 - 0 br32_1",
-  je: "171 3 16 0 - 0 br16_1|172 3 32 0 - 0 br32_1|173 4 64 0 d 0 br64_1|1866 3 16 0 - 0 br16_2|1867 3 32 0 - 0 br32_4|1868 4 64 0 d 0 br64_4",
+  je:
+    "171 3 16 0 - 0 br16_1|172 3 32 0 - 0 br32_1|173 4 64 0 d 0 br64_1|1866 3 16 0 - 0 br16_2|1867 3 32 0 - 0 br32_4|1868 4 64 0 d 0 br64_4",
   jecxz: "680 3 16 32 - 0 br16_1|681 3 32 32 - 0 br32_1|682 4 64 32 d 0 br64_1",
-  jg: "204 3 16 0 - 0 br16_1|205 3 32 0 - 0 br32_1|206 4 64 0 d 0 br64_1|1899 3 16 0 - 0 br16_2|1900 3 32 0 - 0 br32_4|1901 4 64 0 d 0 br64_4",
-  jge: "198 3 16 0 - 0 br16_1|199 3 32 0 - 0 br32_1|200 4 64 0 d 0 br64_1|1893 3 16 0 - 0 br16_2|1894 3 32 0 - 0 br32_4|1895 4 64 0 d 0 br64_4",
-  jl: "195 3 16 0 - 0 br16_1|196 3 32 0 - 0 br32_1|197 4 64 0 d 0 br64_1|1890 3 16 0 - 0 br16_2|1891 3 32 0 - 0 br32_4|1892 4 64 0 d 0 br64_4",
-  jle: "201 3 16 0 - 0 br16_1|202 3 32 0 - 0 br32_1|203 4 64 0 d 0 br64_1|1896 3 16 0 - 0 br16_2|1897 3 32 0 - 0 br32_4|1898 4 64 0 d 0 br64_4",
-  jmp: "697 3 16 0 - 0 farbr2_2|698 3 32 0 - 0 farbr4_2|763 3 16 0 - 2 r16_or_mem|764 3 32 0 - 4 r32_or_mem|765 4 64 0 d 8 r64_or_mem|766 7 16 0 - 2 mem_far|767 7 32 0 - 4 mem_far|768 4 64 0 - 8 mem_far|699 3 16 0 - 0 br16_1|700 3 32 0 - 0 br32_1|701 4 64 0 d 0 br64_1|694 3 16 0 - 0 br16_2|695 3 32 0 - 0 br32_4|696 4 64 0 d 0 br64_4",
-  jna: "177 3 16 0 - 0 br16_1|178 3 32 0 - 0 br32_1|179 4 64 0 d 0 br64_1|1872 3 16 0 - 0 br16_2|1873 3 32 0 - 0 br32_4|1874 4 64 0 d 0 br64_4",
-  jnae: "165 3 16 0 - 0 br16_1|166 3 32 0 - 0 br32_1|167 4 64 0 d 0 br64_1|1860 3 16 0 - 0 br16_2|1861 3 32 0 - 0 br32_4|1862 4 64 0 d 0 br64_4",
-  jnb: "168 3 16 0 - 0 br16_1|169 3 32 0 - 0 br32_1|170 4 64 0 d 0 br64_1|1863 3 16 0 - 0 br16_2|1864 3 32 0 - 0 br32_4|1865 4 64 0 d 0 br64_4",
-  jnbe: "180 3 16 0 - 0 br16_1|181 3 32 0 - 0 br32_1|182 4 64 0 d 0 br64_1|1875 3 16 0 - 0 br16_2|1876 3 32 0 - 0 br32_4|1877 4 64 0 d 0 br64_4",
-  jnc: "168 3 16 0 - 0 br16_1|169 3 32 0 - 0 br32_1|170 4 64 0 d 0 br64_1|1863 3 16 0 - 0 br16_2|1864 3 32 0 - 0 br32_4|1865 4 64 0 d 0 br64_4",
-  jne: "174 3 16 0 - 0 br16_1|175 3 32 0 - 0 br32_1|176 4 64 0 d 0 br64_1|1869 3 16 0 - 0 br16_2|1870 3 32 0 - 0 br32_4|1871 4 64 0 d 0 br64_4",
-  jng: "201 3 16 0 - 0 br16_1|202 3 32 0 - 0 br32_1|203 4 64 0 d 0 br64_1|1896 3 16 0 - 0 br16_2|1897 3 32 0 - 0 br32_4|1898 4 64 0 d 0 br64_4",
-  jnge: "195 3 16 0 - 0 br16_1|196 3 32 0 - 0 br32_1|197 4 64 0 d 0 br64_1|1890 3 16 0 - 0 br16_2|1891 3 32 0 - 0 br32_4|1892 4 64 0 d 0 br64_4",
-  jnl: "198 3 16 0 - 0 br16_1|199 3 32 0 - 0 br32_1|200 4 64 0 d 0 br64_1|1893 3 16 0 - 0 br16_2|1894 3 32 0 - 0 br32_4|1895 4 64 0 d 0 br64_4",
-  jnle: "204 3 16 0 - 0 br16_1|205 3 32 0 - 0 br32_1|206 4 64 0 d 0 br64_1|1899 3 16 0 - 0 br16_2|1900 3 32 0 - 0 br32_4|1901 4 64 0 d 0 br64_4",
-  jno: "162 3 16 0 - 0 br16_1|163 3 32 0 - 0 br32_1|164 4 64 0 d 0 br64_1|1857 3 16 0 - 0 br16_2|1858 3 32 0 - 0 br32_4|1859 4 64 0 d 0 br64_4",
-  jnp: "192 3 16 0 - 0 br16_1|193 3 32 0 - 0 br32_1|194 4 64 0 d 0 br64_1|1887 3 16 0 - 0 br16_2|1888 3 32 0 - 0 br32_4|1889 4 64 0 d 0 br64_4",
-  jns: "186 3 16 0 - 0 br16_1|187 3 32 0 - 0 br32_1|188 4 64 0 d 0 br64_1|1881 3 16 0 - 0 br16_2|1882 3 32 0 - 0 br32_4|1883 4 64 0 d 0 br64_4",
-  jnz: "174 3 16 0 - 0 br16_1|175 3 32 0 - 0 br32_1|176 4 64 0 d 0 br64_1|1869 3 16 0 - 0 br16_2|1870 3 32 0 - 0 br32_4|1871 4 64 0 d 0 br64_4",
-  jo: "159 3 16 0 - 0 br16_1|160 3 32 0 - 0 br32_1|161 4 64 0 d 0 br64_1|1854 3 16 0 - 0 br16_2|1855 3 32 0 - 0 br32_4|1856 4 64 0 d 0 br64_4",
-  jp: "189 3 16 0 - 0 br16_1|190 3 32 0 - 0 br32_1|191 4 64 0 d 0 br64_1|1884 3 16 0 - 0 br16_2|1885 3 32 0 - 0 br32_4|1886 4 64 0 d 0 br64_4",
-  jpe: "189 3 16 0 - 0 br16_1|190 3 32 0 - 0 br32_1|191 4 64 0 d 0 br64_1|1884 3 16 0 - 0 br16_2|1885 3 32 0 - 0 br32_4|1886 4 64 0 d 0 br64_4",
-  jpo: "192 3 16 0 - 0 br16_1|193 3 32 0 - 0 br32_1|194 4 64 0 d 0 br64_1|1887 3 16 0 - 0 br16_2|1888 3 32 0 - 0 br32_4|1889 4 64 0 d 0 br64_4",
+  jg:
+    "204 3 16 0 - 0 br16_1|205 3 32 0 - 0 br32_1|206 4 64 0 d 0 br64_1|1899 3 16 0 - 0 br16_2|1900 3 32 0 - 0 br32_4|1901 4 64 0 d 0 br64_4",
+  jge:
+    "198 3 16 0 - 0 br16_1|199 3 32 0 - 0 br32_1|200 4 64 0 d 0 br64_1|1893 3 16 0 - 0 br16_2|1894 3 32 0 - 0 br32_4|1895 4 64 0 d 0 br64_4",
+  jl:
+    "195 3 16 0 - 0 br16_1|196 3 32 0 - 0 br32_1|197 4 64 0 d 0 br64_1|1890 3 16 0 - 0 br16_2|1891 3 32 0 - 0 br32_4|1892 4 64 0 d 0 br64_4",
+  jle:
+    "201 3 16 0 - 0 br16_1|202 3 32 0 - 0 br32_1|203 4 64 0 d 0 br64_1|1896 3 16 0 - 0 br16_2|1897 3 32 0 - 0 br32_4|1898 4 64 0 d 0 br64_4",
+  jmp:
+    "697 3 16 0 - 0 farbr2_2|698 3 32 0 - 0 farbr4_2|763 3 16 0 - 2 r16_or_mem|764 3 32 0 - 4 r32_or_mem|765 4 64 0 d 8 r64_or_mem|766 7 16 0 - 2 mem_far|767 7 32 0 - 4 mem_far|768 4 64 0 - 8 mem_far|699 3 16 0 - 0 br16_1|700 3 32 0 - 0 br32_1|701 4 64 0 d 0 br64_1|694 3 16 0 - 0 br16_2|695 3 32 0 - 0 br32_4|696 4 64 0 d 0 br64_4",
+  jna:
+    "177 3 16 0 - 0 br16_1|178 3 32 0 - 0 br32_1|179 4 64 0 d 0 br64_1|1872 3 16 0 - 0 br16_2|1873 3 32 0 - 0 br32_4|1874 4 64 0 d 0 br64_4",
+  jnae:
+    "165 3 16 0 - 0 br16_1|166 3 32 0 - 0 br32_1|167 4 64 0 d 0 br64_1|1860 3 16 0 - 0 br16_2|1861 3 32 0 - 0 br32_4|1862 4 64 0 d 0 br64_4",
+  jnb:
+    "168 3 16 0 - 0 br16_1|169 3 32 0 - 0 br32_1|170 4 64 0 d 0 br64_1|1863 3 16 0 - 0 br16_2|1864 3 32 0 - 0 br32_4|1865 4 64 0 d 0 br64_4",
+  jnbe:
+    "180 3 16 0 - 0 br16_1|181 3 32 0 - 0 br32_1|182 4 64 0 d 0 br64_1|1875 3 16 0 - 0 br16_2|1876 3 32 0 - 0 br32_4|1877 4 64 0 d 0 br64_4",
+  jnc:
+    "168 3 16 0 - 0 br16_1|169 3 32 0 - 0 br32_1|170 4 64 0 d 0 br64_1|1863 3 16 0 - 0 br16_2|1864 3 32 0 - 0 br32_4|1865 4 64 0 d 0 br64_4",
+  jne:
+    "174 3 16 0 - 0 br16_1|175 3 32 0 - 0 br32_1|176 4 64 0 d 0 br64_1|1869 3 16 0 - 0 br16_2|1870 3 32 0 - 0 br32_4|1871 4 64 0 d 0 br64_4",
+  jng:
+    "201 3 16 0 - 0 br16_1|202 3 32 0 - 0 br32_1|203 4 64 0 d 0 br64_1|1896 3 16 0 - 0 br16_2|1897 3 32 0 - 0 br32_4|1898 4 64 0 d 0 br64_4",
+  jnge:
+    "195 3 16 0 - 0 br16_1|196 3 32 0 - 0 br32_1|197 4 64 0 d 0 br64_1|1890 3 16 0 - 0 br16_2|1891 3 32 0 - 0 br32_4|1892 4 64 0 d 0 br64_4",
+  jnl:
+    "198 3 16 0 - 0 br16_1|199 3 32 0 - 0 br32_1|200 4 64 0 d 0 br64_1|1893 3 16 0 - 0 br16_2|1894 3 32 0 - 0 br32_4|1895 4 64 0 d 0 br64_4",
+  jnle:
+    "204 3 16 0 - 0 br16_1|205 3 32 0 - 0 br32_1|206 4 64 0 d 0 br64_1|1899 3 16 0 - 0 br16_2|1900 3 32 0 - 0 br32_4|1901 4 64 0 d 0 br64_4",
+  jno:
+    "162 3 16 0 - 0 br16_1|163 3 32 0 - 0 br32_1|164 4 64 0 d 0 br64_1|1857 3 16 0 - 0 br16_2|1858 3 32 0 - 0 br32_4|1859 4 64 0 d 0 br64_4",
+  jnp:
+    "192 3 16 0 - 0 br16_1|193 3 32 0 - 0 br32_1|194 4 64 0 d 0 br64_1|1887 3 16 0 - 0 br16_2|1888 3 32 0 - 0 br32_4|1889 4 64 0 d 0 br64_4",
+  jns:
+    "186 3 16 0 - 0 br16_1|187 3 32 0 - 0 br32_1|188 4 64 0 d 0 br64_1|1881 3 16 0 - 0 br16_2|1882 3 32 0 - 0 br32_4|1883 4 64 0 d 0 br64_4",
+  jnz:
+    "174 3 16 0 - 0 br16_1|175 3 32 0 - 0 br32_1|176 4 64 0 d 0 br64_1|1869 3 16 0 - 0 br16_2|1870 3 32 0 - 0 br32_4|1871 4 64 0 d 0 br64_4",
+  jo:
+    "159 3 16 0 - 0 br16_1|160 3 32 0 - 0 br32_1|161 4 64 0 d 0 br64_1|1854 3 16 0 - 0 br16_2|1855 3 32 0 - 0 br32_4|1856 4 64 0 d 0 br64_4",
+  jp:
+    "189 3 16 0 - 0 br16_1|190 3 32 0 - 0 br32_1|191 4 64 0 d 0 br64_1|1884 3 16 0 - 0 br16_2|1885 3 32 0 - 0 br32_4|1886 4 64 0 d 0 br64_4",
+  jpe:
+    "189 3 16 0 - 0 br16_1|190 3 32 0 - 0 br32_1|191 4 64 0 d 0 br64_1|1884 3 16 0 - 0 br16_2|1885 3 32 0 - 0 br32_4|1886 4 64 0 d 0 br64_4",
+  jpo:
+    "192 3 16 0 - 0 br16_1|193 3 32 0 - 0 br32_1|194 4 64 0 d 0 br64_1|1887 3 16 0 - 0 br16_2|1888 3 32 0 - 0 br32_4|1889 4 64 0 d 0 br64_4",
   jrcxz: "683 0 16 64 - 0 br16_1|684 4 64 64 d 0 br64_1",
-  js: "183 3 16 0 - 0 br16_1|184 3 32 0 - 0 br32_1|185 4 64 0 d 0 br64_1|1878 3 16 0 - 0 br16_2|1879 3 32 0 - 0 br32_4|1880 4 64 0 d 0 br64_4",
-  jz: "171 3 16 0 - 0 br16_1|172 3 32 0 - 0 br32_1|173 4 64 0 d 0 br64_1|1866 3 16 0 - 0 br16_2|1867 3 32 0 - 0 br32_4|1868 4 64 0 d 0 br64_4",
+  js:
+    "183 3 16 0 - 0 br16_1|184 3 32 0 - 0 br32_1|185 4 64 0 d 0 br64_1|1878 3 16 0 - 0 br16_2|1879 3 32 0 - 0 br32_4|1880 4 64 0 d 0 br64_4",
+  jz:
+    "171 3 16 0 - 0 br16_1|172 3 32 0 - 0 br32_1|173 4 64 0 d 0 br64_1|1866 3 16 0 - 0 br16_2|1867 3 32 0 - 0 br32_4|1868 4 64 0 d 0 br64_4",
   kaddb: "1243 7 0 0 - 0 k_reg,k_vvvv,k_rm",
   kaddd: "1244 7 0 0 - 0 k_reg,k_vvvv,k_rm",
   kaddq: "1242 7 0 0 - 0 k_reg,k_vvvv,k_rm",
@@ -405,10 +511,14 @@ export const FORMS: Readonly<Record<string, string>> = {
   kandnw: "1221 7 0 0 - 0 k_reg,k_vvvv,k_rm",
   kandq: "1218 7 0 0 - 0 k_reg,k_vvvv,k_rm",
   kandw: "1217 7 0 0 - 0 k_reg,k_vvvv,k_rm",
-  kmovb: "1920 7 0 0 - 1 k_reg,k_or_mem|1924 7 0 0 - 1 mem,k_reg|1927 7 0 0 - 0 k_reg,r32_rm|1931 7 0 0 - 0 r32_reg,k_rm",
-  kmovd: "1921 7 0 0 - 4 k_reg,k_or_mem|1925 7 0 0 - 4 mem,k_reg|1928 7 0 0 - 0 k_reg,r32_rm|1932 7 0 0 - 0 r32_reg,k_rm",
-  kmovq: "1919 7 0 0 - 8 k_reg,k_or_mem|1923 7 0 0 - 8 mem,k_reg|1929 4 0 0 - 0 k_reg,r64_rm|1933 4 0 0 - 0 r64_reg,k_rm",
-  kmovw: "1918 7 0 0 - 2 k_reg,k_or_mem|1922 7 0 0 - 2 mem,k_reg|1926 7 0 0 - 0 k_reg,r32_rm|1930 7 0 0 - 0 r32_reg,k_rm",
+  kmovb:
+    "1920 7 0 0 - 1 k_reg,k_or_mem|1924 7 0 0 - 1 mem,k_reg|1927 7 0 0 - 0 k_reg,r32_rm|1931 7 0 0 - 0 r32_reg,k_rm",
+  kmovd:
+    "1921 7 0 0 - 4 k_reg,k_or_mem|1925 7 0 0 - 4 mem,k_reg|1928 7 0 0 - 0 k_reg,r32_rm|1932 7 0 0 - 0 r32_reg,k_rm",
+  kmovq:
+    "1919 7 0 0 - 8 k_reg,k_or_mem|1923 7 0 0 - 8 mem,k_reg|1929 4 0 0 - 0 k_reg,r64_rm|1933 4 0 0 - 0 r64_reg,k_rm",
+  kmovw:
+    "1918 7 0 0 - 2 k_reg,k_or_mem|1922 7 0 0 - 2 mem,k_reg|1926 7 0 0 - 0 k_reg,r32_rm|1930 7 0 0 - 0 r32_reg,k_rm",
   knotb: "1227 7 0 0 - 0 k_reg,k_rm",
   knotd: "1228 7 0 0 - 0 k_reg,k_rm",
   knotq: "1226 7 0 0 - 0 k_reg,k_rm",
@@ -445,7 +555,8 @@ export const FORMS: Readonly<Record<string, string>> = {
   kxorq: "1238 7 0 0 - 0 k_reg,k_vvvv,k_rm",
   kxorw: "1237 7 0 0 - 0 k_reg,k_vvvv,k_rm",
   lahf: "322 7 0 0 - 0 -",
-  lar: "862 7 16 0 - 2 r16_reg,r16_or_mem|863 7 32 0 - 2 r32_reg,r32_or_mem|863 7 32 0 - 2 r32_reg,r16_reg r32_reg=0,r32_or_mem=1|864 4 64 0 - 2 r64_reg,r64_or_mem|864 4 64 0 - 2 r64_reg,r16_reg r64_reg=0,r64_or_mem=1|864 4 64 0 - 2 r64_reg,r32_reg r64_reg=0,r64_or_mem=1",
+  lar:
+    "862 7 16 0 - 2 r16_reg,r16_or_mem|863 7 32 0 - 2 r32_reg,r32_or_mem|863 7 32 0 - 2 r32_reg,r16_reg r32_reg=0,r32_or_mem=1|864 4 64 0 - 2 r64_reg,r64_or_mem|864 4 64 0 - 2 r64_reg,r16_reg r64_reg=0,r64_or_mem=1|864 4 64 0 - 2 r64_reg,r32_reg r64_reg=0,r64_or_mem=1",
   lddqu: "2462 7 0 0 - 16 xmm_reg,mem",
   ldmxcsr: "2016 7 0 0 - 4 mem",
   lds: "399 3 16 0 - 0 r16_reg,mem|400 3 32 0 - 0 r32_reg,mem",
@@ -453,28 +564,39 @@ export const FORMS: Readonly<Record<string, string>> = {
   lea: "290 7 16 0 - 0 r16_reg,mem|291 7 32 0 - 0 r32_reg,mem|292 4 64 0 - 0 r64_reg,mem",
   leave: "411 7 16 0 - 0 -|412 3 32 0 - 0 -|413 4 64 0 d 0 -",
   les: "397 3 16 0 - 0 r16_reg,mem|398 3 32 0 - 0 r32_reg,mem",
-  lfence: "2045 7 0 0 - 0 -|2046 7 0 0 - 0 -|2047 7 0 0 - 0 -|2048 7 0 0 - 0 -|2049 7 0 0 - 0 -|2050 7 0 0 - 0 -|2051 7 0 0 - 0 -|2052 7 0 0 - 0 -",
+  lfence:
+    "2045 7 0 0 - 0 -|2046 7 0 0 - 0 -|2047 7 0 0 - 0 -|2048 7 0 0 - 0 -|2049 7 0 0 - 0 -|2050 7 0 0 - 0 -|2051 7 0 0 - 0 -|2052 7 0 0 - 0 -",
   lfs: "2083 7 16 0 - 0 r16_reg,mem|2084 7 32 0 - 0 r32_reg,mem|2085 4 64 0 - 0 r64_reg,mem",
   lgdt: "798 3 16 0 - 0 mem|799 3 32 0 - 0 mem|800 4 0 0 d 0 mem",
   lgs: "2086 7 16 0 - 0 r16_reg,mem|2087 7 32 0 - 0 r32_reg,mem|2088 4 64 0 - 0 r64_reg,mem",
   lidt: "801 3 16 0 - 0 mem|802 3 32 0 - 0 mem|803 4 0 0 d 0 mem",
   lkgs: "4318 4 16 0 - 2 r16_or_mem|4319 4 32 0 - 2 r32_or_mem|4320 4 64 0 - 2 r64_or_mem",
-  lldt: "778 1 16 0 - 2 r16_or_mem r16_or_mem=0|778 1 16 0 - 2 r32_reg r16_or_mem=0|779 6 32 0 - 2 r16_or_mem r32_or_mem=0|779 6 32 0 - 2 r32_reg r32_or_mem=0",
-  lmsw: "808 1 16 0 - 2 r16_or_mem r16_or_mem=0|808 1 16 0 - 2 r32_reg r16_or_mem=0|809 6 32 0 - 2 r16_or_mem r32_or_mem=0|809 6 32 0 - 2 r32_reg r32_or_mem=0",
+  lldt:
+    "778 1 16 0 - 2 r16_or_mem r16_or_mem=0|778 1 16 0 - 2 r32_reg r16_or_mem=0|779 6 32 0 - 2 r16_or_mem r32_or_mem=0|779 6 32 0 - 2 r32_reg r32_or_mem=0",
+  lmsw:
+    "808 1 16 0 - 2 r16_or_mem r16_or_mem=0|808 1 16 0 - 2 r32_reg r16_or_mem=0|809 6 32 0 - 2 r16_or_mem r32_or_mem=0|809 6 32 0 - 2 r32_reg r32_or_mem=0",
   loadiwkey: "4287 7 0 0 - 0 xmm_reg,xmm_rm",
   lodsb: "347 7 0 0 - 1 al,seg_rSI",
   lodsd: "349 7 32 0 - 4 eax,seg_rSI",
   lodsq: "350 4 64 0 - 8 rax,seg_rSI",
   lodsw: "348 7 16 0 - 2 ax,seg_rSI",
-  loop: "671 3 16 16 - 0 br16_1|671 3 16 16 - 0 br16_1,cx br16_1=0|672 3 32 16 - 0 br32_1|672 3 32 16 - 0 br32_1,cx br32_1=0|673 3 16 32 - 0 br16_1|673 3 16 32 - 0 br16_1,ecx br16_1=0|674 3 32 32 - 0 br32_1|674 3 32 32 - 0 br32_1,ecx br32_1=0|675 4 64 32 d 0 br64_1|675 4 64 32 d 0 br64_1,ecx br64_1=0|676 0 16 64 - 0 br16_1|676 0 16 64 - 0 br16_1,rcx br16_1=0|677 4 64 64 d 0 br64_1|677 4 64 64 d 0 br64_1,rcx br64_1=0",
-  loope: "664 3 16 16 - 0 br16_1|664 3 16 16 - 0 br16_1,cx br16_1=0|665 3 32 16 - 0 br32_1|665 3 32 16 - 0 br32_1,cx br32_1=0|666 3 16 32 - 0 br16_1|666 3 16 32 - 0 br16_1,ecx br16_1=0|667 3 32 32 - 0 br32_1|667 3 32 32 - 0 br32_1,ecx br32_1=0|668 4 64 32 d 0 br64_1|668 4 64 32 d 0 br64_1,ecx br64_1=0|669 0 16 64 - 0 br16_1|669 0 16 64 - 0 br16_1,rcx br16_1=0|670 4 64 64 d 0 br64_1|670 4 64 64 d 0 br64_1,rcx br64_1=0",
-  loopne: "657 3 16 16 - 0 br16_1|657 3 16 16 - 0 br16_1,cx br16_1=0|658 3 32 16 - 0 br32_1|658 3 32 16 - 0 br32_1,cx br32_1=0|659 3 16 32 - 0 br16_1|659 3 16 32 - 0 br16_1,ecx br16_1=0|660 3 32 32 - 0 br32_1|660 3 32 32 - 0 br32_1,ecx br32_1=0|661 4 64 32 d 0 br64_1|661 4 64 32 d 0 br64_1,ecx br64_1=0|662 0 16 64 - 0 br16_1|662 0 16 64 - 0 br16_1,rcx br16_1=0|663 4 64 64 d 0 br64_1|663 4 64 64 d 0 br64_1,rcx br64_1=0",
-  loopnz: "657 3 16 16 - 0 br16_1|657 3 16 16 - 0 br16_1,cx br16_1=0|658 3 32 16 - 0 br32_1|658 3 32 16 - 0 br32_1,cx br32_1=0|659 3 16 32 - 0 br16_1|659 3 16 32 - 0 br16_1,ecx br16_1=0|660 3 32 32 - 0 br32_1|660 3 32 32 - 0 br32_1,ecx br32_1=0|661 4 64 32 d 0 br64_1|661 4 64 32 d 0 br64_1,ecx br64_1=0|662 0 16 64 - 0 br16_1|662 0 16 64 - 0 br16_1,rcx br16_1=0|663 4 64 64 d 0 br64_1|663 4 64 64 d 0 br64_1,rcx br64_1=0",
-  loopz: "664 3 16 16 - 0 br16_1|664 3 16 16 - 0 br16_1,cx br16_1=0|665 3 32 16 - 0 br32_1|665 3 32 16 - 0 br32_1,cx br32_1=0|666 3 16 32 - 0 br16_1|666 3 16 32 - 0 br16_1,ecx br16_1=0|667 3 32 32 - 0 br32_1|667 3 32 32 - 0 br32_1,ecx br32_1=0|668 4 64 32 d 0 br64_1|668 4 64 32 d 0 br64_1,ecx br64_1=0|669 0 16 64 - 0 br16_1|669 0 16 64 - 0 br16_1,rcx br16_1=0|670 4 64 64 d 0 br64_1|670 4 64 64 d 0 br64_1,rcx br64_1=0",
-  lsl: "865 7 16 0 - 2 r16_reg,r16_or_mem|866 7 32 0 - 2 r32_reg,r32_or_mem|866 7 32 0 - 2 r32_reg,r16_reg r32_reg=0,r32_or_mem=1|867 4 64 0 - 2 r64_reg,r64_or_mem|867 4 64 0 - 2 r64_reg,r16_reg r64_reg=0,r64_or_mem=1|867 4 64 0 - 2 r64_reg,r32_reg r64_reg=0,r64_or_mem=1",
+  loop:
+    "671 3 16 16 - 0 br16_1|671 3 16 16 - 0 br16_1,cx br16_1=0|672 3 32 16 - 0 br32_1|672 3 32 16 - 0 br32_1,cx br32_1=0|673 3 16 32 - 0 br16_1|673 3 16 32 - 0 br16_1,ecx br16_1=0|674 3 32 32 - 0 br32_1|674 3 32 32 - 0 br32_1,ecx br32_1=0|675 4 64 32 d 0 br64_1|675 4 64 32 d 0 br64_1,ecx br64_1=0|676 0 16 64 - 0 br16_1|676 0 16 64 - 0 br16_1,rcx br16_1=0|677 4 64 64 d 0 br64_1|677 4 64 64 d 0 br64_1,rcx br64_1=0",
+  loope:
+    "664 3 16 16 - 0 br16_1|664 3 16 16 - 0 br16_1,cx br16_1=0|665 3 32 16 - 0 br32_1|665 3 32 16 - 0 br32_1,cx br32_1=0|666 3 16 32 - 0 br16_1|666 3 16 32 - 0 br16_1,ecx br16_1=0|667 3 32 32 - 0 br32_1|667 3 32 32 - 0 br32_1,ecx br32_1=0|668 4 64 32 d 0 br64_1|668 4 64 32 d 0 br64_1,ecx br64_1=0|669 0 16 64 - 0 br16_1|669 0 16 64 - 0 br16_1,rcx br16_1=0|670 4 64 64 d 0 br64_1|670 4 64 64 d 0 br64_1,rcx br64_1=0",
+  loopne:
+    "657 3 16 16 - 0 br16_1|657 3 16 16 - 0 br16_1,cx br16_1=0|658 3 32 16 - 0 br32_1|658 3 32 16 - 0 br32_1,cx br32_1=0|659 3 16 32 - 0 br16_1|659 3 16 32 - 0 br16_1,ecx br16_1=0|660 3 32 32 - 0 br32_1|660 3 32 32 - 0 br32_1,ecx br32_1=0|661 4 64 32 d 0 br64_1|661 4 64 32 d 0 br64_1,ecx br64_1=0|662 0 16 64 - 0 br16_1|662 0 16 64 - 0 br16_1,rcx br16_1=0|663 4 64 64 d 0 br64_1|663 4 64 64 d 0 br64_1,rcx br64_1=0",
+  loopnz:
+    "657 3 16 16 - 0 br16_1|657 3 16 16 - 0 br16_1,cx br16_1=0|658 3 32 16 - 0 br32_1|658 3 32 16 - 0 br32_1,cx br32_1=0|659 3 16 32 - 0 br16_1|659 3 16 32 - 0 br16_1,ecx br16_1=0|660 3 32 32 - 0 br32_1|660 3 32 32 - 0 br32_1,ecx br32_1=0|661 4 64 32 d 0 br64_1|661 4 64 32 d 0 br64_1,ecx br64_1=0|662 0 16 64 - 0 br16_1|662 0 16 64 - 0 br16_1,rcx br16_1=0|663 4 64 64 d 0 br64_1|663 4 64 64 d 0 br64_1,rcx br64_1=0",
+  loopz:
+    "664 3 16 16 - 0 br16_1|664 3 16 16 - 0 br16_1,cx br16_1=0|665 3 32 16 - 0 br32_1|665 3 32 16 - 0 br32_1,cx br32_1=0|666 3 16 32 - 0 br16_1|666 3 16 32 - 0 br16_1,ecx br16_1=0|667 3 32 32 - 0 br32_1|667 3 32 32 - 0 br32_1,ecx br32_1=0|668 4 64 32 d 0 br64_1|668 4 64 32 d 0 br64_1,ecx br64_1=0|669 0 16 64 - 0 br16_1|669 0 16 64 - 0 br16_1,rcx br16_1=0|670 4 64 64 d 0 br64_1|670 4 64 64 d 0 br64_1,rcx br64_1=0",
+  lsl:
+    "865 7 16 0 - 2 r16_reg,r16_or_mem|866 7 32 0 - 2 r32_reg,r32_or_mem|866 7 32 0 - 2 r32_reg,r16_reg r32_reg=0,r32_or_mem=1|867 4 64 0 - 2 r64_reg,r64_or_mem|867 4 64 0 - 2 r64_reg,r16_reg r64_reg=0,r64_or_mem=1|867 4 64 0 - 2 r64_reg,r32_reg r64_reg=0,r64_or_mem=1",
   lss: "2077 7 16 0 - 0 r16_reg,mem|2078 7 32 0 - 0 r32_reg,mem|2079 4 64 0 - 0 r64_reg,mem",
-  ltr: "781 1 16 0 - 2 r16_or_mem r16_or_mem=0|781 1 16 0 - 2 r32_reg r16_or_mem=0|782 6 32 0 - 2 r16_or_mem r32_or_mem=0|782 6 32 0 - 2 r32_reg r32_or_mem=0",
-  lzcnt: "2127 7 16 0 - 2 r16_reg,r16_or_mem|2128 7 32 0 - 4 r32_reg,r32_or_mem|2129 4 64 0 - 8 r64_reg,r64_or_mem",
+  ltr:
+    "781 1 16 0 - 2 r16_or_mem r16_or_mem=0|781 1 16 0 - 2 r32_reg r16_or_mem=0|782 6 32 0 - 2 r16_or_mem r32_or_mem=0|782 6 32 0 - 2 r32_reg r32_or_mem=0",
+  lzcnt:
+    "2127 7 16 0 - 2 r16_reg,r16_or_mem|2128 7 32 0 - 4 r32_reg,r32_or_mem|2129 4 64 0 - 8 r64_reg,r64_or_mem",
   maskmovdqu: "2508 7 0 0 - 16 seg_rDI,xmm_reg,xmm_rm",
   maskmovq: "2507 7 0 0 - 8 seg_rDI,mm_reg,mm_rm",
   maxpd: "1471 7 0 0 - 16 xmm_reg,xmm_or_mem",
@@ -482,18 +604,22 @@ export const FORMS: Readonly<Record<string, string>> = {
   maxsd: "1480 7 0 0 - 8 xmm_reg,xmm_or_mem",
   maxss: "1477 7 0 0 - 4 xmm_reg,xmm_or_mem",
   mcommit: "856 7 0 0 - 0 -",
-  mfence: "2053 7 0 0 - 0 -|2054 7 0 0 - 0 -|2055 7 0 0 - 0 -|2056 7 0 0 - 0 -|2057 7 0 0 - 0 -|2058 7 0 0 - 0 -|2059 7 0 0 - 0 -|2060 7 0 0 - 0 -",
+  mfence:
+    "2053 7 0 0 - 0 -|2054 7 0 0 - 0 -|2055 7 0 0 - 0 -|2056 7 0 0 - 0 -|2057 7 0 0 - 0 -|2058 7 0 0 - 0 -|2059 7 0 0 - 0 -|2060 7 0 0 - 0 -",
   minpd: "1435 7 0 0 - 16 xmm_reg,xmm_or_mem",
   minps: "1429 7 0 0 - 16 xmm_reg,xmm_or_mem",
   minsd: "1444 7 0 0 - 8 xmm_reg,xmm_or_mem",
   minss: "1441 7 0 0 - 4 xmm_reg,xmm_or_mem",
   monitor: "818 3 0 16 - 0 -|819 7 0 32 - 0 -|820 4 0 64 - 0 -",
   monitorx: "853 3 0 16 - 0 -|854 7 0 32 - 0 -|855 4 0 64 - 0 -",
-  mov: "323 7 0 0 - 1 al,mem_offs|324 7 16 0 - 2 ax,mem_offs|325 7 32 0 - 4 eax,mem_offs|326 4 64 0 - 8 rax,mem_offs|327 7 0 0 - 1 mem_offs,al|328 7 16 0 - 2 mem_offs,ax|329 7 32 0 - 4 mem_offs,eax|330 4 64 0 - 8 mem_offs,rax|279 7 0 0 - 1 r8_or_mem,r8_reg|280 7 16 0 - 2 r16_or_mem,r16_reg|281 7 32 0 - 4 r32_or_mem,r32_reg|282 4 64 0 - 8 r64_or_mem,r64_reg|283 7 0 0 - 1 r8_reg,r8_or_mem|284 7 16 0 - 2 r16_reg,r16_or_mem|285 7 32 0 - 4 r32_reg,r32_or_mem|286 4 64 0 - 8 r64_reg,r64_or_mem|287 7 16 0 - 2 r16_reg,seg_reg|287 1 16 0 - 2 mem,seg_reg|288 7 32 0 - 2 r32_reg,seg_reg|288 6 32 0 - 2 mem,seg_reg|288 4 32 0 - 2 r64_reg,seg_reg r32_or_mem=0,seg_reg=1|293 1 16 0 - 2 seg_reg,r16_or_mem seg_reg=0,r16_or_mem=1|293 1 16 0 - 2 seg_reg,r32_reg seg_reg=0,r16_or_mem=1|294 6 32 0 - 2 seg_reg,r16_or_mem seg_reg=0,r32_or_mem=1|294 6 32 0 - 2 seg_reg,r32_reg seg_reg=0,r32_or_mem=1|294 4 32 0 - 2 seg_reg,r64_reg seg_reg=0,r32_or_mem=1|355 7 0 0 - 0 r8_opcode,imm8|1059 3 0 0 - 0 r32_rm,cr_reg|1060 4 0 0 d 0 r64_rm,cr_reg|1061 3 0 0 - 0 r32_rm,dr_reg|1062 4 0 0 d 0 r64_rm,dr_reg|1063 3 0 0 - 0 cr_reg,r32_rm|1064 4 0 0 d 0 cr_reg,r64_rm|1065 3 0 0 - 0 dr_reg,r32_rm|1066 4 0 0 d 0 dr_reg,r64_rm|1067 3 0 0 - 0 r32_rm,tr_reg|1068 3 0 0 - 0 tr_reg,r32_rm|401 7 0 0 - 1 r8_or_mem,imm8|356 7 16 0 - 0 r16_opcode,imm16|403 7 16 0 - 2 r16_or_mem,imm16|357 7 32 0 - 0 r32_opcode,imm32|357 4 32 0 - 0 r64_opcode,imm32zex64 r32_opcode=0,imm32=1|404 7 32 0 - 4 r32_or_mem,imm32|405 4 64 0 - 8 r64_reg,imm32const64|405 4 64 0 - 8 mem,imm32sex64|358 4 64 0 - 0 r64_opcode,imm64",
+  mov:
+    "323 7 0 0 - 1 al,mem_offs|324 7 16 0 - 2 ax,mem_offs|325 7 32 0 - 4 eax,mem_offs|326 4 64 0 - 8 rax,mem_offs|327 7 0 0 - 1 mem_offs,al|328 7 16 0 - 2 mem_offs,ax|329 7 32 0 - 4 mem_offs,eax|330 4 64 0 - 8 mem_offs,rax|279 7 0 0 - 1 r8_or_mem,r8_reg|280 7 16 0 - 2 r16_or_mem,r16_reg|281 7 32 0 - 4 r32_or_mem,r32_reg|282 4 64 0 - 8 r64_or_mem,r64_reg|283 7 0 0 - 1 r8_reg,r8_or_mem|284 7 16 0 - 2 r16_reg,r16_or_mem|285 7 32 0 - 4 r32_reg,r32_or_mem|286 4 64 0 - 8 r64_reg,r64_or_mem|287 7 16 0 - 2 r16_reg,seg_reg|287 1 16 0 - 2 mem,seg_reg|288 7 32 0 - 2 r32_reg,seg_reg|288 6 32 0 - 2 mem,seg_reg|288 4 32 0 - 2 r64_reg,seg_reg r32_or_mem=0,seg_reg=1|293 1 16 0 - 2 seg_reg,r16_or_mem seg_reg=0,r16_or_mem=1|293 1 16 0 - 2 seg_reg,r32_reg seg_reg=0,r16_or_mem=1|294 6 32 0 - 2 seg_reg,r16_or_mem seg_reg=0,r32_or_mem=1|294 6 32 0 - 2 seg_reg,r32_reg seg_reg=0,r32_or_mem=1|294 4 32 0 - 2 seg_reg,r64_reg seg_reg=0,r32_or_mem=1|355 7 0 0 - 0 r8_opcode,imm8|1059 3 0 0 - 0 r32_rm,cr_reg|1060 4 0 0 d 0 r64_rm,cr_reg|1061 3 0 0 - 0 r32_rm,dr_reg|1062 4 0 0 d 0 r64_rm,dr_reg|1063 3 0 0 - 0 cr_reg,r32_rm|1064 4 0 0 d 0 cr_reg,r64_rm|1065 3 0 0 - 0 dr_reg,r32_rm|1066 4 0 0 d 0 dr_reg,r64_rm|1067 3 0 0 - 0 r32_rm,tr_reg|1068 3 0 0 - 0 tr_reg,r32_rm|401 7 0 0 - 1 r8_or_mem,imm8|356 7 16 0 - 0 r16_opcode,imm16|403 7 16 0 - 2 r16_or_mem,imm16|357 7 32 0 - 0 r32_opcode,imm32|357 4 32 0 - 0 r64_opcode,imm32zex64 r32_opcode=0,imm32=1|404 7 32 0 - 4 r32_or_mem,imm32|405 4 64 0 - 8 r64_reg,imm32const64|405 4 64 0 - 8 mem,imm32sex64|358 4 64 0 - 0 r64_opcode,imm64",
   movapd: "1075 7 0 0 - 16 xmm_reg,xmm_or_mem|1087 7 0 0 - 16 xmm_or_mem,xmm_reg",
   movaps: "1069 7 0 0 - 16 xmm_reg,xmm_or_mem|1081 7 0 0 - 16 xmm_or_mem,xmm_reg",
-  movbe: "3660 7 16 0 - 2 r16_reg,mem|3661 7 32 0 - 4 r32_reg,mem|3662 4 64 0 - 8 r64_reg,mem|3665 7 16 0 - 2 mem,r16_reg|3666 7 32 0 - 4 mem,r32_reg|3667 4 64 0 - 8 mem,r64_reg",
-  movd: "1579 7 0 0 - 4 mm_reg,r32_or_mem|1818 7 0 0 - 4 r32_or_mem,mm_reg|1581 7 0 0 - 4 xmm_reg,r32_or_mem|1820 7 0 0 - 4 r32_or_mem,xmm_reg",
+  movbe:
+    "3660 7 16 0 - 2 r16_reg,mem|3661 7 32 0 - 4 r32_reg,mem|3662 4 64 0 - 8 r64_reg,mem|3665 7 16 0 - 2 mem,r16_reg|3666 7 32 0 - 4 mem,r32_reg|3667 4 64 0 - 8 mem,r64_reg",
+  movd:
+    "1579 7 0 0 - 4 mm_reg,r32_or_mem|1818 7 0 0 - 4 r32_or_mem,mm_reg|1581 7 0 0 - 4 xmm_reg,r32_or_mem|1820 7 0 0 - 4 r32_or_mem,xmm_reg",
   movddup: "952 7 0 0 - 8 xmm_reg,xmm_or_mem",
   movdiri: "3712 7 0 0 - 4 mem,r32_reg|3713 4 64 0 - 8 mem,r64_reg",
   movdq2q: "2256 7 0 0 - 0 mm_reg,xmm_rm",
@@ -515,22 +641,27 @@ export const FORMS: Readonly<Record<string, string>> = {
   movntq: "2393 7 0 0 - 8 mem,mm_reg",
   movntsd: "1120 7 0 0 - 8 mem,xmm_reg",
   movntss: "1119 7 0 0 - 4 mem,xmm_reg",
-  movq: "1580 4 64 0 - 8 mm_reg,r64_or_mem|1587 7 0 0 - 8 mm_reg,mm_or_mem|1819 4 64 0 - 8 r64_or_mem,mm_reg|1829 7 0 0 - 8 mm_or_mem,mm_reg|1582 4 64 0 - 8 xmm_reg,r64_or_mem|1821 4 64 0 - 8 r64_or_mem,xmm_reg|1826 7 0 0 - 8 xmm_reg,xmm_or_mem|2252 7 0 0 - 8 xmm_or_mem,xmm_reg",
+  movq:
+    "1580 4 64 0 - 8 mm_reg,r64_or_mem|1587 7 0 0 - 8 mm_reg,mm_or_mem|1819 4 64 0 - 8 r64_or_mem,mm_reg|1829 7 0 0 - 8 mm_or_mem,mm_reg|1582 4 64 0 - 8 xmm_reg,r64_or_mem|1821 4 64 0 - 8 r64_or_mem,xmm_reg|1826 7 0 0 - 8 xmm_reg,xmm_or_mem|2252 7 0 0 - 8 xmm_or_mem,xmm_reg",
   movq2dq: "2255 7 0 0 - 0 xmm_reg,mm_rm",
   movsb: "331 7 0 0 - 1 es_rDI,seg_rSI",
-  movsd: "333 7 32 0 - 4 es_rDI,seg_rSI|910 7 0 0 - 8 xmm_reg,xmm_or_mem|932 7 0 0 - 8 xmm_or_mem,xmm_reg",
+  movsd:
+    "333 7 32 0 - 4 es_rDI,seg_rSI|910 7 0 0 - 8 xmm_reg,xmm_or_mem|932 7 0 0 - 8 xmm_or_mem,xmm_reg",
   movshdup: "997 7 0 0 - 16 xmm_reg,xmm_or_mem",
   movsldup: "946 7 0 0 - 16 xmm_reg,xmm_or_mem",
   movsq: "334 4 64 0 - 8 es_rDI,seg_rSI",
   movss: "905 7 0 0 - 4 xmm_reg,xmm_or_mem|927 7 0 0 - 4 xmm_or_mem,xmm_reg",
   movsw: "332 7 16 0 - 2 es_rDI,seg_rSI",
-  movsx: "140 4 64 0 - 4 r64_reg,r32_or_mem|2130 7 16 0 - 1 r16_reg,r8_or_mem|2131 7 32 0 - 1 r32_reg,r8_or_mem|2132 4 64 0 - 1 r64_reg,r8_or_mem|2134 7 32 0 - 2 r32_reg,r16_or_mem|2135 4 64 0 - 2 r64_reg,r16_or_mem",
+  movsx:
+    "140 4 64 0 - 4 r64_reg,r32_or_mem|2130 7 16 0 - 1 r16_reg,r8_or_mem|2131 7 32 0 - 1 r32_reg,r8_or_mem|2132 4 64 0 - 1 r64_reg,r8_or_mem|2134 7 32 0 - 2 r32_reg,r16_or_mem|2135 4 64 0 - 2 r64_reg,r16_or_mem",
   movsxd: "139 4 32 0 - 4 r32_reg,r32_or_mem|140 4 64 0 - 4 r64_reg,r32_or_mem",
   movupd: "899 7 0 0 - 16 xmm_reg,xmm_or_mem|921 7 0 0 - 16 xmm_or_mem,xmm_reg",
   movups: "893 7 0 0 - 16 xmm_reg,xmm_or_mem|915 7 0 0 - 16 xmm_or_mem,xmm_reg",
-  movzx: "2089 7 16 0 - 1 r16_reg,r8_or_mem|2090 7 32 0 - 1 r32_reg,r8_or_mem|2091 4 64 0 - 1 r64_reg,r8_or_mem|2093 7 32 0 - 2 r32_reg,r16_or_mem|2094 4 64 0 - 2 r64_reg,r16_or_mem",
+  movzx:
+    "2089 7 16 0 - 1 r16_reg,r8_or_mem|2090 7 32 0 - 1 r32_reg,r8_or_mem|2091 4 64 0 - 1 r64_reg,r8_or_mem|2093 7 32 0 - 2 r32_reg,r16_or_mem|2094 4 64 0 - 2 r64_reg,r16_or_mem",
   mpsadbw: "3900 7 0 0 - 16 xmm_reg,xmm_or_mem,imm8",
-  mul: "715 7 0 0 - 1 r8_or_mem|731 7 16 0 - 2 r16_or_mem|732 7 32 0 - 4 r32_or_mem|733 4 64 0 - 8 r64_or_mem",
+  mul:
+    "715 7 0 0 - 1 r8_or_mem|731 7 16 0 - 2 r16_or_mem|732 7 32 0 - 4 r32_or_mem|733 4 64 0 - 8 r64_or_mem",
   mulpd: "1360 7 0 0 - 16 xmm_reg,xmm_or_mem",
   mulps: "1354 7 0 0 - 16 xmm_reg,xmm_or_mem",
   mulsd: "1369 7 0 0 - 8 xmm_reg,xmm_or_mem",
@@ -538,13 +669,18 @@ export const FORMS: Readonly<Record<string, string>> = {
   mulx: "3693 7 0 0 - 4 r32_reg,r32_vvvv,r32_or_mem|3694 4 0 0 - 8 r64_reg,r64_vvvv,r64_or_mem",
   mwait: "821 7 0 0 - 0 -",
   mwaitx: "857 7 0 0 - 0 -",
-  neg: "714 7 0 0 l 1 r8_or_mem|728 7 16 0 l 2 r16_or_mem|729 7 32 0 l 4 r32_or_mem|730 4 64 0 l 8 r64_or_mem",
-  nop: "299 7 16 0 - 0 -|300 7 32 0 - 0 -|301 4 64 0 - 0 -|1056 7 16 0 - 2 r16_or_mem|1057 7 32 0 - 4 r32_or_mem|1058 4 64 0 - 8 r64_or_mem",
-  not: "713 7 0 0 l 1 r8_or_mem|725 7 16 0 l 2 r16_or_mem|726 7 32 0 l 4 r32_or_mem|727 4 64 0 l 8 r64_or_mem",
-  or: "21 7 0 0 l 1 r8_or_mem,r8_reg|22 7 16 0 l 2 r16_or_mem,r16_reg|23 7 32 0 l 4 r32_or_mem,r32_reg|24 4 64 0 l 8 r64_or_mem,r64_reg|25 7 0 0 - 1 r8_reg,r8_or_mem|26 7 16 0 - 2 r16_reg,r16_or_mem|27 7 32 0 - 4 r32_reg,r32_or_mem|28 4 64 0 - 8 r64_reg,r64_or_mem|29 7 0 0 - 0 al,imm8|208 7 0 0 l 1 r8_or_mem,imm8|240 3 0 0 l 1 r8_or_mem,imm8|250 7 16 0 l 2 r16_or_mem,imm8sex16|251 7 32 0 l 4 r32_or_mem,imm8sex32|252 4 64 0 l 8 r64_or_mem,imm8sex64|30 7 16 0 - 0 ax,imm16|218 7 16 0 l 2 r16_or_mem,imm16|31 7 32 0 - 0 eax,imm32|32 4 64 0 - 0 rax,imm32sex64|219 7 32 0 l 4 r32_or_mem,imm32|220 4 64 0 l 8 r64_or_mem,imm32sex64",
+  neg:
+    "714 7 0 0 l 1 r8_or_mem|728 7 16 0 l 2 r16_or_mem|729 7 32 0 l 4 r32_or_mem|730 4 64 0 l 8 r64_or_mem",
+  nop:
+    "299 7 16 0 - 0 -|300 7 32 0 - 0 -|301 4 64 0 - 0 -|1056 7 16 0 - 2 r16_or_mem|1057 7 32 0 - 4 r32_or_mem|1058 4 64 0 - 8 r64_or_mem",
+  not:
+    "713 7 0 0 l 1 r8_or_mem|725 7 16 0 l 2 r16_or_mem|726 7 32 0 l 4 r32_or_mem|727 4 64 0 l 8 r64_or_mem",
+  or:
+    "21 7 0 0 l 1 r8_or_mem,r8_reg|22 7 16 0 l 2 r16_or_mem,r16_reg|23 7 32 0 l 4 r32_or_mem,r32_reg|24 4 64 0 l 8 r64_or_mem,r64_reg|25 7 0 0 - 1 r8_reg,r8_or_mem|26 7 16 0 - 2 r16_reg,r16_or_mem|27 7 32 0 - 4 r32_reg,r32_or_mem|28 4 64 0 - 8 r64_reg,r64_or_mem|29 7 0 0 - 0 al,imm8|208 7 0 0 l 1 r8_or_mem,imm8|240 3 0 0 l 1 r8_or_mem,imm8|250 7 16 0 l 2 r16_or_mem,imm8sex16|251 7 32 0 l 4 r32_or_mem,imm8sex32|252 4 64 0 l 8 r64_or_mem,imm8sex64|30 7 16 0 - 0 ax,imm16|218 7 16 0 l 2 r16_or_mem,imm16|31 7 32 0 - 0 eax,imm32|32 4 64 0 - 0 rax,imm32sex64|219 7 32 0 l 4 r32_or_mem,imm32|220 4 64 0 l 8 r64_or_mem,imm32sex64",
   orpd: "1318 7 0 0 - 16 xmm_reg,xmm_or_mem",
   orps: "1312 7 0 0 - 16 xmm_reg,xmm_or_mem",
-  out: "705 7 0 0 - 0 dx,al|706 7 16 0 - 0 dx,ax|707 7 32 0 - 0 dx,eax|688 7 0 0 - 0 imm8,al|689 7 16 0 - 0 imm8,ax|690 7 32 0 - 0 imm8,eax",
+  out:
+    "705 7 0 0 - 0 dx,al|706 7 16 0 - 0 dx,ax|707 7 32 0 - 0 dx,eax|688 7 0 0 - 0 imm8,al|689 7 16 0 - 0 imm8,ax|690 7 32 0 - 0 imm8,eax",
   outsb: "156 7 0 0 - 1 dx,seg_rSI",
   outsd: "158 7 32 0 - 4 dx,seg_rSI",
   outsw: "157 7 16 0 - 2 dx,seg_rSI",
@@ -569,7 +705,8 @@ export const FORMS: Readonly<Record<string, string>> = {
   pause: "305 7 0 0 - 0 -",
   pavgb: "2327 7 0 0 - 8 mm_reg,mm_or_mem|2328 7 0 0 - 16 xmm_reg,xmm_or_mem",
   pavgw: "2351 7 0 0 - 8 mm_reg,mm_or_mem|2352 7 0 0 - 16 xmm_reg,xmm_or_mem",
-  pblendvb: "2633 7 0 0 - 16 xmm_reg,xmm_or_mem|2633 7 0 0 - 16 xmm_reg,xmm_or_mem,xmm0 xmm_reg=0,xmm_or_mem=1",
+  pblendvb:
+    "2633 7 0 0 - 16 xmm_reg,xmm_or_mem|2633 7 0 0 - 16 xmm_reg,xmm_or_mem,xmm0 xmm_reg=0,xmm_or_mem=1",
   pblendw: "3763 7 0 0 - 16 xmm_reg,xmm_or_mem,imm8",
   pbndkb: "4913 4 0 0 - 0 -",
   pclmulqdq: "3910 7 0 0 - 16 xmm_reg,xmm_or_mem,imm8",
@@ -589,10 +726,12 @@ export const FORMS: Readonly<Record<string, string>> = {
   pconfig: "817 7 0 0 - 0 -",
   pdep: "3685 7 0 0 - 4 r32_reg,r32_vvvv,r32_or_mem|3686 4 0 0 - 8 r64_reg,r64_vvvv,r64_or_mem",
   pext: "3683 7 0 0 - 4 r32_reg,r32_vvvv,r32_or_mem|3684 4 0 0 - 8 r64_reg,r64_vvvv,r64_or_mem",
-  pextrb: "3773 7 0 0 - 1 r32_or_mem,xmm_reg,imm8|3773 4 0 0 - 1 r64_reg,xmm_reg,imm8 r32_or_mem=0,xmm_reg=1,imm8=2",
+  pextrb:
+    "3773 7 0 0 - 1 r32_or_mem,xmm_reg,imm8|3773 4 0 0 - 1 r64_reg,xmm_reg,imm8 r32_or_mem=0,xmm_reg=1,imm8=2",
   pextrd: "3785 7 0 0 - 4 r32_or_mem,xmm_reg,imm8",
   pextrq: "3786 4 64 0 - 8 r64_or_mem,xmm_reg,imm8",
-  pextrw: "2168 7 0 0 - 0 r32_reg,mm_rm,imm8|2169 4 64 0 - 0 r64_reg,mm_rm,imm8|2170 7 0 0 - 0 r32_reg,xmm_rm,imm8|2171 4 64 0 - 0 r64_reg,xmm_rm,imm8|3779 7 0 0 - 2 r32_or_mem,xmm_reg,imm8|3780 4 64 0 - 2 r64_or_mem,xmm_reg,imm8",
+  pextrw:
+    "2168 7 0 0 - 0 r32_reg,mm_rm,imm8|2169 4 64 0 - 0 r64_reg,mm_rm,imm8|2170 7 0 0 - 0 r32_reg,xmm_rm,imm8|2171 4 64 0 - 0 r64_reg,xmm_rm,imm8|3779 7 0 0 - 2 r32_or_mem,xmm_reg,imm8|3780 4 64 0 - 2 r64_or_mem,xmm_reg,imm8",
   phaddd: "2573 7 0 0 - 8 mm_reg,mm_or_mem|2574 7 0 0 - 16 xmm_reg,xmm_or_mem",
   phaddsw: "2577 7 0 0 - 8 mm_reg,mm_or_mem|2578 7 0 0 - 16 xmm_reg,xmm_or_mem",
   phaddw: "2569 7 0 0 - 8 mm_reg,mm_or_mem|2570 7 0 0 - 16 xmm_reg,xmm_or_mem",
@@ -603,7 +742,8 @@ export const FORMS: Readonly<Record<string, string>> = {
   pinsrb: "3828 7 0 0 - 1 xmm_reg,r32_or_mem,imm8|3829 4 64 0 - 1 xmm_reg,r64_or_mem,imm8",
   pinsrd: "3837 7 0 0 - 4 xmm_reg,r32_or_mem,imm8",
   pinsrq: "3838 4 64 0 - 8 xmm_reg,r64_or_mem,imm8",
-  pinsrw: "2160 7 0 0 - 2 mm_reg,r32_or_mem,imm8|2161 4 64 0 - 2 mm_reg,r64_or_mem,imm8|2162 7 0 0 - 2 xmm_reg,r32_or_mem,imm8|2163 4 64 0 - 2 xmm_reg,r64_or_mem,imm8",
+  pinsrw:
+    "2160 7 0 0 - 2 mm_reg,r32_or_mem,imm8|2161 4 64 0 - 2 mm_reg,r64_or_mem,imm8|2162 7 0 0 - 2 xmm_reg,r32_or_mem,imm8|2163 4 64 0 - 2 xmm_reg,r64_or_mem,imm8",
   pmaddubsw: "2581 7 0 0 - 8 mm_reg,mm_or_mem|2582 7 0 0 - 16 xmm_reg,xmm_or_mem",
   pmaddwd: "2493 7 0 0 - 8 mm_reg,mm_or_mem|2494 7 0 0 - 16 xmm_reg,xmm_or_mem",
   pmaxsb: "2972 7 0 0 - 16 xmm_reg,xmm_or_mem",
@@ -618,7 +758,8 @@ export const FORMS: Readonly<Record<string, string>> = {
   pminub: "2279 7 0 0 - 8 mm_reg,mm_or_mem|2280 7 0 0 - 16 xmm_reg,xmm_or_mem",
   pminud: "2963 7 0 0 - 16 xmm_reg,xmm_or_mem",
   pminuw: "2954 7 0 0 - 16 xmm_reg,xmm_or_mem",
-  pmovmskb: "2257 7 0 0 - 0 r32_reg,mm_rm|2258 4 64 0 - 0 r64_reg,mm_rm|2259 7 0 0 - 0 r32_reg,xmm_rm|2260 4 64 0 - 0 r64_reg,xmm_rm",
+  pmovmskb:
+    "2257 7 0 0 - 0 r32_reg,mm_rm|2258 4 64 0 - 0 r64_reg,mm_rm|2259 7 0 0 - 0 r32_reg,xmm_rm|2260 4 64 0 - 0 r64_reg,xmm_rm",
   pmovsxbd: "2738 7 0 0 - 4 xmm_reg,xmm_or_mem",
   pmovsxbq: "2747 7 0 0 - 2 xmm_reg,xmm_or_mem",
   pmovsxbw: "2729 7 0 0 - 8 xmm_reg,xmm_or_mem",
@@ -638,17 +779,20 @@ export const FORMS: Readonly<Record<string, string>> = {
   pmulld: "3002 7 0 0 - 16 xmm_reg,xmm_or_mem",
   pmullw: "2245 7 0 0 - 8 mm_reg,mm_or_mem|2246 7 0 0 - 16 xmm_reg,xmm_or_mem",
   pmuludq: "2486 7 0 0 - 8 mm_reg,mm_or_mem|2487 7 0 0 - 16 xmm_reg,xmm_or_mem",
-  pop: "19 3 16 0 - 0 es|20 3 32 0 - 0 es|50 3 16 0 - 0 ss|51 3 32 0 - 0 ss|66 3 16 0 - 0 ds|67 3 32 0 - 0 ds|127 7 16 0 - 0 r16_opcode|128 3 32 0 - 0 r32_opcode|129 4 64 0 d 0 r64_opcode|296 7 16 0 - 2 r16_or_mem|297 3 32 0 - 4 r32_or_mem|298 4 64 0 d 8 r64_or_mem|1945 7 16 0 - 0 fs|1946 3 32 0 - 0 fs|1947 4 64 0 d 0 fs|1995 7 16 0 - 0 gs|1996 3 32 0 - 0 gs|1997 4 64 0 d 0 gs",
+  pop:
+    "19 3 16 0 - 0 es|20 3 32 0 - 0 es|50 3 16 0 - 0 ss|51 3 32 0 - 0 ss|66 3 16 0 - 0 ds|67 3 32 0 - 0 ds|127 7 16 0 - 0 r16_opcode|128 3 32 0 - 0 r32_opcode|129 4 64 0 d 0 r64_opcode|296 7 16 0 - 2 r16_or_mem|297 3 32 0 - 4 r32_or_mem|298 4 64 0 d 8 r64_or_mem|1945 7 16 0 - 0 fs|1946 3 32 0 - 0 fs|1947 4 64 0 d 0 fs|1995 7 16 0 - 0 gs|1996 3 32 0 - 0 gs|1997 4 64 0 d 0 gs",
   popa: "132 3 16 0 - 0 -|133 3 32 0 - 0 -",
   popad: "133 3 32 0 - 0 -",
   popaw: "132 3 16 0 - 0 -",
-  popcnt: "2097 7 16 0 - 2 r16_reg,r16_or_mem|2098 7 32 0 - 4 r32_reg,r32_or_mem|2099 4 64 0 - 8 r64_reg,r64_or_mem",
+  popcnt:
+    "2097 7 16 0 - 2 r16_reg,r16_or_mem|2098 7 32 0 - 4 r32_reg,r32_or_mem|2099 4 64 0 - 8 r64_reg,r64_or_mem",
   popf: "318 7 16 0 - 0 -|319 3 32 0 - 0 -|320 4 64 0 d 0 -",
   popfd: "319 3 32 0 - 0 -",
   popfq: "320 4 64 0 d 0 -",
   popfw: "318 7 16 0 - 0 -",
   por: "2421 7 0 0 - 8 mm_reg,mm_or_mem|2422 7 0 0 - 16 xmm_reg,xmm_or_mem",
-  prefetch: "883 7 0 0 - 1 mem|4217 7 0 0 - 1 mem|4218 7 0 0 - 1 mem|4219 7 0 0 - 1 mem|4220 7 0 0 - 1 mem",
+  prefetch:
+    "883 7 0 0 - 1 mem|4217 7 0 0 - 1 mem|4218 7 0 0 - 1 mem|4219 7 0 0 - 1 mem|4220 7 0 0 - 1 mem",
   prefetchit0: "4839 7 0 0 - 1 mem",
   prefetchit1: "4838 7 0 0 - 1 mem",
   prefetchnta: "1033 7 0 0 - 1 mem",
@@ -666,17 +810,25 @@ export const FORMS: Readonly<Record<string, string>> = {
   psignb: "2600 7 0 0 - 8 mm_reg,mm_or_mem|2601 7 0 0 - 16 xmm_reg,xmm_or_mem",
   psignd: "2608 7 0 0 - 8 mm_reg,mm_or_mem|2609 7 0 0 - 16 xmm_reg,xmm_or_mem",
   psignw: "2604 7 0 0 - 8 mm_reg,mm_or_mem|2605 7 0 0 - 16 xmm_reg,xmm_or_mem",
-  pslld: "2472 7 0 0 - 8 mm_reg,mm_or_mem|2473 7 0 0 - 16 xmm_reg,xmm_or_mem|1681 7 0 0 - 0 mm_rm,imm8|1682 7 0 0 - 0 xmm_rm,imm8",
+  pslld:
+    "2472 7 0 0 - 8 mm_reg,mm_or_mem|2473 7 0 0 - 16 xmm_reg,xmm_or_mem|1681 7 0 0 - 0 mm_rm,imm8|1682 7 0 0 - 0 xmm_rm,imm8",
   pslldq: "1708 7 0 0 - 0 xmm_rm,imm8",
-  psllq: "2479 7 0 0 - 8 mm_reg,mm_or_mem|2480 7 0 0 - 16 xmm_reg,xmm_or_mem|1701 7 0 0 - 0 mm_rm,imm8|1702 7 0 0 - 0 xmm_rm,imm8",
-  psllw: "2465 7 0 0 - 8 mm_reg,mm_or_mem|2466 7 0 0 - 16 xmm_reg,xmm_or_mem|1645 7 0 0 - 0 mm_rm,imm8|1646 7 0 0 - 0 xmm_rm,imm8",
+  psllq:
+    "2479 7 0 0 - 8 mm_reg,mm_or_mem|2480 7 0 0 - 16 xmm_reg,xmm_or_mem|1701 7 0 0 - 0 mm_rm,imm8|1702 7 0 0 - 0 xmm_rm,imm8",
+  psllw:
+    "2465 7 0 0 - 8 mm_reg,mm_or_mem|2466 7 0 0 - 16 xmm_reg,xmm_or_mem|1645 7 0 0 - 0 mm_rm,imm8|1646 7 0 0 - 0 xmm_rm,imm8",
   psmash: "4205 4 0 0 - 0 -",
-  psrad: "2341 7 0 0 - 8 mm_reg,mm_or_mem|2342 7 0 0 - 16 xmm_reg,xmm_or_mem|1671 7 0 0 - 0 mm_rm,imm8|1672 7 0 0 - 0 xmm_rm,imm8",
-  psraw: "2334 7 0 0 - 8 mm_reg,mm_or_mem|2335 7 0 0 - 16 xmm_reg,xmm_or_mem|1638 7 0 0 - 0 mm_rm,imm8|1639 7 0 0 - 0 xmm_rm,imm8",
-  psrld: "2224 7 0 0 - 8 mm_reg,mm_or_mem|2225 7 0 0 - 16 xmm_reg,xmm_or_mem|1664 7 0 0 - 0 mm_rm,imm8|1665 7 0 0 - 0 xmm_rm,imm8",
+  psrad:
+    "2341 7 0 0 - 8 mm_reg,mm_or_mem|2342 7 0 0 - 16 xmm_reg,xmm_or_mem|1671 7 0 0 - 0 mm_rm,imm8|1672 7 0 0 - 0 xmm_rm,imm8",
+  psraw:
+    "2334 7 0 0 - 8 mm_reg,mm_or_mem|2335 7 0 0 - 16 xmm_reg,xmm_or_mem|1638 7 0 0 - 0 mm_rm,imm8|1639 7 0 0 - 0 xmm_rm,imm8",
+  psrld:
+    "2224 7 0 0 - 8 mm_reg,mm_or_mem|2225 7 0 0 - 16 xmm_reg,xmm_or_mem|1664 7 0 0 - 0 mm_rm,imm8|1665 7 0 0 - 0 xmm_rm,imm8",
   psrldq: "1695 7 0 0 - 0 xmm_rm,imm8",
-  psrlq: "2231 7 0 0 - 8 mm_reg,mm_or_mem|2232 7 0 0 - 16 xmm_reg,xmm_or_mem|1688 7 0 0 - 0 mm_rm,imm8|1689 7 0 0 - 0 xmm_rm,imm8",
-  psrlw: "2217 7 0 0 - 8 mm_reg,mm_or_mem|2218 7 0 0 - 16 xmm_reg,xmm_or_mem|1631 7 0 0 - 0 mm_rm,imm8|1632 7 0 0 - 0 xmm_rm,imm8",
+  psrlq:
+    "2231 7 0 0 - 8 mm_reg,mm_or_mem|2232 7 0 0 - 16 xmm_reg,xmm_or_mem|1688 7 0 0 - 0 mm_rm,imm8|1689 7 0 0 - 0 xmm_rm,imm8",
+  psrlw:
+    "2217 7 0 0 - 8 mm_reg,mm_or_mem|2218 7 0 0 - 16 xmm_reg,xmm_or_mem|1631 7 0 0 - 0 mm_rm,imm8|1632 7 0 0 - 0 xmm_rm,imm8",
   psubb: "2510 7 0 0 - 8 mm_reg,mm_or_mem|2511 7 0 0 - 16 xmm_reg,xmm_or_mem",
   psubd: "2524 7 0 0 - 8 mm_reg,mm_or_mem|2525 7 0 0 - 16 xmm_reg,xmm_or_mem",
   psubq: "2531 7 0 0 - 8 mm_reg,mm_or_mem|2532 7 0 0 - 16 xmm_reg,xmm_or_mem",
@@ -695,7 +847,8 @@ export const FORMS: Readonly<Record<string, string>> = {
   punpckldq: "1497 7 0 0 - 4 mm_reg,mm_or_mem|1498 7 0 0 - 16 xmm_reg,xmm_or_mem",
   punpcklqdq: "1567 7 0 0 - 16 xmm_reg,xmm_or_mem",
   punpcklwd: "1490 7 0 0 - 4 mm_reg,mm_or_mem|1491 7 0 0 - 16 xmm_reg,xmm_or_mem",
-  push: "17 3 16 0 - 0 es|18 3 32 0 - 0 es|33 3 16 0 - 0 cs|34 3 32 0 - 0 cs|48 3 16 0 - 0 ss|49 3 32 0 - 0 ss|64 3 16 0 - 0 ds|65 3 32 0 - 0 ds|124 7 16 0 - 0 r16_opcode|125 3 32 0 - 0 r32_opcode|126 4 64 0 d 0 r64_opcode|1942 7 16 0 - 0 fs|1943 3 32 0 - 0 fs|1944 4 64 0 d 0 fs|1992 7 16 0 - 0 gs|1993 3 32 0 - 0 gs|1994 4 64 0 d 0 gs|769 7 16 0 - 2 r16_or_mem|770 3 32 0 - 4 r32_or_mem|771 4 64 0 d 8 r64_or_mem|147 7 16 0 - 0 imm8sex16|148 3 32 0 - 0 imm8sex32|149 4 64 0 d 0 imm8sex64|141 7 16 0 - 0 imm16|142 3 32 0 - 0 imm32|143 4 64 0 d 0 imm32sex64",
+  push:
+    "17 3 16 0 - 0 es|18 3 32 0 - 0 es|33 3 16 0 - 0 cs|34 3 32 0 - 0 cs|48 3 16 0 - 0 ss|49 3 32 0 - 0 ss|64 3 16 0 - 0 ds|65 3 32 0 - 0 ds|124 7 16 0 - 0 r16_opcode|125 3 32 0 - 0 r32_opcode|126 4 64 0 d 0 r64_opcode|1942 7 16 0 - 0 fs|1943 3 32 0 - 0 fs|1944 4 64 0 d 0 fs|1992 7 16 0 - 0 gs|1993 3 32 0 - 0 gs|1994 4 64 0 d 0 gs|769 7 16 0 - 2 r16_or_mem|770 3 32 0 - 4 r32_or_mem|771 4 64 0 d 8 r64_or_mem|147 7 16 0 - 0 imm8sex16|148 3 32 0 - 0 imm8sex32|149 4 64 0 d 0 imm8sex64|141 7 16 0 - 0 imm16|142 3 32 0 - 0 imm32|143 4 64 0 d 0 imm32sex64",
   pusha: "130 3 16 0 - 0 -|131 3 32 0 - 0 -",
   pushad: "131 3 32 0 - 0 -",
   pushaw: "130 3 16 0 - 0 -",
@@ -705,10 +858,12 @@ export const FORMS: Readonly<Record<string, string>> = {
   pushfw: "315 7 16 0 - 0 -",
   pvalidate: "4206 3 0 16 - 0 -|4207 7 0 32 - 0 -|4208 4 0 64 - 0 -",
   pxor: "2452 7 0 0 - 8 mm_reg,mm_or_mem|2453 7 0 0 - 16 xmm_reg,xmm_or_mem",
-  rcl: "428 7 0 0 - 1 r8_or_mem,imm8_const_1|440 7 16 0 - 2 r16_or_mem,imm8_const_1|441 7 32 0 - 4 r32_or_mem,imm8_const_1|442 4 64 0 - 8 r64_or_mem,imm8_const_1|460 7 0 0 - 1 r8_or_mem,cl|472 7 16 0 - 2 r16_or_mem,cl|473 7 32 0 - 4 r32_or_mem,cl|474 4 64 0 - 8 r64_or_mem,cl|361 7 0 0 - 1 r8_or_mem,imm8|373 7 16 0 - 2 r16_or_mem,imm8|374 7 32 0 - 4 r32_or_mem,imm8|375 4 64 0 - 8 r64_or_mem,imm8",
+  rcl:
+    "428 7 0 0 - 1 r8_or_mem,imm8_const_1|440 7 16 0 - 2 r16_or_mem,imm8_const_1|441 7 32 0 - 4 r32_or_mem,imm8_const_1|442 4 64 0 - 8 r64_or_mem,imm8_const_1|460 7 0 0 - 1 r8_or_mem,cl|472 7 16 0 - 2 r16_or_mem,cl|473 7 32 0 - 4 r32_or_mem,cl|474 4 64 0 - 8 r64_or_mem,cl|361 7 0 0 - 1 r8_or_mem,imm8|373 7 16 0 - 2 r16_or_mem,imm8|374 7 32 0 - 4 r32_or_mem,imm8|375 4 64 0 - 8 r64_or_mem,imm8",
   rcpps: "1283 7 0 0 - 16 xmm_reg,xmm_or_mem",
   rcpss: "1286 7 0 0 - 4 xmm_reg,xmm_or_mem",
-  rcr: "429 7 0 0 - 1 r8_or_mem,imm8_const_1|443 7 16 0 - 2 r16_or_mem,imm8_const_1|444 7 32 0 - 4 r32_or_mem,imm8_const_1|445 4 64 0 - 8 r64_or_mem,imm8_const_1|461 7 0 0 - 1 r8_or_mem,cl|475 7 16 0 - 2 r16_or_mem,cl|476 7 32 0 - 4 r32_or_mem,cl|477 4 64 0 - 8 r64_or_mem,cl|362 7 0 0 - 1 r8_or_mem,imm8|376 7 16 0 - 2 r16_or_mem,imm8|377 7 32 0 - 4 r32_or_mem,imm8|378 4 64 0 - 8 r64_or_mem,imm8",
+  rcr:
+    "429 7 0 0 - 1 r8_or_mem,imm8_const_1|443 7 16 0 - 2 r16_or_mem,imm8_const_1|444 7 32 0 - 4 r32_or_mem,imm8_const_1|445 4 64 0 - 8 r64_or_mem,imm8_const_1|461 7 0 0 - 1 r8_or_mem,cl|475 7 16 0 - 2 r16_or_mem,cl|476 7 32 0 - 4 r32_or_mem,cl|477 4 64 0 - 8 r64_or_mem,cl|362 7 0 0 - 1 r8_or_mem,imm8|376 7 16 0 - 2 r16_or_mem,imm8|377 7 32 0 - 4 r32_or_mem,imm8|378 4 64 0 - 8 r64_or_mem,imm8",
   rdfsbase: "2010 4 0 0 - 0 r32_rm|2011 4 64 0 - 0 r64_rm",
   rdgsbase: "2014 4 0 0 - 0 r32_rm|2015 4 64 0 - 0 r64_rm",
   rdmsr: "1163 7 0 0 - 0 -",
@@ -723,17 +878,22 @@ export const FORMS: Readonly<Record<string, string>> = {
   rdsspq: "1053 4 64 0 - 0 r64_rm",
   rdtsc: "1162 7 0 0 - 0 -",
   rdtscp: "852 7 0 0 - 0 -",
-  ret: "394 7 16 0 - 0 -|395 3 32 0 - 0 -|396 4 64 0 d 0 -|391 7 16 0 - 0 imm16|392 3 32 0 - 0 imm16|393 4 64 0 d 0 imm16",
-  retf: "417 7 16 0 - 0 -|418 7 32 0 - 0 -|419 4 64 0 - 0 -|414 7 16 0 - 0 imm16|415 7 32 0 - 0 imm16|416 4 64 0 - 0 imm16",
+  ret:
+    "394 7 16 0 - 0 -|395 3 32 0 - 0 -|396 4 64 0 d 0 -|391 7 16 0 - 0 imm16|392 3 32 0 - 0 imm16|393 4 64 0 d 0 imm16",
+  retf:
+    "417 7 16 0 - 0 -|418 7 32 0 - 0 -|419 4 64 0 - 0 -|414 7 16 0 - 0 imm16|415 7 32 0 - 0 imm16|416 4 64 0 - 0 imm16",
   retfd: "418 7 32 0 - 0 -|415 7 32 0 - 0 imm16",
   retfq: "419 4 64 0 - 0 -|416 4 64 0 - 0 imm16",
   retfw: "417 7 16 0 - 0 -|414 7 16 0 - 0 imm16",
-  retn: "394 7 16 0 - 0 -|395 3 32 0 - 0 -|396 4 64 0 d 0 -|391 7 16 0 - 0 imm16|392 3 32 0 - 0 imm16|393 4 64 0 d 0 imm16",
+  retn:
+    "394 7 16 0 - 0 -|395 3 32 0 - 0 -|396 4 64 0 d 0 -|391 7 16 0 - 0 imm16|392 3 32 0 - 0 imm16|393 4 64 0 d 0 imm16",
   rmpadjust: "4203 4 0 0 - 0 -",
   rmpquery: "4837 4 0 0 - 0 -",
   rmpupdate: "4204 4 0 0 - 0 -",
-  rol: "426 7 0 0 - 1 r8_or_mem,imm8_const_1|434 7 16 0 - 2 r16_or_mem,imm8_const_1|435 7 32 0 - 4 r32_or_mem,imm8_const_1|436 4 64 0 - 8 r64_or_mem,imm8_const_1|458 7 0 0 - 1 r8_or_mem,cl|466 7 16 0 - 2 r16_or_mem,cl|467 7 32 0 - 4 r32_or_mem,cl|468 4 64 0 - 8 r64_or_mem,cl|359 7 0 0 - 1 r8_or_mem,imm8|367 7 16 0 - 2 r16_or_mem,imm8|368 7 32 0 - 4 r32_or_mem,imm8|369 4 64 0 - 8 r64_or_mem,imm8",
-  ror: "427 7 0 0 - 1 r8_or_mem,imm8_const_1|437 7 16 0 - 2 r16_or_mem,imm8_const_1|438 7 32 0 - 4 r32_or_mem,imm8_const_1|439 4 64 0 - 8 r64_or_mem,imm8_const_1|459 7 0 0 - 1 r8_or_mem,cl|469 7 16 0 - 2 r16_or_mem,cl|470 7 32 0 - 4 r32_or_mem,cl|471 4 64 0 - 8 r64_or_mem,cl|360 7 0 0 - 1 r8_or_mem,imm8|370 7 16 0 - 2 r16_or_mem,imm8|371 7 32 0 - 4 r32_or_mem,imm8|372 4 64 0 - 8 r64_or_mem,imm8",
+  rol:
+    "426 7 0 0 - 1 r8_or_mem,imm8_const_1|434 7 16 0 - 2 r16_or_mem,imm8_const_1|435 7 32 0 - 4 r32_or_mem,imm8_const_1|436 4 64 0 - 8 r64_or_mem,imm8_const_1|458 7 0 0 - 1 r8_or_mem,cl|466 7 16 0 - 2 r16_or_mem,cl|467 7 32 0 - 4 r32_or_mem,cl|468 4 64 0 - 8 r64_or_mem,cl|359 7 0 0 - 1 r8_or_mem,imm8|367 7 16 0 - 2 r16_or_mem,imm8|368 7 32 0 - 4 r32_or_mem,imm8|369 4 64 0 - 8 r64_or_mem,imm8",
+  ror:
+    "427 7 0 0 - 1 r8_or_mem,imm8_const_1|437 7 16 0 - 2 r16_or_mem,imm8_const_1|438 7 32 0 - 4 r32_or_mem,imm8_const_1|439 4 64 0 - 8 r64_or_mem,imm8_const_1|459 7 0 0 - 1 r8_or_mem,cl|469 7 16 0 - 2 r16_or_mem,cl|470 7 32 0 - 4 r32_or_mem,cl|471 4 64 0 - 8 r64_or_mem,cl|360 7 0 0 - 1 r8_or_mem,imm8|370 7 16 0 - 2 r16_or_mem,imm8|371 7 32 0 - 4 r32_or_mem,imm8|372 4 64 0 - 8 r64_or_mem,imm8",
   rorx: "4072 7 0 0 - 4 r32_reg,r32_or_mem,imm8|4073 4 0 0 - 8 r64_reg,r64_or_mem,imm8",
   roundpd: "3745 7 0 0 - 16 xmm_reg,xmm_or_mem,imm8",
   roundps: "3739 7 0 0 - 16 xmm_reg,xmm_or_mem,imm8",
@@ -744,12 +904,15 @@ export const FORMS: Readonly<Record<string, string>> = {
   rsqrtss: "1281 7 0 0 - 4 xmm_reg,xmm_or_mem",
   rstorssp: "807 7 0 0 - 8 mem",
   sahf: "321 7 0 0 - 0 -",
-  sal: "430 7 0 0 - 1 r8_or_mem,imm8_const_1|446 7 16 0 - 2 r16_or_mem,imm8_const_1|447 7 32 0 - 4 r32_or_mem,imm8_const_1|448 4 64 0 - 8 r64_or_mem,imm8_const_1|462 7 0 0 - 1 r8_or_mem,cl|478 7 16 0 - 2 r16_or_mem,cl|479 7 32 0 - 4 r32_or_mem,cl|480 4 64 0 - 8 r64_or_mem,cl|363 7 0 0 - 1 r8_or_mem,imm8|379 7 16 0 - 2 r16_or_mem,imm8|380 7 32 0 - 4 r32_or_mem,imm8|381 4 64 0 - 8 r64_or_mem,imm8",
+  sal:
+    "430 7 0 0 - 1 r8_or_mem,imm8_const_1|446 7 16 0 - 2 r16_or_mem,imm8_const_1|447 7 32 0 - 4 r32_or_mem,imm8_const_1|448 4 64 0 - 8 r64_or_mem,imm8_const_1|462 7 0 0 - 1 r8_or_mem,cl|478 7 16 0 - 2 r16_or_mem,cl|479 7 32 0 - 4 r32_or_mem,cl|480 4 64 0 - 8 r64_or_mem,cl|363 7 0 0 - 1 r8_or_mem,imm8|379 7 16 0 - 2 r16_or_mem,imm8|380 7 32 0 - 4 r32_or_mem,imm8|381 4 64 0 - 8 r64_or_mem,imm8",
   salc: "492 3 0 0 - 0 -",
-  sar: "433 7 0 0 - 1 r8_or_mem,imm8_const_1|455 7 16 0 - 2 r16_or_mem,imm8_const_1|456 7 32 0 - 4 r32_or_mem,imm8_const_1|457 4 64 0 - 8 r64_or_mem,imm8_const_1|465 7 0 0 - 1 r8_or_mem,cl|487 7 16 0 - 2 r16_or_mem,cl|488 7 32 0 - 4 r32_or_mem,cl|489 4 64 0 - 8 r64_or_mem,cl|366 7 0 0 - 1 r8_or_mem,imm8|388 7 16 0 - 2 r16_or_mem,imm8|389 7 32 0 - 4 r32_or_mem,imm8|390 4 64 0 - 8 r64_or_mem,imm8",
+  sar:
+    "433 7 0 0 - 1 r8_or_mem,imm8_const_1|455 7 16 0 - 2 r16_or_mem,imm8_const_1|456 7 32 0 - 4 r32_or_mem,imm8_const_1|457 4 64 0 - 8 r64_or_mem,imm8_const_1|465 7 0 0 - 1 r8_or_mem,cl|487 7 16 0 - 2 r16_or_mem,cl|488 7 32 0 - 4 r32_or_mem,cl|489 4 64 0 - 8 r64_or_mem,cl|366 7 0 0 - 1 r8_or_mem,imm8|388 7 16 0 - 2 r16_or_mem,imm8|389 7 32 0 - 4 r32_or_mem,imm8|390 4 64 0 - 8 r64_or_mem,imm8",
   sarx: "3699 7 0 0 - 4 r32_reg,r32_or_mem,r32_vvvv|3700 4 0 0 - 8 r64_reg,r64_or_mem,r64_vvvv",
   saveprevssp: "848 7 0 0 - 0 -",
-  sbb: "52 7 0 0 l 1 r8_or_mem,r8_reg|53 7 16 0 l 2 r16_or_mem,r16_reg|54 7 32 0 l 4 r32_or_mem,r32_reg|55 4 64 0 l 8 r64_or_mem,r64_reg|56 7 0 0 - 1 r8_reg,r8_or_mem|57 7 16 0 - 2 r16_reg,r16_or_mem|58 7 32 0 - 4 r32_reg,r32_or_mem|59 4 64 0 - 8 r64_reg,r64_or_mem|60 7 0 0 - 0 al,imm8|210 7 0 0 l 1 r8_or_mem,imm8|242 3 0 0 l 1 r8_or_mem,imm8|256 7 16 0 l 2 r16_or_mem,imm8sex16|257 7 32 0 l 4 r32_or_mem,imm8sex32|258 4 64 0 l 8 r64_or_mem,imm8sex64|61 7 16 0 - 0 ax,imm16|224 7 16 0 l 2 r16_or_mem,imm16|62 7 32 0 - 0 eax,imm32|63 4 64 0 - 0 rax,imm32sex64|225 7 32 0 l 4 r32_or_mem,imm32|226 4 64 0 l 8 r64_or_mem,imm32sex64",
+  sbb:
+    "52 7 0 0 l 1 r8_or_mem,r8_reg|53 7 16 0 l 2 r16_or_mem,r16_reg|54 7 32 0 l 4 r32_or_mem,r32_reg|55 4 64 0 l 8 r64_or_mem,r64_reg|56 7 0 0 - 1 r8_reg,r8_or_mem|57 7 16 0 - 2 r16_reg,r16_or_mem|58 7 32 0 - 4 r32_reg,r32_or_mem|59 4 64 0 - 8 r64_reg,r64_or_mem|60 7 0 0 - 0 al,imm8|210 7 0 0 l 1 r8_or_mem,imm8|242 3 0 0 l 1 r8_or_mem,imm8|256 7 16 0 l 2 r16_or_mem,imm8sex16|257 7 32 0 l 4 r32_or_mem,imm8sex32|258 4 64 0 l 8 r64_or_mem,imm8sex64|61 7 16 0 - 0 ax,imm16|224 7 16 0 l 2 r16_or_mem,imm16|62 7 32 0 - 0 eax,imm32|63 4 64 0 - 0 rax,imm32sex64|225 7 32 0 l 4 r32_or_mem,imm32|226 4 64 0 l 8 r64_or_mem,imm32sex64",
   scasb: "351 7 0 0 - 1 al,es_rDI",
   scasd: "353 7 32 0 - 4 eax,es_rDI",
   scasq: "354 4 64 0 - 8 rax,es_rDI",
@@ -790,7 +953,8 @@ export const FORMS: Readonly<Record<string, string>> = {
   sets: "1910 7 0 0 - 1 r8_or_mem",
   setssbsy: "847 7 0 0 - 0 -",
   setz: "1906 7 0 0 - 1 r8_or_mem",
-  sfence: "2061 7 0 0 - 0 -|2062 7 0 0 - 0 -|2063 7 0 0 - 0 -|2064 7 0 0 - 0 -|2065 7 0 0 - 0 -|2066 7 0 0 - 0 -|2067 7 0 0 - 0 -|2068 7 0 0 - 0 -",
+  sfence:
+    "2061 7 0 0 - 0 -|2062 7 0 0 - 0 -|2063 7 0 0 - 0 -|2064 7 0 0 - 0 -|2065 7 0 0 - 0 -|2066 7 0 0 - 0 -|2067 7 0 0 - 0 -|2068 7 0 0 - 0 -",
   sgdt: "792 3 16 0 - 0 mem|793 3 32 0 - 0 mem|794 4 0 0 d 0 mem",
   sha1msg1: "3615 7 0 0 - 16 xmm_reg,xmm_or_mem",
   sha1msg2: "3616 7 0 0 - 16 xmm_reg,xmm_or_mem",
@@ -798,12 +962,17 @@ export const FORMS: Readonly<Record<string, string>> = {
   sha1rnds4: "4057 7 0 0 - 16 xmm_reg,xmm_or_mem,imm8",
   sha256msg1: "3622 7 0 0 - 16 xmm_reg,xmm_or_mem",
   sha256msg2: "3625 7 0 0 - 16 xmm_reg,xmm_or_mem",
-  sha256rnds2: "3619 7 0 0 - 16 xmm_reg,xmm_or_mem|3619 7 0 0 - 16 xmm_reg,xmm_or_mem,xmm0 xmm_reg=0,xmm_or_mem=1",
-  shl: "430 7 0 0 - 1 r8_or_mem,imm8_const_1|446 7 16 0 - 2 r16_or_mem,imm8_const_1|447 7 32 0 - 4 r32_or_mem,imm8_const_1|448 4 64 0 - 8 r64_or_mem,imm8_const_1|462 7 0 0 - 1 r8_or_mem,cl|478 7 16 0 - 2 r16_or_mem,cl|479 7 32 0 - 4 r32_or_mem,cl|480 4 64 0 - 8 r64_or_mem,cl|363 7 0 0 - 1 r8_or_mem,imm8|379 7 16 0 - 2 r16_or_mem,imm8|380 7 32 0 - 4 r32_or_mem,imm8|381 4 64 0 - 8 r64_or_mem,imm8",
-  shld: "1955 7 16 0 - 2 r16_or_mem,r16_reg,cl|1956 7 32 0 - 4 r32_or_mem,r32_reg,cl|1957 4 64 0 - 8 r64_or_mem,r64_reg,cl|1952 7 16 0 - 2 r16_or_mem,r16_reg,imm8|1953 7 32 0 - 4 r32_or_mem,r32_reg,imm8|1954 4 64 0 - 8 r64_or_mem,r64_reg,imm8",
+  sha256rnds2:
+    "3619 7 0 0 - 16 xmm_reg,xmm_or_mem|3619 7 0 0 - 16 xmm_reg,xmm_or_mem,xmm0 xmm_reg=0,xmm_or_mem=1",
+  shl:
+    "430 7 0 0 - 1 r8_or_mem,imm8_const_1|446 7 16 0 - 2 r16_or_mem,imm8_const_1|447 7 32 0 - 4 r32_or_mem,imm8_const_1|448 4 64 0 - 8 r64_or_mem,imm8_const_1|462 7 0 0 - 1 r8_or_mem,cl|478 7 16 0 - 2 r16_or_mem,cl|479 7 32 0 - 4 r32_or_mem,cl|480 4 64 0 - 8 r64_or_mem,cl|363 7 0 0 - 1 r8_or_mem,imm8|379 7 16 0 - 2 r16_or_mem,imm8|380 7 32 0 - 4 r32_or_mem,imm8|381 4 64 0 - 8 r64_or_mem,imm8",
+  shld:
+    "1955 7 16 0 - 2 r16_or_mem,r16_reg,cl|1956 7 32 0 - 4 r32_or_mem,r32_reg,cl|1957 4 64 0 - 8 r64_or_mem,r64_reg,cl|1952 7 16 0 - 2 r16_or_mem,r16_reg,imm8|1953 7 32 0 - 4 r32_or_mem,r32_reg,imm8|1954 4 64 0 - 8 r64_or_mem,r64_reg,imm8",
   shlx: "3697 7 0 0 - 4 r32_reg,r32_or_mem,r32_vvvv|3698 4 0 0 - 8 r64_reg,r64_or_mem,r64_vvvv",
-  shr: "431 7 0 0 - 1 r8_or_mem,imm8_const_1|449 7 16 0 - 2 r16_or_mem,imm8_const_1|450 7 32 0 - 4 r32_or_mem,imm8_const_1|451 4 64 0 - 8 r64_or_mem,imm8_const_1|463 7 0 0 - 1 r8_or_mem,cl|481 7 16 0 - 2 r16_or_mem,cl|482 7 32 0 - 4 r32_or_mem,cl|483 4 64 0 - 8 r64_or_mem,cl|364 7 0 0 - 1 r8_or_mem,imm8|382 7 16 0 - 2 r16_or_mem,imm8|383 7 32 0 - 4 r32_or_mem,imm8|384 4 64 0 - 8 r64_or_mem,imm8",
-  shrd: "2005 7 16 0 - 2 r16_or_mem,r16_reg,cl|2006 7 32 0 - 4 r32_or_mem,r32_reg,cl|2007 4 64 0 - 8 r64_or_mem,r64_reg,cl|2002 7 16 0 - 2 r16_or_mem,r16_reg,imm8|2003 7 32 0 - 4 r32_or_mem,r32_reg,imm8|2004 4 64 0 - 8 r64_or_mem,r64_reg,imm8",
+  shr:
+    "431 7 0 0 - 1 r8_or_mem,imm8_const_1|449 7 16 0 - 2 r16_or_mem,imm8_const_1|450 7 32 0 - 4 r32_or_mem,imm8_const_1|451 4 64 0 - 8 r64_or_mem,imm8_const_1|463 7 0 0 - 1 r8_or_mem,cl|481 7 16 0 - 2 r16_or_mem,cl|482 7 32 0 - 4 r32_or_mem,cl|483 4 64 0 - 8 r64_or_mem,cl|364 7 0 0 - 1 r8_or_mem,imm8|382 7 16 0 - 2 r16_or_mem,imm8|383 7 32 0 - 4 r32_or_mem,imm8|384 4 64 0 - 8 r64_or_mem,imm8",
+  shrd:
+    "2005 7 16 0 - 2 r16_or_mem,r16_reg,cl|2006 7 32 0 - 4 r32_or_mem,r32_reg,cl|2007 4 64 0 - 8 r64_or_mem,r64_reg,cl|2002 7 16 0 - 2 r16_or_mem,r16_reg,imm8|2003 7 32 0 - 4 r32_or_mem,r32_reg,imm8|2004 4 64 0 - 8 r64_or_mem,r64_reg,imm8",
   shrx: "3701 7 0 0 - 4 r32_reg,r32_or_mem,r32_vvvv|3702 4 0 0 - 8 r64_reg,r64_or_mem,r64_vvvv",
   shufpd: "2182 7 0 0 - 16 xmm_reg,xmm_or_mem,imm8",
   shufps: "2176 7 0 0 - 16 xmm_reg,xmm_or_mem,imm8",
@@ -828,7 +997,8 @@ export const FORMS: Readonly<Record<string, string>> = {
   str: "775 7 16 0 - 2 r16_or_mem|776 7 32 0 - 2 r32_or_mem|777 4 64 0 - 2 r64_or_mem",
   sttilecfg: "4226 4 0 0 - 64 mem",
   stui: "4301 4 0 0 - 0 -",
-  sub: "81 7 0 0 l 1 r8_or_mem,r8_reg|82 7 16 0 l 2 r16_or_mem,r16_reg|83 7 32 0 l 4 r32_or_mem,r32_reg|84 4 64 0 l 8 r64_or_mem,r64_reg|85 7 0 0 - 1 r8_reg,r8_or_mem|86 7 16 0 - 2 r16_reg,r16_or_mem|87 7 32 0 - 4 r32_reg,r32_or_mem|88 4 64 0 - 8 r64_reg,r64_or_mem|89 7 0 0 - 0 al,imm8|212 7 0 0 l 1 r8_or_mem,imm8|244 3 0 0 l 1 r8_or_mem,imm8|262 7 16 0 l 2 r16_or_mem,imm8sex16|263 7 32 0 l 4 r32_or_mem,imm8sex32|264 4 64 0 l 8 r64_or_mem,imm8sex64|90 7 16 0 - 0 ax,imm16|230 7 16 0 l 2 r16_or_mem,imm16|91 7 32 0 - 0 eax,imm32|92 4 64 0 - 0 rax,imm32sex64|231 7 32 0 l 4 r32_or_mem,imm32|232 4 64 0 l 8 r64_or_mem,imm32sex64",
+  sub:
+    "81 7 0 0 l 1 r8_or_mem,r8_reg|82 7 16 0 l 2 r16_or_mem,r16_reg|83 7 32 0 l 4 r32_or_mem,r32_reg|84 4 64 0 l 8 r64_or_mem,r64_reg|85 7 0 0 - 1 r8_reg,r8_or_mem|86 7 16 0 - 2 r16_reg,r16_or_mem|87 7 32 0 - 4 r32_reg,r32_or_mem|88 4 64 0 - 8 r64_reg,r64_or_mem|89 7 0 0 - 0 al,imm8|212 7 0 0 l 1 r8_or_mem,imm8|244 3 0 0 l 1 r8_or_mem,imm8|262 7 16 0 l 2 r16_or_mem,imm8sex16|263 7 32 0 l 4 r32_or_mem,imm8sex32|264 4 64 0 l 8 r64_or_mem,imm8sex64|90 7 16 0 - 0 ax,imm16|230 7 16 0 l 2 r16_or_mem,imm16|91 7 32 0 - 0 eax,imm32|92 4 64 0 - 0 rax,imm32sex64|231 7 32 0 l 4 r32_or_mem,imm32|232 4 64 0 l 8 r64_or_mem,imm32sex64",
   subpd: "1417 7 0 0 - 16 xmm_reg,xmm_or_mem",
   subps: "1411 7 0 0 - 16 xmm_reg,xmm_or_mem",
   subsd: "1426 7 0 0 - 8 xmm_reg,xmm_or_mem",
@@ -849,7 +1019,8 @@ export const FORMS: Readonly<Record<string, string>> = {
   tdpbusd: "4233 4 0 0 - 0 tmm_reg,tmm_rm,tmm_vvvv",
   tdpbuud: "4232 4 0 0 - 0 tmm_reg,tmm_rm,tmm_vvvv",
   tdpfp16ps: "4860 4 0 0 - 0 tmm_reg,tmm_rm,tmm_vvvv",
-  test: "271 7 0 0 - 1 r8_or_mem,r8_reg|271 7 0 0 - 1 r8_reg,r8_or_mem r8_or_mem=1,r8_reg=0|272 7 16 0 - 2 r16_or_mem,r16_reg|272 7 16 0 - 2 r16_reg,r16_or_mem r16_or_mem=1,r16_reg=0|273 7 32 0 - 4 r32_or_mem,r32_reg|273 7 32 0 - 4 r32_reg,r32_or_mem r32_or_mem=1,r32_reg=0|274 4 64 0 - 8 r64_or_mem,r64_reg|274 4 64 0 - 8 r64_reg,r64_or_mem r64_or_mem=1,r64_reg=0|339 7 0 0 - 0 al,imm8|711 7 0 0 - 1 r8_or_mem,imm8|712 7 0 0 - 1 r8_or_mem,imm8|340 7 16 0 - 0 ax,imm16|719 7 16 0 - 2 r16_or_mem,imm16|722 7 16 0 - 2 r16_or_mem,imm16|341 7 32 0 - 0 eax,imm32|342 4 64 0 - 0 rax,imm32sex64|720 7 32 0 - 4 r32_or_mem,imm32|721 4 64 0 - 8 r64_or_mem,imm32sex64|723 7 32 0 - 4 r32_or_mem,imm32|724 4 64 0 - 8 r64_or_mem,imm32sex64",
+  test:
+    "271 7 0 0 - 1 r8_or_mem,r8_reg|271 7 0 0 - 1 r8_reg,r8_or_mem r8_or_mem=1,r8_reg=0|272 7 16 0 - 2 r16_or_mem,r16_reg|272 7 16 0 - 2 r16_reg,r16_or_mem r16_or_mem=1,r16_reg=0|273 7 32 0 - 4 r32_or_mem,r32_reg|273 7 32 0 - 4 r32_reg,r32_or_mem r32_or_mem=1,r32_reg=0|274 4 64 0 - 8 r64_or_mem,r64_reg|274 4 64 0 - 8 r64_reg,r64_or_mem r64_or_mem=1,r64_reg=0|339 7 0 0 - 0 al,imm8|711 7 0 0 - 1 r8_or_mem,imm8|712 7 0 0 - 1 r8_or_mem,imm8|340 7 16 0 - 0 ax,imm16|719 7 16 0 - 2 r16_or_mem,imm16|722 7 16 0 - 2 r16_or_mem,imm16|341 7 32 0 - 0 eax,imm32|342 4 64 0 - 0 rax,imm32sex64|720 7 32 0 - 4 r32_or_mem,imm32|721 4 64 0 - 8 r64_or_mem,imm32sex64|723 7 32 0 - 4 r32_or_mem,imm32|724 4 64 0 - 8 r64_or_mem,imm32sex64",
   testui: "4299 4 0 0 - 0 -",
   tileloadd: "4230 4 0 0 - 0 tmm_reg,sibmem",
   tileloaddt1: "4228 4 0 0 - 0 tmm_reg,sibmem",
@@ -858,18 +1029,23 @@ export const FORMS: Readonly<Record<string, string>> = {
   tilezero: "4227 4 0 0 - 0 tmm_reg",
   tlbsync: "4215 7 0 0 - 0 -",
   tpause: "2035 7 0 0 - 0 r32_rm|2036 4 64 0 - 0 r64_rm",
-  tzcnt: "2121 7 16 0 - 2 r16_reg,r16_or_mem|2122 7 32 0 - 4 r32_reg,r32_or_mem|2123 4 64 0 - 8 r64_reg,r64_or_mem",
+  tzcnt:
+    "2121 7 16 0 - 2 r16_reg,r16_or_mem|2122 7 32 0 - 4 r32_reg,r32_or_mem|2123 4 64 0 - 8 r64_reg,r64_or_mem",
   ucomisd: "1152 7 0 0 - 8 xmm_reg,xmm_or_mem",
   ucomiss: "1149 7 0 0 - 4 xmm_reg,xmm_or_mem",
-  ud0: "4221 7 0 0 - 0 -|2559 7 16 0 - 2 r16_reg,r16_or_mem|2560 7 32 0 - 4 r32_reg,r32_or_mem|2561 4 64 0 - 8 r64_reg,r64_or_mem",
-  ud1: "2100 7 16 0 - 2 r16_reg,r16_or_mem|2101 7 32 0 - 4 r32_reg,r32_or_mem|2102 4 64 0 - 8 r64_reg,r64_or_mem",
+  ud0:
+    "4221 7 0 0 - 0 -|2559 7 16 0 - 2 r16_reg,r16_or_mem|2560 7 32 0 - 4 r32_reg,r32_or_mem|2561 4 64 0 - 8 r64_reg,r64_or_mem",
+  ud1:
+    "2100 7 16 0 - 2 r16_reg,r16_or_mem|2101 7 32 0 - 4 r32_reg,r32_or_mem|2102 4 64 0 - 8 r64_reg,r64_or_mem",
   ud2: "879 7 0 0 - 0 -",
   ud2a: "879 7 0 0 - 0 -",
-  ud2b: "2100 7 16 0 - 2 r16_reg,r16_or_mem|2101 7 32 0 - 4 r32_reg,r32_or_mem|2102 4 64 0 - 8 r64_reg,r64_or_mem",
+  ud2b:
+    "2100 7 16 0 - 2 r16_reg,r16_or_mem|2101 7 32 0 - 4 r32_reg,r32_or_mem|2102 4 64 0 - 8 r64_reg,r64_or_mem",
   uiret: "4298 4 0 0 - 0 -",
   umonitor: "2038 3 0 16 - 0 r16_rm|2039 7 0 32 - 0 r32_rm|2040 4 0 64 - 0 r64_rm",
   umwait: "2041 7 0 0 - 0 r32_rm|2042 4 64 0 - 0 r64_rm",
-  undoc: "4267 3 0 0 - 0 -|4268 3 0 0 - 0 -|4270 3 0 0 - 0 -|4273 3 0 0 - 0 -|4274 3 0 0 - 0 -|4275 3 0 0 - 0 -|4276 3 0 0 - 0 -|4277 3 0 0 - 0 -|4818 3 0 16 - 0 -|4819 7 0 32 - 0 -|4820 4 0 64 - 0 -|4821 3 0 16 - 0 -|4822 7 0 32 - 0 -|4823 4 0 64 - 0 -",
+  undoc:
+    "4267 3 0 0 - 0 -|4268 3 0 0 - 0 -|4270 3 0 0 - 0 -|4273 3 0 0 - 0 -|4274 3 0 0 - 0 -|4275 3 0 0 - 0 -|4276 3 0 0 - 0 -|4277 3 0 0 - 0 -|4818 3 0 16 - 0 -|4819 7 0 32 - 0 -|4820 4 0 64 - 0 -|4821 3 0 16 - 0 -|4822 7 0 32 - 0 -|4823 4 0 64 - 0 -",
   unpckhpd: "982 7 0 0 - 16 xmm_reg,xmm_or_mem",
   unpckhps: "976 7 0 0 - 16 xmm_reg,xmm_or_mem",
   unpcklpd: "970 7 0 0 - 16 xmm_reg,xmm_or_mem",
@@ -878,28 +1054,43 @@ export const FORMS: Readonly<Record<string, string>> = {
   vaddps: "1337 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1338 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vaddsd: "1352 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem",
   vaddss: "1349 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem",
-  vaddsubpd: "2212 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2213 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vaddsubps: "2215 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2216 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vaesdec: "3649 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3650 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vaesdeclast: "3655 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3656 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vaesenc: "3637 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3638 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vaesenclast: "3643 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3644 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vaddsubpd:
+    "2212 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2213 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vaddsubps:
+    "2215 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2216 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vaesdec:
+    "3649 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3650 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vaesdeclast:
+    "3655 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3656 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vaesenc:
+    "3637 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3638 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vaesenclast:
+    "3643 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3644 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vaesimc: "3635 7 0 0 - 16 xmm_reg,xmm_or_mem",
   vaeskeygenassist: "4071 7 0 0 - 16 xmm_reg,xmm_or_mem,imm8",
-  vandnpd: "1307 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1308 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vandnps: "1301 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1302 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vandnpd:
+    "1307 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1308 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vandnps:
+    "1301 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1302 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vandpd: "1295 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1296 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vandps: "1289 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1290 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vblendpd: "3761 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|3762 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
-  vblendps: "3758 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|3759 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
-  vblendvpd: "3927 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|3928 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4",
-  vblendvps: "3925 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|3926 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4",
+  vblendpd:
+    "3761 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|3762 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
+  vblendps:
+    "3758 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|3759 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
+  vblendvpd:
+    "3927 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|3928 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4",
+  vblendvps:
+    "3925 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|3926 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4",
   vbroadcastf128: "2698 7 0 0 - 16 ymm_reg,mem",
   vbroadcasti128: "3113 7 0 0 - 16 ymm_reg,mem",
   vbroadcastsd: "2693 7 0 0 - 8 ymm_reg,mem|4296 7 0 0 - 0 ymm_reg,xmm_rm",
-  vbroadcastss: "2688 7 0 0 - 4 xmm_reg,mem|2689 7 0 0 - 4 ymm_reg,mem|4294 7 0 0 - 0 xmm_reg,xmm_rm|4295 7 0 0 - 0 ymm_reg,xmm_rm",
-  vcmppd: "2147 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|2148 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
-  vcmpps: "2141 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|2142 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
+  vbroadcastss:
+    "2688 7 0 0 - 4 xmm_reg,mem|2689 7 0 0 - 4 ymm_reg,mem|4294 7 0 0 - 0 xmm_reg,xmm_rm|4295 7 0 0 - 0 ymm_reg,xmm_rm",
+  vcmppd:
+    "2147 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|2148 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
+  vcmpps:
+    "2141 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|2142 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
   vcmpsd: "2156 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem,imm8",
   vcmpss: "2153 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem,imm8",
   vcomisd: "1158 7 0 0 - 8 xmm_reg,xmm_or_mem",
@@ -914,8 +1105,10 @@ export const FORMS: Readonly<Record<string, string>> = {
   vcvtps2ph: "3811 7 0 0 - 8 xmm_or_mem,xmm_reg,imm8|3812 7 0 0 - 16 xmm_or_mem,ymm_reg,imm8",
   vcvtsd2si: "1145 7 0 0 - 8 r32_reg,xmm_or_mem|1146 4 0 0 - 8 r64_reg,xmm_or_mem",
   vcvtsd2ss: "1388 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem",
-  vcvtsi2sd: "1103 7 0 0 - 4 xmm_reg,xmm_vvvv,r32_or_mem|1104 4 0 0 - 8 xmm_reg,xmm_vvvv,r64_or_mem",
-  vcvtsi2ss: "1097 7 0 0 - 4 xmm_reg,xmm_vvvv,r32_or_mem|1098 4 0 0 - 8 xmm_reg,xmm_vvvv,r64_or_mem",
+  vcvtsi2sd:
+    "1103 7 0 0 - 4 xmm_reg,xmm_vvvv,r32_or_mem|1104 4 0 0 - 8 xmm_reg,xmm_vvvv,r64_or_mem",
+  vcvtsi2ss:
+    "1097 7 0 0 - 4 xmm_reg,xmm_vvvv,r32_or_mem|1098 4 0 0 - 8 xmm_reg,xmm_vvvv,r64_or_mem",
   vcvtss2sd: "1385 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem",
   vcvtss2si: "1139 7 0 0 - 4 r32_reg,xmm_or_mem|1140 4 0 0 - 4 r64_reg,xmm_or_mem",
   vcvttpd2dq: "2373 7 0 0 - 16 xmm_reg,xmm_or_mem|2374 7 0 0 - 32 xmm_reg,ymm_or_mem",
@@ -927,111 +1120,183 @@ export const FORMS: Readonly<Record<string, string>> = {
   vdivsd: "1463 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem",
   vdivss: "1460 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem",
   vdppd: "3899 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8",
-  vdpps: "3896 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|3897 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
-  verr: "784 1 16 0 - 2 r16_or_mem r16_or_mem=0|784 1 16 0 - 2 r32_reg r16_or_mem=0|785 6 32 0 - 2 r16_or_mem r32_or_mem=0|785 6 32 0 - 2 r32_reg r32_or_mem=0",
-  verw: "787 1 16 0 - 2 r16_or_mem r16_or_mem=0|787 1 16 0 - 2 r32_reg r16_or_mem=0|788 6 32 0 - 2 r16_or_mem r32_or_mem=0|788 6 32 0 - 2 r32_reg r32_or_mem=0",
+  vdpps:
+    "3896 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|3897 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
+  verr:
+    "784 1 16 0 - 2 r16_or_mem r16_or_mem=0|784 1 16 0 - 2 r32_reg r16_or_mem=0|785 6 32 0 - 2 r16_or_mem r32_or_mem=0|785 6 32 0 - 2 r32_reg r32_or_mem=0",
+  verw:
+    "787 1 16 0 - 2 r16_or_mem r16_or_mem=0|787 1 16 0 - 2 r32_reg r16_or_mem=0|788 6 32 0 - 2 r16_or_mem r32_or_mem=0|788 6 32 0 - 2 r32_reg r32_or_mem=0",
   vextractf128: "3802 7 0 0 - 16 xmm_or_mem,ymm_reg,imm8",
   vextracti128: "3874 7 0 0 - 16 xmm_or_mem,ymm_reg,imm8",
   vextractps: "3793 7 0 0 - 4 r32_or_mem,xmm_reg,imm8|3794 4 0 0 - 4 r64_or_mem,xmm_reg,imm8",
-  vfmadd132pd: "3350 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3351 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfmadd132ps: "3348 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3349 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmadd132pd:
+    "3350 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3351 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmadd132ps:
+    "3348 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3349 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vfmadd132sd: "3359 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem",
   vfmadd132ss: "3358 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem",
-  vfmadd213pd: "3452 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3453 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfmadd213ps: "3450 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3451 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmadd213pd:
+    "3452 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3453 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmadd213ps:
+    "3450 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3451 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vfmadd213sd: "3461 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem",
   vfmadd213ss: "3460 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem",
-  vfmadd231pd: "3536 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3537 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfmadd231ps: "3534 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3535 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmadd231pd:
+    "3536 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3537 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmadd231ps:
+    "3534 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3535 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vfmadd231sd: "3545 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem",
   vfmadd231ss: "3544 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem",
-  vfmaddpd: "3995 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|3996 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|3997 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|3998 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
-  vfmaddps: "3991 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|3992 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|3993 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|3994 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
-  vfmaddsd: "4001 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4002 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem",
-  vfmaddss: "3999 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4000 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem",
-  vfmaddsub132pd: "3330 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3331 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfmaddsub132ps: "3328 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3329 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfmaddsub213pd: "3432 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3433 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfmaddsub213ps: "3430 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3431 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfmaddsub231pd: "3516 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3517 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfmaddsub231ps: "3514 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3515 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfmaddsubpd: "3959 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|3960 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|3961 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|3962 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
-  vfmaddsubps: "3955 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|3956 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|3957 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|3958 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
-  vfmsub132pd: "3364 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3365 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfmsub132ps: "3362 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3363 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmaddpd:
+    "3995 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|3996 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|3997 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|3998 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
+  vfmaddps:
+    "3991 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|3992 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|3993 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|3994 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
+  vfmaddsd:
+    "4001 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4002 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem",
+  vfmaddss:
+    "3999 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4000 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem",
+  vfmaddsub132pd:
+    "3330 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3331 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmaddsub132ps:
+    "3328 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3329 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmaddsub213pd:
+    "3432 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3433 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmaddsub213ps:
+    "3430 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3431 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmaddsub231pd:
+    "3516 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3517 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmaddsub231ps:
+    "3514 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3515 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmaddsubpd:
+    "3959 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|3960 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|3961 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|3962 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
+  vfmaddsubps:
+    "3955 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|3956 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|3957 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|3958 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
+  vfmsub132pd:
+    "3364 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3365 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmsub132ps:
+    "3362 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3363 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vfmsub132sd: "3374 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem",
   vfmsub132ss: "3373 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem",
-  vfmsub213pd: "3466 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3467 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfmsub213ps: "3464 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3465 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmsub213pd:
+    "3466 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3467 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmsub213ps:
+    "3464 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3465 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vfmsub213sd: "3476 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem",
   vfmsub213ss: "3475 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem",
-  vfmsub231pd: "3550 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3551 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfmsub231ps: "3548 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3549 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmsub231pd:
+    "3550 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3551 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmsub231ps:
+    "3548 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3549 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vfmsub231sd: "3559 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem",
   vfmsub231ss: "3558 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem",
-  vfmsubadd132pd: "3340 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3341 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfmsubadd132ps: "3338 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3339 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfmsubadd213pd: "3442 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3443 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfmsubadd213ps: "3440 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3441 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfmsubadd231pd: "3526 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3527 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfmsubadd231ps: "3524 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3525 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfmsubaddpd: "3967 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|3968 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|3969 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|3970 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
-  vfmsubaddps: "3963 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|3964 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|3965 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|3966 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
-  vfmsubpd: "4007 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4008 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|4009 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|4010 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
-  vfmsubps: "4003 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4004 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|4005 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|4006 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
-  vfmsubsd: "4013 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4014 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem",
-  vfmsubss: "4011 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4012 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem",
-  vfnmadd132pd: "3380 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3381 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfnmadd132ps: "3378 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3379 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmsubadd132pd:
+    "3340 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3341 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmsubadd132ps:
+    "3338 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3339 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmsubadd213pd:
+    "3442 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3443 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmsubadd213ps:
+    "3440 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3441 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmsubadd231pd:
+    "3526 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3527 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmsubadd231ps:
+    "3524 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3525 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfmsubaddpd:
+    "3967 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|3968 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|3969 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|3970 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
+  vfmsubaddps:
+    "3963 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|3964 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|3965 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|3966 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
+  vfmsubpd:
+    "4007 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4008 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|4009 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|4010 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
+  vfmsubps:
+    "4003 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4004 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|4005 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|4006 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
+  vfmsubsd:
+    "4013 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4014 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem",
+  vfmsubss:
+    "4011 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4012 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem",
+  vfnmadd132pd:
+    "3380 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3381 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfnmadd132ps:
+    "3378 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3379 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vfnmadd132sd: "3389 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem",
   vfnmadd132ss: "3388 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem",
-  vfnmadd213pd: "3482 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3483 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfnmadd213ps: "3480 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3481 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfnmadd213pd:
+    "3482 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3483 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfnmadd213ps:
+    "3480 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3481 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vfnmadd213sd: "3491 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem",
   vfnmadd213ss: "3490 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem",
-  vfnmadd231pd: "3564 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3565 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfnmadd231ps: "3562 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3563 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfnmadd231pd:
+    "3564 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3565 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfnmadd231ps:
+    "3562 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3563 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vfnmadd231sd: "3573 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem",
   vfnmadd231ss: "3572 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem",
-  vfnmaddpd: "4037 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4038 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|4039 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|4040 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
-  vfnmaddps: "4033 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4034 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|4035 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|4036 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
-  vfnmaddsd: "4043 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4044 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem",
-  vfnmaddss: "4041 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4042 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem",
-  vfnmsub132pd: "3394 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3395 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfnmsub132ps: "3392 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3393 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfnmaddpd:
+    "4037 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4038 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|4039 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|4040 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
+  vfnmaddps:
+    "4033 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4034 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|4035 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|4036 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
+  vfnmaddsd:
+    "4043 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4044 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem",
+  vfnmaddss:
+    "4041 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4042 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem",
+  vfnmsub132pd:
+    "3394 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3395 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfnmsub132ps:
+    "3392 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3393 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vfnmsub132sd: "3403 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem",
   vfnmsub132ss: "3402 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem",
-  vfnmsub213pd: "3496 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3497 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfnmsub213ps: "3494 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3495 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfnmsub213pd:
+    "3496 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3497 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfnmsub213ps:
+    "3494 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3495 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vfnmsub213sd: "3505 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem",
   vfnmsub213ss: "3504 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem",
-  vfnmsub231pd: "3578 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3579 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vfnmsub231ps: "3576 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3577 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfnmsub231pd:
+    "3578 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3579 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfnmsub231ps:
+    "3576 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3577 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vfnmsub231sd: "3587 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem",
   vfnmsub231ss: "3586 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem",
-  vfnmsubpd: "4049 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4050 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|4051 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|4052 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
-  vfnmsubps: "4045 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4046 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|4047 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|4048 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
-  vfnmsubsd: "4055 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4056 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem",
-  vfnmsubss: "4053 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4054 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem",
-  vgatherdpd: "3310 7 0 0 - 8 xmm_reg,mem_vsib32x,xmm_vvvv|3311 7 0 0 - 8 ymm_reg,mem_vsib32x,ymm_vvvv",
-  vgatherdps: "3308 7 0 0 - 4 xmm_reg,mem_vsib32x,xmm_vvvv|3309 7 0 0 - 4 ymm_reg,mem_vsib32y,ymm_vvvv",
-  vgatherqpd: "3320 7 0 0 - 8 xmm_reg,mem_vsib64x,xmm_vvvv|3321 7 0 0 - 8 ymm_reg,mem_vsib64y,ymm_vvvv",
-  vgatherqps: "3318 7 0 0 - 4 xmm_reg,mem_vsib64x,xmm_vvvv|3319 7 0 0 - 4 xmm_reg,mem_vsib64y,xmm_vvvv",
-  vgf2p8affineinvqb: "4065 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|4066 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
-  vgf2p8affineqb: "4059 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|4060 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
-  vgf2p8mulb: "3629 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3630 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vhaddpd: "1807 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1808 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vhaddps: "1810 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1811 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vhsubpd: "1813 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1814 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vhsubps: "1816 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1817 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vfnmsubpd:
+    "4049 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4050 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|4051 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|4052 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
+  vfnmsubps:
+    "4045 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4046 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4|4047 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem|4048 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is4,ymm_or_mem",
+  vfnmsubsd:
+    "4055 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4056 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem",
+  vfnmsubss:
+    "4053 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|4054 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_is4,xmm_or_mem",
+  vgatherdpd:
+    "3310 7 0 0 - 8 xmm_reg,mem_vsib32x,xmm_vvvv|3311 7 0 0 - 8 ymm_reg,mem_vsib32x,ymm_vvvv",
+  vgatherdps:
+    "3308 7 0 0 - 4 xmm_reg,mem_vsib32x,xmm_vvvv|3309 7 0 0 - 4 ymm_reg,mem_vsib32y,ymm_vvvv",
+  vgatherqpd:
+    "3320 7 0 0 - 8 xmm_reg,mem_vsib64x,xmm_vvvv|3321 7 0 0 - 8 ymm_reg,mem_vsib64y,ymm_vvvv",
+  vgatherqps:
+    "3318 7 0 0 - 4 xmm_reg,mem_vsib64x,xmm_vvvv|3319 7 0 0 - 4 xmm_reg,mem_vsib64y,xmm_vvvv",
+  vgf2p8affineinvqb:
+    "4065 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|4066 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
+  vgf2p8affineqb:
+    "4059 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|4060 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
+  vgf2p8mulb:
+    "3629 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3630 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vhaddpd:
+    "1807 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1808 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vhaddps:
+    "1810 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1811 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vhsubpd:
+    "1813 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1814 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vhsubps:
+    "1816 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1817 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vinsertf128: "3797 7 0 0 - 16 ymm_reg,ymm_vvvv,xmm_or_mem,imm8",
   vinserti128: "3869 7 0 0 - 16 ymm_reg,ymm_vvvv,xmm_or_mem,imm8",
   vinsertps: "3835 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem,imm8",
   vlddqu: "2463 7 0 0 - 16 xmm_reg,mem|2464 7 0 0 - 32 ymm_reg,mem",
   vldmxcsr: "2019 7 0 0 - 4 mem",
   vmaskmovdqu: "2509 7 0 0 - 16 seg_rDI,xmm_reg,xmm_rm",
-  vmaskmovpd: "2854 7 0 0 - 16 xmm_reg,xmm_vvvv,mem|2855 7 0 0 - 32 ymm_reg,ymm_vvvv,mem|2860 7 0 0 - 16 mem,xmm_vvvv,xmm_reg|2861 7 0 0 - 32 mem,ymm_vvvv,ymm_reg",
-  vmaskmovps: "2846 7 0 0 - 16 xmm_reg,xmm_vvvv,mem|2847 7 0 0 - 32 ymm_reg,ymm_vvvv,mem|2858 7 0 0 - 16 mem,xmm_vvvv,xmm_reg|2859 7 0 0 - 32 mem,ymm_vvvv,ymm_reg",
+  vmaskmovpd:
+    "2854 7 0 0 - 16 xmm_reg,xmm_vvvv,mem|2855 7 0 0 - 32 ymm_reg,ymm_vvvv,mem|2860 7 0 0 - 16 mem,xmm_vvvv,xmm_reg|2861 7 0 0 - 32 mem,ymm_vvvv,ymm_reg",
+  vmaskmovps:
+    "2846 7 0 0 - 16 xmm_reg,xmm_vvvv,mem|2847 7 0 0 - 32 ymm_reg,ymm_vvvv,mem|2858 7 0 0 - 16 mem,xmm_vvvv,xmm_reg|2859 7 0 0 - 32 mem,ymm_vvvv,ymm_reg",
   vmaxpd: "1472 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1473 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vmaxps: "1466 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1467 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vmaxsd: "1481 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem",
@@ -1047,32 +1312,44 @@ export const FORMS: Readonly<Record<string, string>> = {
   vmlaunch: "814 7 0 0 - 0 -",
   vmload: "835 3 0 16 - 0 -|836 7 0 32 - 0 -|837 4 0 64 - 0 -",
   vmmcall: "834 7 0 0 - 0 -",
-  vmovapd: "1076 7 0 0 - 16 xmm_reg,xmm_or_mem|1077 7 0 0 - 32 ymm_reg,ymm_or_mem|1088 7 0 0 - 16 xmm_or_mem,xmm_reg|1089 7 0 0 - 32 ymm_or_mem,ymm_reg",
-  vmovaps: "1070 7 0 0 - 16 xmm_reg,xmm_or_mem|1071 7 0 0 - 32 ymm_reg,ymm_or_mem|1082 7 0 0 - 16 xmm_or_mem,xmm_reg|1083 7 0 0 - 32 ymm_or_mem,ymm_reg",
+  vmovapd:
+    "1076 7 0 0 - 16 xmm_reg,xmm_or_mem|1077 7 0 0 - 32 ymm_reg,ymm_or_mem|1088 7 0 0 - 16 xmm_or_mem,xmm_reg|1089 7 0 0 - 32 ymm_or_mem,ymm_reg",
+  vmovaps:
+    "1070 7 0 0 - 16 xmm_reg,xmm_or_mem|1071 7 0 0 - 32 ymm_reg,ymm_or_mem|1082 7 0 0 - 16 xmm_or_mem,xmm_reg|1083 7 0 0 - 32 ymm_or_mem,ymm_reg",
   vmovd: "1583 7 0 0 - 4 xmm_reg,r32_or_mem|1822 7 0 0 - 4 r32_or_mem,xmm_reg",
   vmovddup: "953 7 0 0 - 8 xmm_reg,xmm_or_mem|954 7 0 0 - 32 ymm_reg,ymm_or_mem",
-  vmovdqa: "1589 7 0 0 - 16 xmm_reg,xmm_or_mem|1590 7 0 0 - 32 ymm_reg,ymm_or_mem|1831 7 0 0 - 16 xmm_or_mem,xmm_reg|1832 7 0 0 - 32 ymm_or_mem,ymm_reg",
-  vmovdqu: "1598 7 0 0 - 16 xmm_reg,xmm_or_mem|1599 7 0 0 - 32 ymm_reg,ymm_or_mem|1840 7 0 0 - 16 xmm_or_mem,xmm_reg|1841 7 0 0 - 32 ymm_or_mem,ymm_reg",
+  vmovdqa:
+    "1589 7 0 0 - 16 xmm_reg,xmm_or_mem|1590 7 0 0 - 32 ymm_reg,ymm_or_mem|1831 7 0 0 - 16 xmm_or_mem,xmm_reg|1832 7 0 0 - 32 ymm_or_mem,ymm_reg",
+  vmovdqu:
+    "1598 7 0 0 - 16 xmm_reg,xmm_or_mem|1599 7 0 0 - 32 ymm_reg,ymm_or_mem|1840 7 0 0 - 16 xmm_or_mem,xmm_reg|1841 7 0 0 - 32 ymm_or_mem,ymm_reg",
   vmovhlps: "939 7 0 0 - 0 xmm_reg,xmm_vvvv,xmm_rm",
   vmovhpd: "995 7 0 0 - 8 xmm_reg,xmm_vvvv,mem|1007 7 0 0 - 8 mem,xmm_reg",
   vmovhps: "992 7 0 0 - 8 xmm_reg,xmm_vvvv,mem|1004 7 0 0 - 8 mem,xmm_reg",
   vmovlhps: "989 7 0 0 - 0 xmm_reg,xmm_vvvv,xmm_rm",
   vmovlpd: "944 7 0 0 - 8 xmm_reg,xmm_vvvv,mem|962 7 0 0 - 8 mem,xmm_reg",
   vmovlps: "940 7 0 0 - 8 xmm_reg,xmm_vvvv,mem|959 7 0 0 - 8 mem,xmm_reg",
-  vmovmskpd: "1256 7 0 0 - 0 r32_reg,xmm_rm|1256 4 0 0 - 0 r64_reg,xmm_rm r32_reg=0,xmm_rm=1|1258 7 0 0 - 0 r32_reg,ymm_rm|1258 4 0 0 - 0 r64_reg,ymm_rm r32_reg=0,ymm_rm=1",
-  vmovmskps: "1250 7 0 0 - 0 r32_reg,xmm_rm|1250 4 0 0 - 0 r64_reg,xmm_rm r32_reg=0,xmm_rm=1|1252 7 0 0 - 0 r32_reg,ymm_rm|1252 4 0 0 - 0 r64_reg,ymm_rm r32_reg=0,ymm_rm=1",
+  vmovmskpd:
+    "1256 7 0 0 - 0 r32_reg,xmm_rm|1256 4 0 0 - 0 r64_reg,xmm_rm r32_reg=0,xmm_rm=1|1258 7 0 0 - 0 r32_reg,ymm_rm|1258 4 0 0 - 0 r64_reg,ymm_rm r32_reg=0,ymm_rm=1",
+  vmovmskps:
+    "1250 7 0 0 - 0 r32_reg,xmm_rm|1250 4 0 0 - 0 r64_reg,xmm_rm r32_reg=0,xmm_rm=1|1252 7 0 0 - 0 r32_reg,ymm_rm|1252 4 0 0 - 0 r64_reg,ymm_rm r32_reg=0,ymm_rm=1",
   vmovntdq: "2395 7 0 0 - 16 mem,xmm_reg|2396 7 0 0 - 32 mem,ymm_reg",
   vmovntdqa: "2832 7 0 0 - 16 xmm_reg,mem|2833 7 0 0 - 32 ymm_reg,mem",
   vmovntpd: "1114 7 0 0 - 16 mem,xmm_reg|1115 7 0 0 - 32 mem,ymm_reg",
   vmovntps: "1108 7 0 0 - 16 mem,xmm_reg|1109 7 0 0 - 32 mem,ymm_reg",
-  vmovq: "1584 4 0 0 - 8 xmm_reg,r64_reg|1823 4 0 0 - 8 r64_reg,xmm_reg|1827 7 0 0 - 8 xmm_reg,xmm_or_mem|2253 7 0 0 - 8 xmm_or_mem,xmm_reg",
-  vmovsd: "911 7 0 0 - 0 xmm_reg,xmm_vvvv,xmm_rm|912 7 0 0 - 8 xmm_reg,mem|933 7 0 0 - 0 xmm_rm,xmm_vvvv,xmm_reg|934 7 0 0 - 8 mem,xmm_reg",
+  vmovq:
+    "1584 4 0 0 - 8 xmm_reg,r64_reg|1823 4 0 0 - 8 r64_reg,xmm_reg|1827 7 0 0 - 8 xmm_reg,xmm_or_mem|2253 7 0 0 - 8 xmm_or_mem,xmm_reg",
+  vmovsd:
+    "911 7 0 0 - 0 xmm_reg,xmm_vvvv,xmm_rm|912 7 0 0 - 8 xmm_reg,mem|933 7 0 0 - 0 xmm_rm,xmm_vvvv,xmm_reg|934 7 0 0 - 8 mem,xmm_reg",
   vmovshdup: "998 7 0 0 - 16 xmm_reg,xmm_or_mem|999 7 0 0 - 32 ymm_reg,ymm_or_mem",
   vmovsldup: "947 7 0 0 - 16 xmm_reg,xmm_or_mem|948 7 0 0 - 32 ymm_reg,ymm_or_mem",
-  vmovss: "906 7 0 0 - 0 xmm_reg,xmm_vvvv,xmm_rm|907 7 0 0 - 4 xmm_reg,mem|928 7 0 0 - 0 xmm_rm,xmm_vvvv,xmm_reg|929 7 0 0 - 4 mem,xmm_reg",
-  vmovupd: "900 7 0 0 - 16 xmm_reg,xmm_or_mem|901 7 0 0 - 32 ymm_reg,ymm_or_mem|922 7 0 0 - 16 xmm_or_mem,xmm_reg|923 7 0 0 - 32 ymm_or_mem,ymm_reg",
-  vmovups: "894 7 0 0 - 16 xmm_reg,xmm_or_mem|895 7 0 0 - 32 ymm_reg,ymm_or_mem|916 7 0 0 - 16 xmm_or_mem,xmm_reg|917 7 0 0 - 32 ymm_or_mem,ymm_reg",
-  vmpsadbw: "3901 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|3902 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
+  vmovss:
+    "906 7 0 0 - 0 xmm_reg,xmm_vvvv,xmm_rm|907 7 0 0 - 4 xmm_reg,mem|928 7 0 0 - 0 xmm_rm,xmm_vvvv,xmm_reg|929 7 0 0 - 4 mem,xmm_reg",
+  vmovupd:
+    "900 7 0 0 - 16 xmm_reg,xmm_or_mem|901 7 0 0 - 32 ymm_reg,ymm_or_mem|922 7 0 0 - 16 xmm_or_mem,xmm_reg|923 7 0 0 - 32 ymm_or_mem,ymm_reg",
+  vmovups:
+    "894 7 0 0 - 16 xmm_reg,xmm_or_mem|895 7 0 0 - 32 ymm_reg,ymm_or_mem|916 7 0 0 - 16 xmm_or_mem,xmm_reg|917 7 0 0 - 32 ymm_or_mem,ymm_reg",
+  vmpsadbw:
+    "3901 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|3902 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
   vmptrld: "2196 7 0 0 - 8 mem",
   vmptrst: "2202 7 0 0 - 8 mem",
   vmread: "1738 3 0 0 - 4 r32_or_mem,r32_reg|1739 4 0 0 - 8 r64_or_mem,r64_reg",
@@ -1091,91 +1368,147 @@ export const FORMS: Readonly<Record<string, string>> = {
   vpabsb: "2707 7 0 0 - 16 xmm_reg,xmm_or_mem|2708 7 0 0 - 32 ymm_reg,ymm_or_mem",
   vpabsd: "2721 7 0 0 - 16 xmm_reg,xmm_or_mem|2722 7 0 0 - 32 ymm_reg,ymm_or_mem",
   vpabsw: "2714 7 0 0 - 16 xmm_reg,xmm_or_mem|2715 7 0 0 - 32 ymm_reg,ymm_or_mem",
-  vpackssdw: "1562 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1563 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpacksswb: "1506 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1507 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpackusdw: "2841 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2842 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpackuswb: "1534 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1535 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpackssdw:
+    "1562 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1563 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpacksswb:
+    "1506 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1507 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpackusdw:
+    "2841 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2842 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpackuswb:
+    "1534 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1535 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vpaddb: "2540 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2541 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vpaddd: "2554 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2555 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vpaddq: "2240 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2241 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpaddsb: "2433 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2434 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpaddsw: "2440 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2441 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpaddusb: "2298 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2299 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpaddusw: "2305 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2306 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpaddsb:
+    "2433 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2434 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpaddsw:
+    "2440 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2441 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpaddusb:
+    "2298 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2299 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpaddusw:
+    "2305 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2306 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vpaddw: "2547 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2548 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpalignr: "3768 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|3769 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
+  vpalignr:
+    "3768 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|3769 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
   vpand: "2288 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2289 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vpandn: "2319 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2320 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vpavgb: "2329 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2330 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vpavgw: "2353 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2354 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpblendd: "3720 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|3721 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
-  vpblendvb: "3929 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|3930 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4",
-  vpblendw: "3764 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|3765 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
+  vpblendd:
+    "3720 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|3721 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
+  vpblendvb:
+    "3929 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is4|3930 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is4",
+  vpblendw:
+    "3764 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|3765 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
   vpbroadcastb: "3198 7 0 0 - 1 xmm_reg,xmm_or_mem|3199 7 0 0 - 1 ymm_reg,xmm_or_mem",
   vpbroadcastd: "3100 7 0 0 - 4 xmm_reg,xmm_or_mem|3101 7 0 0 - 4 ymm_reg,xmm_or_mem",
   vpbroadcastq: "3105 7 0 0 - 8 xmm_reg,xmm_or_mem|3106 7 0 0 - 8 ymm_reg,xmm_or_mem",
   vpbroadcastw: "3203 7 0 0 - 2 xmm_reg,xmm_or_mem|3204 7 0 0 - 2 ymm_reg,xmm_or_mem",
-  vpclmulqdq: "3911 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|3912 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
-  vpcmpeqb: "1716 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1717 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpcmpeqd: "1730 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1731 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpcmpeqq: "2820 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2821 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpcmpeqw: "1723 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1724 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpclmulqdq:
+    "3911 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|3912 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
+  vpcmpeqb:
+    "1716 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1717 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpcmpeqd:
+    "1730 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1731 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpcmpeqq:
+    "2820 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2821 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpcmpeqw:
+    "1723 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1724 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vpcmpestri: "3977 7 0 0 - 16 xmm_reg,xmm_or_mem,imm8",
   vpcmpestri64: "3978 4 0 0 - 16 xmm_reg,xmm_or_mem,imm8",
   vpcmpestrm: "3973 7 0 0 - 16 xmm_reg,xmm_or_mem,imm8",
   vpcmpestrm64: "3974 4 0 0 - 16 xmm_reg,xmm_or_mem,imm8",
-  vpcmpgtb: "1513 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1514 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpcmpgtd: "1527 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1528 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpcmpgtq: "2922 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2923 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpcmpgtw: "1520 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1521 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpcmpgtb:
+    "1513 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1514 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpcmpgtd:
+    "1527 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1528 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpcmpgtq:
+    "2922 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2923 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpcmpgtw:
+    "1520 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1521 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vpcmpistri: "3982 7 0 0 - 16 xmm_reg,xmm_or_mem,imm8",
   vpcmpistrm: "3980 7 0 0 - 16 xmm_reg,xmm_or_mem,imm8",
   vperm2f128: "3738 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
   vperm2i128: "3916 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
   vpermd: "2916 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpermil2pd: "3921 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is5,imm4_m2z|3922 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is5,imm4_m2z|3923 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is5,xmm_or_mem,imm4_m2z|3924 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is5,ymm_or_mem,imm4_m2z",
-  vpermil2ps: "3917 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is5,imm4_m2z|3918 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is5,imm4_m2z|3919 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is5,xmm_or_mem,imm4_m2z|3920 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is5,ymm_or_mem,imm4_m2z",
-  vpermilpd: "2624 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2625 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem|3733 7 0 0 - 16 xmm_reg,xmm_or_mem,imm8|3734 7 0 0 - 32 ymm_reg,ymm_or_mem,imm8",
-  vpermilps: "2619 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2620 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem|3728 7 0 0 - 16 xmm_reg,xmm_or_mem,imm8|3729 7 0 0 - 32 ymm_reg,ymm_or_mem,imm8",
+  vpermil2pd:
+    "3921 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is5,imm4_m2z|3922 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is5,imm4_m2z|3923 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is5,xmm_or_mem,imm4_m2z|3924 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is5,ymm_or_mem,imm4_m2z",
+  vpermil2ps:
+    "3917 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,xmm_is5,imm4_m2z|3918 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,ymm_is5,imm4_m2z|3919 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_is5,xmm_or_mem,imm4_m2z|3920 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_is5,ymm_or_mem,imm4_m2z",
+  vpermilpd:
+    "2624 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2625 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem|3733 7 0 0 - 16 xmm_reg,xmm_or_mem,imm8|3734 7 0 0 - 32 ymm_reg,ymm_or_mem,imm8",
+  vpermilps:
+    "2619 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2620 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem|3728 7 0 0 - 16 xmm_reg,xmm_or_mem,imm8|3729 7 0 0 - 32 ymm_reg,ymm_or_mem,imm8",
   vpermpd: "3717 7 0 0 - 32 ymm_reg,ymm_or_mem,imm8",
   vpermps: "2680 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vpermq: "3714 7 0 0 - 32 ymm_reg,ymm_or_mem,imm8",
-  vpextrb: "3775 7 0 0 - 1 r32_or_mem,xmm_reg,imm8|3775 4 0 0 - 1 r64_reg,xmm_reg,imm8 r32_or_mem=0,xmm_reg=1,imm8=2",
+  vpextrb:
+    "3775 7 0 0 - 1 r32_or_mem,xmm_reg,imm8|3775 4 0 0 - 1 r64_reg,xmm_reg,imm8 r32_or_mem=0,xmm_reg=1,imm8=2",
   vpextrd: "3787 7 0 0 - 4 r32_or_mem,xmm_reg,imm8",
   vpextrq: "3788 4 0 0 - 8 r64_or_mem,xmm_reg,imm8",
-  vpextrw: "2172 7 0 0 - 0 r32_reg,xmm_rm,imm8|2172 4 0 0 - 0 r64_reg,xmm_rm,imm8 r32_reg=0,xmm_rm=1,imm8=2|3781 7 0 0 - 2 r32_or_mem,xmm_reg,imm8|3781 4 0 0 - 2 r64_reg,xmm_reg,imm8 r32_or_mem=0,xmm_reg=1,imm8=2",
-  vpgatherdd: "3288 7 0 0 - 4 xmm_reg,mem_vsib32x,xmm_vvvv|3289 7 0 0 - 4 ymm_reg,mem_vsib32y,ymm_vvvv",
-  vpgatherdq: "3290 7 0 0 - 8 xmm_reg,mem_vsib32x,xmm_vvvv|3291 7 0 0 - 8 ymm_reg,mem_vsib32x,ymm_vvvv",
-  vpgatherqd: "3298 7 0 0 - 4 xmm_reg,mem_vsib64x,xmm_vvvv|3299 7 0 0 - 4 xmm_reg,mem_vsib64y,xmm_vvvv",
-  vpgatherqq: "3300 7 0 0 - 8 xmm_reg,mem_vsib64x,xmm_vvvv|3301 7 0 0 - 8 ymm_reg,mem_vsib64y,ymm_vvvv",
-  vphaddd: "2575 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2576 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vphaddsw: "2579 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2580 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vphaddw: "2571 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2572 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpextrw:
+    "2172 7 0 0 - 0 r32_reg,xmm_rm,imm8|2172 4 0 0 - 0 r64_reg,xmm_rm,imm8 r32_reg=0,xmm_rm=1,imm8=2|3781 7 0 0 - 2 r32_or_mem,xmm_reg,imm8|3781 4 0 0 - 2 r64_reg,xmm_reg,imm8 r32_or_mem=0,xmm_reg=1,imm8=2",
+  vpgatherdd:
+    "3288 7 0 0 - 4 xmm_reg,mem_vsib32x,xmm_vvvv|3289 7 0 0 - 4 ymm_reg,mem_vsib32y,ymm_vvvv",
+  vpgatherdq:
+    "3290 7 0 0 - 8 xmm_reg,mem_vsib32x,xmm_vvvv|3291 7 0 0 - 8 ymm_reg,mem_vsib32x,ymm_vvvv",
+  vpgatherqd:
+    "3298 7 0 0 - 4 xmm_reg,mem_vsib64x,xmm_vvvv|3299 7 0 0 - 4 xmm_reg,mem_vsib64y,xmm_vvvv",
+  vpgatherqq:
+    "3300 7 0 0 - 8 xmm_reg,mem_vsib64x,xmm_vvvv|3301 7 0 0 - 8 ymm_reg,mem_vsib64y,ymm_vvvv",
+  vphaddd:
+    "2575 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2576 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vphaddsw:
+    "2579 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2580 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vphaddw:
+    "2571 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2572 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vphminposuw: "3012 7 0 0 - 16 xmm_reg,xmm_or_mem",
-  vphsubd: "2594 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2595 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vphsubsw: "2598 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2599 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vphsubw: "2590 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2591 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpinsrb: "3830 7 0 0 - 1 xmm_reg,xmm_vvvv,r32_or_mem,imm8|3831 4 0 0 - 1 xmm_reg,xmm_vvvv,r64_or_mem,imm8",
+  vphsubd:
+    "2594 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2595 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vphsubsw:
+    "2598 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2599 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vphsubw:
+    "2590 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2591 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpinsrb:
+    "3830 7 0 0 - 1 xmm_reg,xmm_vvvv,r32_or_mem,imm8|3831 4 0 0 - 1 xmm_reg,xmm_vvvv,r64_or_mem,imm8",
   vpinsrd: "3839 7 0 0 - 4 xmm_reg,xmm_vvvv,r32_or_mem,imm8",
   vpinsrq: "3840 4 0 0 - 8 xmm_reg,xmm_vvvv,r64_or_mem,imm8",
-  vpinsrw: "2164 7 0 0 - 2 xmm_reg,xmm_vvvv,r32_or_mem,imm8|2165 4 0 0 - 2 xmm_reg,xmm_vvvv,r64_or_mem,imm8",
-  vpmaddubsw: "2583 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2584 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpmaddwd: "2495 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2496 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpmaskmovd: "3271 7 0 0 - 16 xmm_reg,xmm_vvvv,mem|3272 7 0 0 - 32 ymm_reg,ymm_vvvv,mem|3281 7 0 0 - 16 mem,xmm_vvvv,xmm_reg|3282 7 0 0 - 32 mem,ymm_vvvv,ymm_reg",
-  vpmaskmovq: "3273 7 0 0 - 16 xmm_reg,xmm_vvvv,mem|3274 7 0 0 - 32 ymm_reg,ymm_vvvv,mem|3283 7 0 0 - 16 mem,xmm_vvvv,xmm_reg|3284 7 0 0 - 32 mem,ymm_vvvv,ymm_reg",
-  vpmaxsb: "2973 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2974 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpmaxsd: "2979 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2980 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpmaxsw: "2447 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2448 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpmaxub: "2312 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2313 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpmaxud: "2994 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2995 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpmaxuw: "2988 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2989 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpminsb: "2928 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2929 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpminsd: "2940 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2941 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpminsw: "2416 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2417 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpminub: "2281 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2282 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpminud: "2964 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2965 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpminuw: "2955 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2956 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpmovmskb: "2261 7 0 0 - 0 r32_reg,xmm_rm|2261 4 0 0 - 0 r64_reg,xmm_rm r32_reg=0,xmm_rm=1|2263 7 0 0 - 0 r32_reg,ymm_rm|2263 4 0 0 - 0 r64_reg,ymm_rm r32_reg=0,ymm_rm=1",
+  vpinsrw:
+    "2164 7 0 0 - 2 xmm_reg,xmm_vvvv,r32_or_mem,imm8|2165 4 0 0 - 2 xmm_reg,xmm_vvvv,r64_or_mem,imm8",
+  vpmaddubsw:
+    "2583 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2584 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpmaddwd:
+    "2495 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2496 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpmaskmovd:
+    "3271 7 0 0 - 16 xmm_reg,xmm_vvvv,mem|3272 7 0 0 - 32 ymm_reg,ymm_vvvv,mem|3281 7 0 0 - 16 mem,xmm_vvvv,xmm_reg|3282 7 0 0 - 32 mem,ymm_vvvv,ymm_reg",
+  vpmaskmovq:
+    "3273 7 0 0 - 16 xmm_reg,xmm_vvvv,mem|3274 7 0 0 - 32 ymm_reg,ymm_vvvv,mem|3283 7 0 0 - 16 mem,xmm_vvvv,xmm_reg|3284 7 0 0 - 32 mem,ymm_vvvv,ymm_reg",
+  vpmaxsb:
+    "2973 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2974 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpmaxsd:
+    "2979 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2980 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpmaxsw:
+    "2447 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2448 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpmaxub:
+    "2312 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2313 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpmaxud:
+    "2994 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2995 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpmaxuw:
+    "2988 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2989 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpminsb:
+    "2928 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2929 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpminsd:
+    "2940 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2941 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpminsw:
+    "2416 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2417 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpminub:
+    "2281 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2282 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpminud:
+    "2964 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2965 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpminuw:
+    "2955 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2956 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpmovmskb:
+    "2261 7 0 0 - 0 r32_reg,xmm_rm|2261 4 0 0 - 0 r64_reg,xmm_rm r32_reg=0,xmm_rm=1|2263 7 0 0 - 0 r32_reg,ymm_rm|2263 4 0 0 - 0 r64_reg,ymm_rm r32_reg=0,ymm_rm=1",
   vpmovsxbd: "2739 7 0 0 - 4 xmm_reg,xmm_or_mem|2740 7 0 0 - 8 ymm_reg,xmm_or_mem",
   vpmovsxbq: "2748 7 0 0 - 2 xmm_reg,xmm_or_mem|2749 7 0 0 - 4 ymm_reg,xmm_or_mem",
   vpmovsxbw: "2730 7 0 0 - 8 xmm_reg,xmm_or_mem|2731 7 0 0 - 16 ymm_reg,xmm_or_mem",
@@ -1188,54 +1521,91 @@ export const FORMS: Readonly<Record<string, string>> = {
   vpmovzxdq: "2908 7 0 0 - 8 xmm_reg,xmm_or_mem|2909 7 0 0 - 16 ymm_reg,xmm_or_mem",
   vpmovzxwd: "2890 7 0 0 - 8 xmm_reg,xmm_or_mem|2891 7 0 0 - 16 ymm_reg,xmm_or_mem",
   vpmovzxwq: "2899 7 0 0 - 4 xmm_reg,xmm_or_mem|2900 7 0 0 - 8 ymm_reg,xmm_or_mem",
-  vpmuldq: "2808 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2809 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpmulhrsw: "2614 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2615 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpmulhuw: "2360 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2361 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpmulhw: "2367 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2368 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpmulld: "3003 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3004 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpmullw: "2247 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2248 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpmuludq: "2488 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2489 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpmuldq:
+    "2808 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2809 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpmulhrsw:
+    "2614 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2615 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpmulhuw:
+    "2360 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2361 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpmulhw:
+    "2367 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2368 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpmulld:
+    "3003 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3004 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpmullw:
+    "2247 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2248 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpmuludq:
+    "2488 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2489 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vpor: "2423 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2424 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpsadbw: "2502 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2503 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpshufb: "2564 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2565 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpsadbw:
+    "2502 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2503 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpshufb:
+    "2564 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2565 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vpshufd: "1614 7 0 0 - 16 xmm_reg,xmm_or_mem,imm8|1615 7 0 0 - 32 ymm_reg,ymm_or_mem,imm8",
   vpshufhw: "1620 7 0 0 - 16 xmm_reg,xmm_or_mem,imm8|1621 7 0 0 - 32 ymm_reg,ymm_or_mem,imm8",
   vpshuflw: "1626 7 0 0 - 16 xmm_reg,xmm_or_mem,imm8|1627 7 0 0 - 32 ymm_reg,ymm_or_mem,imm8",
-  vpsignb: "2602 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2603 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpsignd: "2610 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2611 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpsignw: "2606 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2607 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpslld: "2474 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2475 7 0 0 - 16 ymm_reg,ymm_vvvv,xmm_or_mem|1683 7 0 0 - 0 xmm_vvvv,xmm_rm,imm8|1684 7 0 0 - 0 ymm_vvvv,ymm_rm,imm8",
+  vpsignb:
+    "2602 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2603 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpsignd:
+    "2610 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2611 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpsignw:
+    "2606 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2607 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpslld:
+    "2474 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2475 7 0 0 - 16 ymm_reg,ymm_vvvv,xmm_or_mem|1683 7 0 0 - 0 xmm_vvvv,xmm_rm,imm8|1684 7 0 0 - 0 ymm_vvvv,ymm_rm,imm8",
   vpslldq: "1709 7 0 0 - 0 xmm_vvvv,xmm_rm,imm8|1710 7 0 0 - 0 ymm_vvvv,ymm_rm,imm8",
-  vpsllq: "2481 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2482 7 0 0 - 16 ymm_reg,ymm_vvvv,xmm_or_mem|1703 7 0 0 - 0 xmm_vvvv,xmm_rm,imm8|1704 7 0 0 - 0 ymm_vvvv,ymm_rm,imm8",
-  vpsllvd: "3045 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3046 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpsllvq: "3047 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3048 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpsllw: "2467 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2468 7 0 0 - 16 ymm_reg,ymm_vvvv,xmm_or_mem|1647 7 0 0 - 0 xmm_vvvv,xmm_rm,imm8|1648 7 0 0 - 0 ymm_vvvv,ymm_rm,imm8",
-  vpsrad: "2343 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2344 7 0 0 - 16 ymm_reg,ymm_vvvv,xmm_or_mem|1673 7 0 0 - 0 xmm_vvvv,xmm_rm,imm8|1674 7 0 0 - 0 ymm_vvvv,ymm_rm,imm8",
-  vpsravd: "3037 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3038 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpsraw: "2336 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2337 7 0 0 - 16 ymm_reg,ymm_vvvv,xmm_or_mem|1640 7 0 0 - 0 xmm_vvvv,xmm_rm,imm8|1641 7 0 0 - 0 ymm_vvvv,ymm_rm,imm8",
-  vpsrld: "2226 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2227 7 0 0 - 16 ymm_reg,ymm_vvvv,xmm_or_mem|1666 7 0 0 - 0 xmm_vvvv,xmm_rm,imm8|1667 7 0 0 - 0 ymm_vvvv,ymm_rm,imm8",
+  vpsllq:
+    "2481 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2482 7 0 0 - 16 ymm_reg,ymm_vvvv,xmm_or_mem|1703 7 0 0 - 0 xmm_vvvv,xmm_rm,imm8|1704 7 0 0 - 0 ymm_vvvv,ymm_rm,imm8",
+  vpsllvd:
+    "3045 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3046 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpsllvq:
+    "3047 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3048 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpsllw:
+    "2467 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2468 7 0 0 - 16 ymm_reg,ymm_vvvv,xmm_or_mem|1647 7 0 0 - 0 xmm_vvvv,xmm_rm,imm8|1648 7 0 0 - 0 ymm_vvvv,ymm_rm,imm8",
+  vpsrad:
+    "2343 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2344 7 0 0 - 16 ymm_reg,ymm_vvvv,xmm_or_mem|1673 7 0 0 - 0 xmm_vvvv,xmm_rm,imm8|1674 7 0 0 - 0 ymm_vvvv,ymm_rm,imm8",
+  vpsravd:
+    "3037 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3038 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpsraw:
+    "2336 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2337 7 0 0 - 16 ymm_reg,ymm_vvvv,xmm_or_mem|1640 7 0 0 - 0 xmm_vvvv,xmm_rm,imm8|1641 7 0 0 - 0 ymm_vvvv,ymm_rm,imm8",
+  vpsrld:
+    "2226 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2227 7 0 0 - 16 ymm_reg,ymm_vvvv,xmm_or_mem|1666 7 0 0 - 0 xmm_vvvv,xmm_rm,imm8|1667 7 0 0 - 0 ymm_vvvv,ymm_rm,imm8",
   vpsrldq: "1696 7 0 0 - 0 xmm_vvvv,xmm_rm,imm8|1697 7 0 0 - 0 ymm_vvvv,ymm_rm,imm8",
-  vpsrlq: "2233 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2234 7 0 0 - 16 ymm_reg,ymm_vvvv,xmm_or_mem|1690 7 0 0 - 0 xmm_vvvv,xmm_rm,imm8|1691 7 0 0 - 0 ymm_vvvv,ymm_rm,imm8",
-  vpsrlvd: "3027 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3028 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpsrlvq: "3029 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3030 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpsrlw: "2219 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2220 7 0 0 - 16 ymm_reg,ymm_vvvv,xmm_or_mem|1633 7 0 0 - 0 xmm_vvvv,xmm_rm,imm8|1634 7 0 0 - 0 ymm_vvvv,ymm_rm,imm8",
+  vpsrlq:
+    "2233 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2234 7 0 0 - 16 ymm_reg,ymm_vvvv,xmm_or_mem|1690 7 0 0 - 0 xmm_vvvv,xmm_rm,imm8|1691 7 0 0 - 0 ymm_vvvv,ymm_rm,imm8",
+  vpsrlvd:
+    "3027 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3028 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpsrlvq:
+    "3029 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|3030 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpsrlw:
+    "2219 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2220 7 0 0 - 16 ymm_reg,ymm_vvvv,xmm_or_mem|1633 7 0 0 - 0 xmm_vvvv,xmm_rm,imm8|1634 7 0 0 - 0 ymm_vvvv,ymm_rm,imm8",
   vpsubb: "2512 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2513 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vpsubd: "2526 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2527 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vpsubq: "2533 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2534 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpsubsb: "2402 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2403 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpsubsw: "2409 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2410 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpsubusb: "2267 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2268 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpsubusw: "2274 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2275 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpsubsb:
+    "2402 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2403 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpsubsw:
+    "2409 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2410 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpsubusb:
+    "2267 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2268 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpsubusw:
+    "2274 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2275 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vpsubw: "2519 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2520 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vptest: "2686 7 0 0 - 16 xmm_reg,xmm_or_mem|2687 7 0 0 - 32 ymm_reg,ymm_or_mem",
-  vpunpckhbw: "1541 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1542 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpunpckhdq: "1555 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1556 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpunpckhqdq: "1574 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1575 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpunpckhwd: "1548 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1549 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpunpcklbw: "1485 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1486 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpunpckldq: "1499 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1500 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpunpcklqdq: "1568 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1569 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vpunpcklwd: "1492 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1493 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpunpckhbw:
+    "1541 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1542 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpunpckhdq:
+    "1555 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1556 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpunpckhqdq:
+    "1574 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1575 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpunpckhwd:
+    "1548 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1549 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpunpcklbw:
+    "1485 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1486 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpunpckldq:
+    "1499 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1500 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpunpcklqdq:
+    "1568 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1569 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vpunpcklwd:
+    "1492 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1493 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vpxor: "2454 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|2455 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vrcpps: "1284 7 0 0 - 16 xmm_reg,xmm_or_mem|1285 7 0 0 - 32 ymm_reg,ymm_or_mem",
   vrcpss: "1287 7 0 0 - 4 xmm_reg,xmm_vvvv,xmm_or_mem",
@@ -1248,13 +1618,17 @@ export const FORMS: Readonly<Record<string, string>> = {
   vsha512msg1: "4915 7 0 0 - 0 ymm_reg,xmm_rm",
   vsha512msg2: "4916 7 0 0 - 0 ymm_reg,ymm_rm",
   vsha512rnds2: "4914 7 0 0 - 0 ymm_reg,ymm_vvvv,xmm_rm",
-  vshufpd: "2183 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|2184 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
-  vshufps: "2177 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|2178 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
+  vshufpd:
+    "2183 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|2184 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
+  vshufps:
+    "2177 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8|2178 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem,imm8",
   vsm3msg1: "4929 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem",
   vsm3msg2: "4930 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem",
   vsm3rnds2: "4935 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem,imm8",
-  vsm4key4: "4931 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|4932 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vsm4rnds4: "4933 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|4934 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vsm4key4:
+    "4931 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|4932 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vsm4rnds4:
+    "4933 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|4934 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vsqrtpd: "1267 7 0 0 - 16 xmm_reg,xmm_or_mem|1268 7 0 0 - 32 ymm_reg,ymm_or_mem",
   vsqrtps: "1261 7 0 0 - 16 xmm_reg,xmm_or_mem|1262 7 0 0 - 32 ymm_reg,ymm_or_mem",
   vsqrtsd: "1276 7 0 0 - 8 xmm_reg,xmm_vvvv,xmm_or_mem",
@@ -1268,10 +1642,14 @@ export const FORMS: Readonly<Record<string, string>> = {
   vtestps: "2629 7 0 0 - 16 xmm_reg,xmm_or_mem|2630 7 0 0 - 32 ymm_reg,ymm_or_mem",
   vucomisd: "1153 7 0 0 - 8 xmm_reg,xmm_or_mem",
   vucomiss: "1150 7 0 0 - 4 xmm_reg,xmm_or_mem",
-  vunpckhpd: "983 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|984 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vunpckhps: "977 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|978 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vunpcklpd: "971 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|972 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
-  vunpcklps: "965 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|966 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vunpckhpd:
+    "983 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|984 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vunpckhps:
+    "977 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|978 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vunpcklpd:
+    "971 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|972 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
+  vunpcklps:
+    "965 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|966 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vxorpd: "1331 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1332 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vxorps: "1325 7 0 0 - 16 xmm_reg,xmm_vvvv,xmm_or_mem|1326 7 0 0 - 32 ymm_reg,ymm_vvvv,ymm_or_mem",
   vzeroall: "1737 7 0 0 - 0 -",
@@ -1290,8 +1668,10 @@ export const FORMS: Readonly<Record<string, string>> = {
   wrussd: "3681 7 0 0 - 4 mem,r32_reg",
   wrussq: "3682 4 64 0 - 8 mem,r64_reg",
   xabort: "402 7 0 0 - 0 imm8",
-  xadd: "2136 7 0 0 l 1 r8_or_mem,r8_reg|2137 7 16 0 l 2 r16_or_mem,r16_reg|2138 7 32 0 l 4 r32_or_mem,r32_reg|2139 4 64 0 l 8 r64_or_mem,r64_reg",
-  xchg: "302 7 16 0 - 0 ax,r16_opcode r16_opcode=1,ax=0|302 7 16 0 - 0 r16_opcode,ax|303 7 32 0 - 0 eax,r32_opcode r32_opcode=1,eax=0|303 7 32 0 - 0 r32_opcode,eax|304 4 64 0 - 0 rax,r64_opcode r64_opcode=1,rax=0|304 4 64 0 - 0 r64_opcode,rax|275 7 0 0 l 1 r8_reg,r8_or_mem r8_or_mem=1,r8_reg=0|275 7 0 0 l 1 r8_or_mem,r8_reg|276 7 16 0 l 2 r16_reg,r16_or_mem r16_or_mem=1,r16_reg=0|276 7 16 0 l 2 r16_or_mem,r16_reg|277 7 32 0 l 4 r32_reg,r32_or_mem r32_or_mem=1,r32_reg=0|277 7 32 0 l 4 r32_or_mem,r32_reg|278 4 64 0 l 8 r64_reg,r64_or_mem r64_or_mem=1,r64_reg=0|278 4 64 0 l 8 r64_or_mem,r64_reg",
+  xadd:
+    "2136 7 0 0 l 1 r8_or_mem,r8_reg|2137 7 16 0 l 2 r16_or_mem,r16_reg|2138 7 32 0 l 4 r32_or_mem,r32_reg|2139 4 64 0 l 8 r64_or_mem,r64_reg",
+  xchg:
+    "302 7 16 0 - 0 ax,r16_opcode r16_opcode=1,ax=0|302 7 16 0 - 0 r16_opcode,ax|303 7 32 0 - 0 eax,r32_opcode r32_opcode=1,eax=0|303 7 32 0 - 0 r32_opcode,eax|304 4 64 0 - 0 rax,r64_opcode r64_opcode=1,rax=0|304 4 64 0 - 0 r64_opcode,rax|275 7 0 0 l 1 r8_reg,r8_or_mem r8_or_mem=1,r8_reg=0|275 7 0 0 l 1 r8_or_mem,r8_reg|276 7 16 0 l 2 r16_reg,r16_or_mem r16_or_mem=1,r16_reg=0|276 7 16 0 l 2 r16_or_mem,r16_reg|277 7 32 0 l 4 r32_reg,r32_or_mem r32_or_mem=1,r32_reg=0|277 7 32 0 l 4 r32_or_mem,r32_reg|278 4 64 0 l 8 r64_reg,r64_or_mem r64_or_mem=1,r64_reg=0|278 4 64 0 l 8 r64_or_mem,r64_reg",
   xcryptcbc: "1975 3 0 16 - 0 -|1976 7 0 32 - 0 -|1977 4 0 64 - 0 -",
   xcryptcfb: "1981 3 0 16 - 0 -|1982 7 0 32 - 0 -|1983 4 0 64 - 0 -",
   xcryptctr: "1978 3 0 16 - 0 -|1979 7 0 32 - 0 -|1980 4 0 64 - 0 -",
@@ -1301,7 +1681,8 @@ export const FORMS: Readonly<Record<string, string>> = {
   xgetbv: "825 7 0 0 - 0 -",
   xlat: "493 7 0 0 - 1 seg_rBX_al",
   xlatb: "493 7 0 0 - 1 seg_rBX_al",
-  xor: "94 7 0 0 l 1 r8_or_mem,r8_reg|95 7 16 0 l 2 r16_or_mem,r16_reg|96 7 32 0 l 4 r32_or_mem,r32_reg|97 4 64 0 l 8 r64_or_mem,r64_reg|98 7 0 0 - 1 r8_reg,r8_or_mem|99 7 16 0 - 2 r16_reg,r16_or_mem|100 7 32 0 - 4 r32_reg,r32_or_mem|101 4 64 0 - 8 r64_reg,r64_or_mem|102 7 0 0 - 0 al,imm8|213 7 0 0 l 1 r8_or_mem,imm8|245 3 0 0 l 1 r8_or_mem,imm8|265 7 16 0 l 2 r16_or_mem,imm8sex16|266 7 32 0 l 4 r32_or_mem,imm8sex32|267 4 64 0 l 8 r64_or_mem,imm8sex64|103 7 16 0 - 0 ax,imm16|233 7 16 0 l 2 r16_or_mem,imm16|104 7 32 0 - 0 eax,imm32|105 4 64 0 - 0 rax,imm32sex64|234 7 32 0 l 4 r32_or_mem,imm32|235 4 64 0 l 8 r64_or_mem,imm32sex64",
+  xor:
+    "94 7 0 0 l 1 r8_or_mem,r8_reg|95 7 16 0 l 2 r16_or_mem,r16_reg|96 7 32 0 l 4 r32_or_mem,r32_reg|97 4 64 0 l 8 r64_or_mem,r64_reg|98 7 0 0 - 1 r8_reg,r8_or_mem|99 7 16 0 - 2 r16_reg,r16_or_mem|100 7 32 0 - 4 r32_reg,r32_or_mem|101 4 64 0 - 8 r64_reg,r64_or_mem|102 7 0 0 - 0 al,imm8|213 7 0 0 l 1 r8_or_mem,imm8|245 3 0 0 l 1 r8_or_mem,imm8|265 7 16 0 l 2 r16_or_mem,imm8sex16|266 7 32 0 l 4 r32_or_mem,imm8sex32|267 4 64 0 l 8 r64_or_mem,imm8sex64|103 7 16 0 - 0 ax,imm16|233 7 16 0 l 2 r16_or_mem,imm16|104 7 32 0 - 0 eax,imm32|105 4 64 0 - 0 rax,imm32sex64|234 7 32 0 l 4 r32_or_mem,imm32|235 4 64 0 l 8 r64_or_mem,imm32sex64",
   xorpd: "1330 7 0 0 - 16 xmm_reg,xmm_or_mem",
   xorps: "1324 7 0 0 - 16 xmm_reg,xmm_or_mem",
   xresldtrk: "4211 7 0 0 - 0 -",

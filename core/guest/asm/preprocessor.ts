@@ -5,7 +5,7 @@ import type { SourceFile } from "../../base/source.ts";
 import { Conditions } from "./conditions.ts";
 import { lexSource } from "./lexer.ts";
 import { type MacroCall, type MultiMacro, NameTable, splitArguments } from "./macro.ts";
-import { type DirectiveHost, runDirective } from "./macro_directives.ts";
+import { type DirectiveHost, REPETITION, runDirective } from "./macro_directives.ts";
 import { substituteParameters } from "./parameters.ts";
 import { Abandon, type Reporter } from "./reporter.ts";
 import { SingleExpander, type SingleMacros } from "./single_macros.ts";
@@ -103,11 +103,8 @@ export class Preprocessor implements DirectiveHost {
       const name = first?.kind === "preproc" ? first.text.toLowerCase() : "";
       if (start.includes(name)) depth++;
       if (end.includes(name) && depth-- === 0) return lines;
-      lines.push(
-        frame.call && line.preprocessed
-          ? { ...line, tokens: substituteParameters(line.tokens, frame.call, this.reporter) }
-          : line,
-      );
+      // A repetition takes the arguments as they are in each turn, a macro as they are now.
+      lines.push(start === REPETITION ? line : { ...line, tokens: this.#substituted(line, frame) });
     }
     return this.reporter.fail(`"${at.text}" has no "${end[0]}"`, at);
   }
@@ -115,7 +112,7 @@ export class Preprocessor implements DirectiveHost {
   repeat(lines: readonly TokenLine[], times: number, at: Token): void {
     if (times === 0 || lines.length === 0) return;
     const frame = this.#frames[this.#frames.length - 1];
-    this.#push("rep", lines, times, undefined, frame?.site, at);
+    this.#push("rep", lines, times, frame?.call, frame?.site, at);
   }
 
   /** Leaves the innermost repetition or macro, and the conditions opened in it. */
@@ -180,12 +177,10 @@ export class Preprocessor implements DirectiveHost {
     }
     const directive = start.kind === "preproc" && /^%[a-z]/i.test(start.text);
     if (this.conditions.skipping) {
-      if (directive) this.conditions.skipped(start);
+      if (directive) this.conditions.skipped(start, () => this.#substituted(line, frame).slice(1));
       return undefined;
     }
-    const tokens = frame.call && line.preprocessed
-      ? substituteParameters(line.tokens, frame.call, this.reporter)
-      : line.tokens;
+    const tokens = this.#substituted(line, frame);
     if (directive) {
       runDirective(start, tokens.slice(1), this);
       return undefined;
@@ -193,6 +188,12 @@ export class Preprocessor implements DirectiveHost {
     const expanded = this.expander.expand(tokens);
     if (expanded.length === 0) return undefined;
     return this.#call(expanded, frame);
+  }
+
+  #substituted(line: TokenLine, frame: Frame | undefined): readonly Token[] {
+    return frame?.call && line.preprocessed
+      ? substituteParameters(line.tokens, frame.call, this.reporter)
+      : line.tokens;
   }
 
   /** Begins the macro or pv-op that a line uses, and answers the label in front of it; or answers the line. */

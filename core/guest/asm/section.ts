@@ -13,7 +13,8 @@ export class Section {
   written = 0;
   #bytes = new Uint8Array(256);
 
-  constructor(readonly name: string) {}
+  /** `number` tells sections apart. */
+  constructor(readonly name: string, readonly number: number) {}
 
   /** Has no contents, only room. */
   get isBss(): boolean {

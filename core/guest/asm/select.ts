@@ -23,8 +23,9 @@ export interface SelectContext {
   readonly operandPrefix: 16 | 32 | 64 | undefined;
   /** By `a16`, `a32`, `a64`. */
   readonly addressPrefix: 16 | 32 | 64 | undefined;
-  /** Address of the instruction. */
-  readonly here: bigint;
+  /** Address of the instruction, and the section it is in. */
+  readonly at: bigint;
+  readonly section: number;
   /** Bytes of prefixes that are written out and no part of the form. */
   readonly prefixBytes: number;
   /** Take long forms even where a short one fits (see `layout.ts`). */
@@ -161,12 +162,12 @@ function acceptsBranch(
   }
   if (branch.bytes !== 1) return distance !== "short";
   if (distance === "short" || !form.hasNearTwin) return distance !== "near";
-  if (distance === "near" || context.noShort || operand.modifiers.strict) return false;
+  if (distance === "near" || context.noShort || size !== undefined) return false;
   if (value.unknown) return true;
-  // A number may be anywhere; only what is known to be in the program is known to be near (as NASM has it).
-  if (value.relative !== 1) return false;
+  // A number may be anywhere; only what is in the same section is known to be near (as NASM has it).
+  if (value.relative !== 1 || value.section !== context.section) return false;
   const length = BigInt(2 + context.prefixBytes + (prefixesOf(form, context) & 1));
-  const distanceInBytes = BigInt.asIntN(branch.bits, value.n - context.here - length);
+  const distanceInBytes = BigInt.asIntN(branch.bits, value.n - context.at - length);
   return distanceInBytes >= -128n && distanceInBytes <= 127n;
 }
 

@@ -42,6 +42,14 @@ export class SingleExpander {
       if (++this.#total > MAX_TOTAL) {
         this.reporter.giveUp("Macros expand to too long a program", token);
       }
+      if (token.kind === "preproc" && token.text === "%[") {
+        // Everything is expanded already where this can stand, so it only has to be unwrapped.
+        const close = tokens.findIndex((t, at) => at > i && t.kind === "op" && t.text === "]");
+        if (close === -1) this.reporter.fail('"%[" has no "]"', token);
+        this.#expand(tokens.slice(i + 1, close), active, out, depth + 1);
+        i = close;
+        continue;
+      }
       const macros = this.#macrosOf(token);
       if (!macros || active.has(token.text)) {
         out.push(token);
@@ -49,7 +57,7 @@ export class SingleExpander {
       }
       const [plain] = macros.filter((m) => m.parameters === undefined);
       if (plain) {
-        this.#insert(plain, plain.body, token, active, out, depth);
+        this.#insert(plain.body, token, active, out, depth);
         continue;
       }
       const call = readCall(tokens, i + 1);
@@ -64,13 +72,12 @@ export class SingleExpander {
         this.#expand(argument, active, expanded, depth + 1);
         return expanded;
       });
-      this.#insert(macro, substitute(macro, actual), token, active, out, depth);
+      this.#insert(substitute(macro, actual), token, active, out, depth);
       i = call.end;
     }
   }
 
   #insert(
-    macro: SingleMacro,
     body: readonly Token[],
     at: Token,
     active: Set<string>,
@@ -83,7 +90,6 @@ export class SingleExpander {
     active.delete(at.text);
     const first = out[start];
     if (first && first.spaced !== at.spaced) out[start] = { ...first, spaced: at.spaced };
-    if (macro.parameters === undefined) return;
   }
 
   /** Joins the tokens on both sides of each `%+` into one. */

@@ -49,9 +49,6 @@ const PREFIX_WORDS: ReadonlySet<string> = new Set([
   "o64",
 ]);
 
-/** Deepest `times` in `times`. */
-const MAX_TIMES_DEPTH = 8;
-
 /** Parses one line and appends what it stands for. `site` is the macro invocation that brought it, if one did. */
 export function parseLine(
   tokens: readonly Token[],
@@ -61,7 +58,7 @@ export function parseLine(
   const cursor = new Cursor(tokens, state.reporter);
   parseLabel(cursor, site, state);
   if (cursor.done) return;
-  const item = parseBody(cursor, site, state, 0);
+  const item = parseBody(cursor, site, state);
   if (item) state.items.push(item);
 }
 
@@ -198,7 +195,6 @@ function parseBody(
   cursor: Cursor,
   site: Token | undefined,
   state: ParserState,
-  depth: number,
 ): Item | undefined {
   const first = cursor.peek();
   if (!first) return cursor.unexpected("an instruction");
@@ -207,9 +203,9 @@ function parseBody(
   const word = first.text.toLowerCase();
   if (word === "times") {
     cursor.next();
-    if (depth >= MAX_TIMES_DEPTH) state.reporter.fail('Too many "times" in one line', first);
     const count = parseExpression(cursor, qualifier(state));
-    const item = parseBody(cursor, site, state, depth + 1);
+    if (cursor.wordAhead() === "times") cursor.unexpected("what to repeat");
+    const item = parseBody(cursor, site, state);
     if (!item) return undefined;
     return { is: "times", count, item, first, last: item.last, site };
   }

@@ -8,17 +8,19 @@ export interface Value {
    * is a plain number. NASM never shortens an immediate or displacement that holds an address.
    */
   readonly relative: number;
+  /** The section that an address lies in, by its number; meaningless for a plain number. */
+  readonly section: number;
   /** Depends on a name that has no value yet, in the first pass. */
   readonly unknown: boolean;
 }
 
 /** A plain number, wrapped to 64 bits. */
 export function plain(n: bigint): Value {
-  return { n: BigInt.asIntN(64, n), relative: 0, unknown: false };
+  return { n: BigInt.asIntN(64, n), relative: 0, section: 0, unknown: false };
 }
 
 export const ZERO = plain(0n);
-export const UNKNOWN: Value = { n: 0n, relative: 0, unknown: true };
+export const UNKNOWN: Value = { n: 0n, relative: 0, section: 0, unknown: true };
 
 /** Are both worth the same? */
 export function sameValue(a: Value, b: Value): boolean {
