@@ -193,7 +193,8 @@ class Checker {
             : `Unknown ${noun} "${key}"`,
           endsWithProgram(node.entries[index - 1])
             ? `If ${key}: is a line of the program, indent it at least as far as the program's first line`
-            : suggestion ?? (name === ROOT ? this.#belongs(key, properties) : undefined),
+            : unquotedTemplate(node) ?? suggestion ??
+              (name === ROOT ? this.#belongs(key, properties) : undefined),
         );
       }
     }
@@ -294,13 +295,7 @@ function stringFault(text: string, schema: JsonSchema): "word" | "pattern" | "em
 /** What to do about a value of the wrong type, where YAML's own rules are likely to be behind it. */
 function hint(node: Node, options: readonly Alternative[]): string | undefined {
   const wants = (type: string) => options.some((option) => option.type === type);
-  if (node.kind === "map") {
-    const [entry] = node.entries;
-    const empty = entry?.value.kind === "scalar" && entry.value.value === null;
-    return node.entries.length === 1 && entry && empty && wants("string")
-      ? `YAML reads {${entry.key}} as a map: write "{${entry.key}}" in quotes`
-      : undefined;
-  }
+  if (node.kind === "map") return wants("string") ? unquotedTemplate(node) : undefined;
   if (node.kind === "list") return undefined;
   const { value } = node;
   if (typeof value === "string") {
@@ -312,7 +307,19 @@ function hint(node: Node, options: readonly Alternative[]): string | undefined {
   const quotable = options.some((option) =>
     option.type === "string" && stringFault(text, option) === undefined
   );
-  if (quotable && value !== null) return `Quote it: "${text}"`;
+  if (quotable && node.style === "plain" && value !== null) return `Quote it: "${text}"`;
   if (wants("array") && value !== null) return `Write [${value}] for a list of one`;
   return undefined;
+}
+
+/** `{length}` without quotes is a map for YAML: what to do about it, if that is what the map is. */
+function unquotedTemplate({ entries }: MapNode): string | undefined {
+  const [entry] = entries;
+  if (entries.length !== 1 || entry?.value.kind !== "scalar" || entry.value.value !== null) {
+    return undefined;
+  }
+  const { file, start } = entry.keySpan;
+  return file.text[start - 1] === "{"
+    ? `YAML reads {${entry.key}} as a map: write "{${entry.key}}" in quotes`
+    : undefined;
 }

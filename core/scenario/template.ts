@@ -53,7 +53,7 @@ class Expander {
     const whole = /^\{([^{}\n]*)\}$/.exec(text)?.[1];
     if (whole !== undefined && !isLiteral(whole, key)) {
       const value = put(whole, this.parameters, node.span, this.findings);
-      return typeof value === "number" ? BigInt(value) : value ?? 0n;
+      return typeof value === "number" ? BigInt(value) : value ?? text;
     }
     return substitute(
       text,
