@@ -1,7 +1,6 @@
 // The contract of the pv-ops, run on every back end: one guest, the same console, registers, memory and disk.
 import { assertEquals } from "@std/assert";
 import { BACKENDS } from "../base/backend.ts";
-import type { GuestSpec } from "../scenario/case.ts";
 import type { EndState } from "../trace/exit.ts";
 import { runGuest } from "./testing_guests.ts";
 
@@ -627,18 +626,111 @@ const BLOCK: Row[] = [
   ],
 ];
 
+/** Buffers need not lie where they are mapped: what devices see is the library's affair. */
+const MAPPED: Row[] = [
+  [
+    "console_write, block_read and block_write take buffers in pages mapped elsewhere",
+    `%include "lib/frames.inc"
+     start:
+        mov   rbp, 0x40000000
+        alloc_frame r12
+        alloc_frame r13
+        lea   rdi, [rbp + 4096]         ; the two pages are not neighbours in memory, nor in order
+        mov   rsi, r12
+        pv    map_page
+        mov   rdi, rbp
+        mov   rsi, r13
+        pv    map_page
+        lea   rdx, [rbp + 4096 - 512]
+        mov   edi, 7
+        mov   esi, 2
+        pv    block_read
+        mov   r15, rax
+        lea   rsi, [rbp + 4096 - 4]
+        mov   dword [rsi], 'over'
+        mov   ecx, 12
+        pv    console_write
+        mov   edi, 30
+        mov   esi, 2
+        pv    block_write
+        add   r15, rax
+        mov   rbx, [r12]
+        xor   edi, edi
+        pv    shutdown`,
+    {
+      console: "oversector 8",
+      registers: { r15: 0n, rbx: word("sector 8") },
+      sector: [31, "sector 8\n"],
+    },
+  ],
+];
+
+/** fixtures/lib, as scenarios include it. */
+const LIBRARY: Row[] = [
+  [
+    "lib/print.inc prints, and preserves registers",
+    `%include "lib/print.inc"
+     start:
+        mov   rax, 0x0123456789abcdef
+        mov   rcx, 10
+        mov   rsi, 11
+        mov   rdx, 12
+        print "value ", '"', 10
+        print_hex rax
+        print ","
+        print_decimal rax
+        print ","
+        mov   rbx, 0
+        print_decimal rbx
+        mov   rbx, -1
+        print_decimal rbx
+        lea   rbx, [rcx + rsi]
+        add   rbx, rdx
+        xor   edi, edi
+        pv    shutdown`,
+    {
+      console: 'value "\n0123456789abcdef,81985529216486895,018446744073709551615',
+      registers: { rbx: 33n },
+    },
+  ],
+];
+
+const READ_ONLY: Row[] = [
+  [
+    "block_write refuses a read-only disk",
+    `start:
+        mov   edi, 1
+        mov   esi, 1
+        lea   rdx, [rel buffer]
+        pv    block_write
+        mov   rbx, rax
+        pv    block_read
+        mov   rcx, rax
+        xor   edi, edi
+        pv    shutdown
+        align 4096
+     buffer: times 512 db 'w'`,
+    { registers: { rbx: 1n, rcx: 0n }, sector: [1, "sector 1\n"] },
+  ],
+];
+
 function word(text: string): bigint {
   return new DataView(new TextEncoder().encode(text).buffer).getBigUint64(0, true);
 }
 
-const GUEST: Partial<GuestSpec> = {
-  disks: [{ sectors: 128, readOnly: false, pattern: "sector {n}\n" }],
-};
+const SECTORS = 128;
+const PATTERN = "sector {n}\n";
 
 for (const backend of BACKENDS) {
-  for (const [name, program, expected] of [CONSOLE, TRAPS, USER, MEMORY, TIME, BLOCK].flat()) {
+  const writable = [CONSOLE, TRAPS, USER, MEMORY, TIME, BLOCK, MAPPED, LIBRARY].flat();
+  const rows = [
+    ...writable.map((row) => [false, ...row] as const),
+    ...READ_ONLY.map((row) => [true, ...row] as const),
+  ];
+  for (const [readOnly, name, program, expected] of rows) {
     Deno.test(`${backend}: ${name}`, () => {
-      const trace = runGuest(backend, program, GUEST);
+      const disks = [{ sectors: SECTORS, readOnly, pattern: PATTERN }];
+      const trace = runGuest(backend, program, { disks });
       assertEquals(trace.end, expected.end ?? { kind: "shutdown", code: 0 });
       assertEquals(new TextDecoder().decode(trace.console), expected.console ?? "");
       for (const [register, value] of Object.entries(expected.registers ?? {})) {
