@@ -9,6 +9,11 @@ import { ENTRY, isCanonical, type Walk, walkTables } from "./walk.ts";
 /** Bits of a page fault's error code (SDM vol. 3, figure 4-12). */
 export const PAGE_FAULT = { P: 1, W: 2, U: 4, RSVD: 8, I: 16 } as const;
 
+const WP = BigInt(CR0.WP);
+const PAE = BigInt(CR4.PAE), SMEP = BigInt(CR4.SMEP), SMAP = BigInt(CR4.SMAP);
+const LMA = BigInt(EFER.LMA), NXE = BigInt(EFER.NXE);
+const AC = BigInt(RFLAGS.AC);
+
 /** One page of a monitor's shadow tables. */
 export interface ShadowPage {
   /** Guest-physical page address. */
@@ -39,23 +44,55 @@ export interface Translation {
 
 type Rights = Pick<Translation, "user" | "executable"> & { readonly writable: boolean };
 
+/** What the tables said of a page, kept until `flush`. */
+interface Kept extends Rights {
+  /** Linear address divided by 4096. */
+  readonly page: number;
+  /** Guest-physical address of those 4 KiB. */
+  readonly gpa: number;
+  readonly pageSize: number;
+  readonly dirty: boolean;
+  readonly global: boolean;
+}
+/** Pages kept, direct-mapped by page number; a power of two. */
+const KEPT_PAGES = 64;
+
 /** Translation of linear addresses for one CPU. */
 export class Mmu implements AddressSpace {
   readonly #state: CpuState;
   readonly #physical: PhysicalMemory;
   readonly #shadow: (() => ShadowLookup | undefined) | undefined;
+  readonly #kept: (Kept | undefined)[] | undefined;
   readonly #readEntry = (address: number, size: 4 | 8): bigint =>
     this.#physical.read(address, size);
 
-  /** With `shadow`, and as long as it returns tables, the guest's own are not looked at. */
+  /**
+   * With `shadow`, and as long as it returns tables, the guest's own are not looked at. With `cached`, what walks find is
+   * kept as a TLB keeps it, and whoever made the MMU calls `flush` wherever the architecture drops translations.
+   */
   constructor(
     state: CpuState,
     physical: PhysicalMemory,
-    options: { readonly shadow?: () => ShadowLookup | undefined } = {},
+    options: {
+      readonly shadow?: () => ShadowLookup | undefined;
+      readonly cached?: boolean;
+    } = {},
   ) {
     this.#state = state;
     this.#physical = physical;
     this.#shadow = options.shadow;
+    this.#kept = options.cached ? new Array(KEPT_PAGES).fill(undefined) : undefined;
+  }
+
+  /** Drops what was kept: of every page, or of the page, however large, that holds `linear`. */
+  flush(linear?: bigint): void {
+    if (linear === undefined) this.#kept?.fill(undefined);
+    else if (this.#kept) {
+      const page = pageNumber(linear);
+      for (const [slot, kept] of this.#kept.entries()) {
+        if (kept?.page === page || (kept && kept.pageSize > 4096)) this.#kept[slot] = undefined;
+      }
+    }
   }
 
   translate(linear: bigint, access: AccessType): number {
@@ -65,17 +102,32 @@ export class Mmu implements AddressSpace {
   /** Translates for one access, setting accessed and dirty bits; throws #PF, or #GP(0) for a non-canonical address. */
   walk(linear: bigint, access: AccessType): Translation {
     const state = this.#state;
-    if (state.control("efer") & BigInt(EFER.LMA) && !isCanonical(linear)) {
+    if (state.control("efer") & LMA && !isCanonical(linear)) {
       throw new GuestFault(VECTOR.GP, 0);
     }
     const shadow = this.#shadow?.();
     if (shadow) return this.#walkShadow(shadow, linear, access);
-    const cr0 = state.control("cr0");
-    const cr4 = state.control("cr4");
+    const writesAll = !access.user && !(state.control("cr0") & WP);
+    const page = this.#kept ? pageNumber(linear) : 0;
+    const kept = this.#kept?.[page % KEPT_PAGES];
+    // A kept page that denies the access is walked again: the tables may have been made more generous since.
+    if (kept?.page === page && (kept.dirty || !access.write)) {
+      const { pageSize, user, executable, global } = kept;
+      const writable = kept.writable || writesAll;
+      if (this.#permits({ writable, user, executable }, access)) {
+        const gpa = kept.gpa + Number(BigInt.asUintN(12, linear));
+        return { gpa, pageSize, writable: writable && kept.dirty, user, executable, global };
+      }
+    }
+    return this.#walkTables(linear, access, writesAll, page);
+  }
+
+  #walkTables(linear: bigint, access: AccessType, writesAll: boolean, page: number): Translation {
+    const state = this.#state;
     const found = walkTables(
-      cr0,
+      state.control("cr0"),
       state.control("cr3"),
-      cr4,
+      state.control("cr4"),
       state.control("efer"),
       this.#readEntry,
       linear,
@@ -84,20 +136,21 @@ export class Mmu implements AddressSpace {
       throw this.#fault(linear, access, found.reserved ? PAGE_FAULT.P | PAGE_FAULT.RSVD : 0);
     }
     const { gpa, pageSize, user, executable, global } = found;
-    if (!(cr0 & BigInt(CR0.PG))) {
-      return { gpa, pageSize, writable: true, user, executable, global };
+    // With paging off, no right is missing and nothing is there to be marked.
+    const writable = found.writable || writesAll;
+    if (found.steps.length > 0) {
+      if (!this.#permits({ writable, user, executable }, access)) {
+        throw this.#fault(linear, access, PAGE_FAULT.P);
+      }
+      if (!found.accessed || (access.write && !found.dirty)) this.#mark(found, access.write);
     }
-    const writable = found.writable || (!access.user && !(cr0 & BigInt(CR0.WP)));
-    const rights = { writable, user, executable };
-    if (!this.#permits(rights, access)) throw this.#fault(linear, access, PAGE_FAULT.P);
-    if (!found.accessed || (access.write && !found.dirty)) this.#mark(found, access.write);
-    return {
-      gpa,
-      pageSize,
-      ...rights,
-      writable: writable && (found.dirty || access.write),
-      global,
-    };
+    const dirty = found.dirty || access.write;
+    if (this.#kept) {
+      const start = gpa - gpa % 4096;
+      const rights = { writable: found.writable, user, executable };
+      this.#kept[page % KEPT_PAGES] = { page, gpa: start, pageSize, dirty, global, ...rights };
+    }
+    return { gpa, pageSize, writable: writable && dirty, user, executable, global };
   }
 
   /** In shadow tables every write needs `writable`, as with CR0.WP set: that is how monitors protect page tables. */
@@ -117,16 +170,16 @@ export class Mmu implements AddressSpace {
     if (access.execute && !rights.executable) return false;
     if (access.user || !rights.user) return true;
     const cr4 = this.#state.control("cr4");
-    if (access.execute) return !(cr4 & BigInt(CR4.SMEP));
-    if (!(cr4 & BigInt(CR4.SMAP))) return true;
-    return !access.implicit && (this.#state.rflags & BigInt(RFLAGS.AC)) !== 0n;
+    if (access.execute) return !(cr4 & SMEP);
+    if (!(cr4 & SMAP)) return true;
+    return !access.implicit && (this.#state.rflags & AC) !== 0n;
   }
 
   #fault(linear: bigint, access: AccessType, cause: number): GuestFault {
     const cr4 = this.#state.control("cr4");
-    const nxe = (this.#state.control("efer") & BigInt(EFER.NXE)) !== 0n;
+    const nxe = (this.#state.control("efer") & NXE) !== 0n;
     // The I bit exists only where fetches can be told from reads.
-    const fetches = (nxe && cr4 & BigInt(CR4.PAE)) || cr4 & BigInt(CR4.SMEP);
+    const fetches = (nxe && cr4 & PAE) || cr4 & SMEP;
     const code = cause |
       (access.write ? PAGE_FAULT.W : 0) |
       (access.user ? PAGE_FAULT.U : 0) |
@@ -174,7 +227,7 @@ export class Mmu implements AddressSpace {
   /** The two parts of an access that crosses a page: offset in the value, bytes, guest-physical address. */
   #pieces(linear: bigint, size: number, access: AccessType): [number, number, number][] {
     const first = 4096 - Number(linear & 0xfffn);
-    const bits = this.#state.control("efer") & BigInt(EFER.LMA) ? 64 : 32;
+    const bits = this.#state.control("efer") & LMA ? 64 : 32;
     const second = BigInt.asUintN(bits, linear + BigInt(first));
     return [
       [0, first, this.translate(linear, access)],
@@ -200,6 +253,11 @@ export class Mmu implements AddressSpace {
       at += length;
     }
   }
+}
+
+/** A linear address divided by 4096: an integer below 2^52. */
+function pageNumber(linear: bigint): number {
+  return Number(BigInt.asUintN(64, linear) >> 12n);
 }
 
 function fitsPage(linear: bigint, size: number): boolean {

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { CR0, CR4, RFLAGS, VECTOR } from "../base/registers.ts";
 import type { AccessType } from "./cpu.ts";
+import { Mmu } from "./mmu.ts";
 import { caught, longMode, TABLES, type TestCpu } from "./testing.ts";
 
 const PT = TABLES.pages + 0x3000;
@@ -161,6 +162,52 @@ Deno.test("Mmu.write() stores nothing when the second page is missing", () => {
   cpu.poke64(PT + 8 * 0x21, 0n);
   assertEquals(caught(() => cpu.memory.write(0x20ffen, 4, 0xffff_ffffn)), [VECTOR.PF, W, 0x21000n]);
   assertEquals(cpu.peek16(0x20ffe), 0);
+});
+
+Deno.test("Mmu.flush() is what makes a cached MMU see less, and nothing is needed to see more", () => {
+  const cpu = longMode();
+  const mmu = new Mmu(cpu.state, cpu.physical, { cached: true });
+  const leaf = PT + 8 * 0x20;
+  const read = () => mmu.translate(0x20123n, access("read", true));
+  const write = () => mmu.translate(0x20123n, access("write", true));
+  cpu.poke64(leaf, 0n);
+  assertEquals(caught(read), [VECTOR.PF, U, 0x20123n]);
+  cpu.poke64(leaf, 0x20005n);
+  assertEquals([read(), caught(write)], [0x20123, [VECTOR.PF, P | W | U, 0x20123n]]);
+  cpu.poke64(leaf, 0x20007n);
+  assertEquals([write(), cpu.peek64(leaf)], [0x20123, 0x20067n]);
+  cpu.poke64(leaf, 0x30005n);
+  assertEquals([read(), write()], [0x20123, 0x20123]);
+  mmu.flush(0x21000n);
+  assertEquals(read(), 0x20123);
+  mmu.flush(0x20000n);
+  assertEquals([read(), caught(write)], [0x30123, [VECTOR.PF, P | W | U, 0x20123n]]);
+  cpu.poke64(leaf, 0n);
+  assertEquals(read(), 0x30123);
+  mmu.flush();
+  assertEquals(caught(read), [VECTOR.PF, U, 0x20123n]);
+});
+
+Deno.test("Mmu.flush() of one page drops every part of a large one", () => {
+  const cpu = longMode();
+  const mmu = new Mmu(cpu.state, cpu.physical, { cached: true });
+  const read = () => [0x1000n, 0x2000n].map((at) => mmu.translate(at, access("read", false)));
+  cpu.poke64(TABLES.pages + 0x2000, 0xe7n);
+  assertEquals(read(), [0x1000, 0x2000]);
+  cpu.poke64(TABLES.pages + 0x2000, 0x40_00e7n);
+  mmu.flush(0x1000n);
+  assertEquals(read(), [0x40_1000, 0x40_2000]);
+});
+
+Deno.test("Mmu.walk() judges what a cached MMU kept by the level and mode of each access", () => {
+  const cpu = longMode();
+  const mmu = new Mmu(cpu.state, cpu.physical, { cached: true });
+  cpu.poke64(PT + 8 * 0x20, R | D);
+  assertEquals(mmu.translate(0x20000n, access("read", false)), 0x20000);
+  assertEquals(caught(() => mmu.translate(0x20000n, access("read", true)))[1], P | U);
+  assertEquals(caught(() => mmu.translate(0x20000n, access("write", false)))[1], P | W);
+  noWp(cpu);
+  assertEquals(mmu.translate(0x20000n, access("write", false)), 0x20000);
 });
 
 Deno.test("Mmu.walk() goes by the monitor's tables alone when there are any", () => {

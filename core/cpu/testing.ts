@@ -54,7 +54,9 @@ export class TestCpu implements Cpu {
     this.state = new CpuState(buffer);
     this.ram = new DataView(buffer, L.RAM, MEMORY);
     this.physical = new TestMemory(this.ram);
-    this.memory = new Mmu(this.state, this.physical, { shadow: () => this.shadow });
+    this.memory = new Mmu(this.state, this.physical, {
+      shadow: () => this.shadow,
+    });
     const bus = new Bus();
     bus.attach("port", 0x80, 8, "echo", this.echo);
     this.surroundings = {
@@ -154,16 +156,28 @@ class TestMemory implements PhysicalMemory {
   }
   read(address: number, size: 1 | 2 | 4 | 8): bigint {
     if (!this.isRam(address, size)) return (1n << BigInt(8 * size)) - 1n;
-    let value = 0n;
-    for (let i = size - 1; i >= 0; i--) {
-      value = (value << 8n) | BigInt(this.ram.getUint8(address + i));
+    switch (size) {
+      case 1:
+        return BigInt(this.ram.getUint8(address));
+      case 2:
+        return BigInt(this.ram.getUint16(address, true));
+      case 4:
+        return BigInt(this.ram.getUint32(address, true));
+      case 8:
+        return this.ram.getBigUint64(address, true);
     }
-    return value;
   }
   write(address: number, size: 1 | 2 | 4 | 8, value: bigint): void {
     if (!this.isRam(address, size)) return;
-    for (let i = 0; i < size; i++) {
-      this.ram.setUint8(address + i, Number((value >> BigInt(8 * i)) & 0xffn));
+    switch (size) {
+      case 1:
+        return this.ram.setUint8(address, Number(value));
+      case 2:
+        return this.ram.setUint16(address, Number(value), true);
+      case 4:
+        return this.ram.setUint32(address, Number(value), true);
+      case 8:
+        return this.ram.setBigUint64(address, value, true);
     }
   }
 }

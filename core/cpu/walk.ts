@@ -59,36 +59,44 @@ export type Walk =
 export type ReadEntry = (address: number, size: 4 | 8) => bigint;
 
 interface Level {
-  /** Lowest bit of the linear address that indexes the table, and how many bits do. */
+  /** Lowest bit of the linear address that indexes the table. */
   readonly shift: number;
-  readonly indexBits: number;
+  /** Entries in the table. */
+  readonly entries: number;
   /** May PS make this entry a page? */
   readonly large: boolean;
   /** Does the entry carry R/W, U/S and NX? (PAE's page-directory pointers do not.) */
   readonly rights: boolean;
 }
 
-const level = (shift: number, large: boolean, rights = true, indexBits = 9): Level => ({
+const level = (shift: number, large: boolean, rights = true, entries = 512): Level => ({
   shift,
-  indexBits,
+  entries,
   large,
   rights,
 });
 const FOUR_LEVELS = [level(39, false), level(30, true), level(21, true), level(12, false)];
-const PAE_LEVELS = [level(30, false, false, 2), level(21, true), level(12, false)];
-const TWO_LEVELS = [level(22, true, true, 10), level(12, false, true, 10)];
-const TWO_LEVELS_NO_PSE = [level(22, false, true, 10), level(12, false, true, 10)];
+const PAE_LEVELS = [level(30, false, false, 4), level(21, true), level(12, false)];
+const TWO_LEVELS = [level(22, true, true, 1024), level(12, false, true, 1024)];
+const TWO_LEVELS_NO_PSE = [level(22, false, true, 1024), level(12, false, true, 1024)];
 
-/** Bits 51 to 12 of an entry. */
-const ADDRESS_FIELD = 0x000f_ffff_ffff_f000n;
-const RESERVED_ADDRESS = ADDRESS_FIELD & ~((1n << BigInt(PHYSICAL_ADDRESS_BITS)) - 1n);
+const PAGING = BigInt(CR0.PG);
+const PSE = BigInt(CR4.PSE), PAE = BigInt(CR4.PAE), PGE = BigInt(CR4.PGE);
+const LMA = BigInt(EFER.LMA), NXE = BigInt(EFER.NXE);
+
+// Entries are taken apart as two 32-bit numbers: this runs at every TLB miss, where BigInt arithmetic would dominate.
+const P = 1, RW = 2, US = 4, A = 0x20, D = 0x40, PS = 0x80, G = 0x100;
+/** Of the upper half: NX, and the address bits that this CPU has (bits 32 to 39) and has not (40 to 51). */
+const HIGH_NX = 0x8000_0000, HIGH_ADDRESS = 0xff, HIGH_RESERVED = 0xf_ff00;
 /** A page-directory-pointer entry of PAE: bits 1-2, 5-8 and 52-63 too (SDM vol. 3, table 4-8). */
-const RESERVED_PDPTE = RESERVED_ADDRESS | 0xfff0_0000_0000_01e6n;
+const PDPTE_RESERVED = { low: 0x1e6, high: 0xffff_ff00 };
+/** 2^32: what the upper half of an address counts. */
+const HIGH = 0x1_0000_0000;
 
 /** Is it an address that 4-level paging can translate: bits 63 to 47 all equal? */
 export function isCanonical(linear: bigint): boolean {
-  const top = BigInt.asUintN(64, linear) >> 47n;
-  return top === 0n || top === 0x1ffffn;
+  return BigInt.asUintN(64, BigInt.asIntN(LINEAR_ADDRESS_BITS, linear)) ===
+    BigInt.asUintN(64, linear);
 }
 
 /**
@@ -104,80 +112,82 @@ export function walkTables(
   readPhysical: ReadEntry,
   linear: bigint,
 ): Walk {
-  if (!(cr0 & BigInt(CR0.PG))) {
+  if (!(cr0 & PAGING)) {
     const gpa = Number(BigInt.asUintN(32, linear));
     const all = { writable: true, user: true, executable: true, global: false };
     return { steps: [], mapped: true, gpa, pageSize: 4096, ...all, dirty: true, accessed: true };
   }
-  const pae = (cr4 & BigInt(CR4.PAE)) !== 0n;
-  const long = (efer & BigInt(EFER.LMA)) !== 0n;
-  const nxe = pae && (efer & BigInt(EFER.NXE)) !== 0n;
-  const levels = long
-    ? FOUR_LEVELS
-    : pae
-    ? PAE_LEVELS
-    : cr4 & BigInt(CR4.PSE)
-    ? TWO_LEVELS
-    : TWO_LEVELS_NO_PSE;
+  const pae = (cr4 & PAE) !== 0n;
+  const long = (efer & LMA) !== 0n;
+  const nxe = pae && (efer & NXE) !== 0n;
+  const levels = long ? FOUR_LEVELS : pae ? PAE_LEVELS : cr4 & PSE ? TWO_LEVELS : TWO_LEVELS_NO_PSE;
   const size = pae ? 8 : 4;
+  const atLow = Number(BigInt.asUintN(32, linear)),
+    atHigh = Number(BigInt.asUintN(16, linear >> 32n));
 
   const steps: WalkStep[] = [];
-  let table = Number(long ? cr3 & ADDRESS_FIELD : cr3 & (pae ? 0xffff_ffe0n : 0xffff_f000n));
+  const root = BigInt.asUintN(PHYSICAL_ADDRESS_BITS, cr3);
+  let table = Number(pae && !long ? root & ~0x1fn : root & ~0xfffn);
   let writable = true, user = true, executable = true, accessed = true;
-  for (const { shift, indexBits, large, rights } of levels) {
-    const index = Number(BigInt.asUintN(indexBits, linear >> BigInt(shift)));
-    const address = table + index * size;
+  for (const { shift, entries, large, rights } of levels) {
+    const index = shift > 32
+      ? atHigh >>> (shift - 32)
+      : (atLow >>> shift) | (atHigh << (32 - shift));
+    const address = table + (index & (entries - 1)) * size;
     const entry = readPhysical(address, size);
     steps.push({ address, size, entry });
-    if (!(entry & ENTRY.P)) return { steps, mapped: false, reserved: false };
-    const leaf = shift === 12 || (large && (entry & ENTRY.PS) !== 0n);
-    if (entry & reservedBits(shift, leaf, rights, pae, nxe)) {
+    const low = Number(BigInt.asUintN(32, entry));
+    const high = Number(entry >> 32n);
+    if (!(low & P)) return { steps, mapped: false, reserved: false };
+    const leaf = shift === 12 || (large && (low & PS) !== 0);
+    if (hasReserved(low, high, shift, leaf, rights, pae, nxe)) {
       return { steps, mapped: false, reserved: true };
     }
     if (rights) {
-      writable &&= (entry & ENTRY.RW) !== 0n;
-      user &&= (entry & ENTRY.US) !== 0n;
-      executable &&= !(nxe && entry & ENTRY.NX);
-      accessed &&= (entry & ENTRY.A) !== 0n;
+      writable &&= (low & RW) !== 0;
+      user &&= (low & US) !== 0;
+      executable &&= (high & HIGH_NX) === 0;
+      accessed &&= (low & A) !== 0;
     }
+    const upper = (high & HIGH_ADDRESS) * HIGH;
     if (!leaf) {
-      table = Number(entry & ADDRESS_FIELD);
+      table = upper + ((low & ~0xfff) >>> 0);
       continue;
     }
     const pageSize = 2 ** shift;
+    const inPage = pageSize - 1;
     // PSE-36: bits 20 to 13 of a 4-MiB page's entry are bits 39 to 32 of its address.
-    const high = pae || shift === 12 ? 0n : ((entry >> 13n) & 0xffn) << 32n;
-    const base = Number(((entry & ADDRESS_FIELD) >> BigInt(shift)) << BigInt(shift) | high);
+    const extension = pae || shift === 12 ? 0 : ((low >>> 13) & 0xff) * HIGH;
     return {
       steps,
       mapped: true,
-      gpa: base + Number(BigInt.asUintN(shift, linear)),
+      gpa: upper + extension + ((low & ~inPage) >>> 0) + (atLow & inPage),
       pageSize,
       writable,
       user,
       executable,
-      global: (cr4 & BigInt(CR4.PGE)) !== 0n && (entry & ENTRY.G) !== 0n,
-      dirty: (entry & ENTRY.D) !== 0n,
+      global: (low & G) !== 0 && (cr4 & PGE) !== 0n,
+      dirty: (low & D) !== 0,
       accessed,
     };
   }
   throw new Error("The last level of a page-table walk is always a leaf");
 }
 
-function reservedBits(
+function hasReserved(
+  low: number,
+  high: number,
   shift: number,
   leaf: boolean,
   rights: boolean,
   pae: boolean,
   nxe: boolean,
-): bigint {
+): boolean {
   // 32-bit paging: only bit 21 of a 4-MiB page, above PSE-36's forty address bits.
-  if (!pae) return leaf && shift > 12 ? 1n << 21n : 0n;
-  if (!rights) return RESERVED_PDPTE;
-  let reserved = RESERVED_ADDRESS;
-  if (!nxe) reserved |= ENTRY.NX;
+  if (!pae) return leaf && shift > 12 && (low & (1 << 21)) !== 0;
+  if (!rights) return (low & PDPTE_RESERVED.low) !== 0 || (high & PDPTE_RESERVED.high) !== 0;
+  if (high & HIGH_RESERVED || (!nxe && high & HIGH_NX)) return true;
   // A PML4 entry can't be a page; a large page's address is aligned, with PAT in bit 12.
-  if (shift === 39) reserved |= ENTRY.PS;
-  if (leaf && shift > 12) reserved |= (1n << BigInt(shift)) - (1n << 13n);
-  return reserved;
+  if (shift === 39) return (low & PS) !== 0;
+  return leaf && shift > 12 && (low & (2 ** shift - 2 ** 13)) !== 0;
 }
