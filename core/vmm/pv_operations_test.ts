@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { BACKENDS } from "../base/backend.ts";
 import type { EndState } from "../trace/exit.ts";
-import { runGuest } from "./testing_guests.ts";
+import { runProgram } from "./testing_runs.ts";
 
 interface Expected {
   readonly end?: EndState;
@@ -730,7 +730,7 @@ for (const backend of BACKENDS) {
   for (const [readOnly, name, program, expected] of rows) {
     Deno.test(`${backend}: ${name}`, () => {
       const disks = [{ sectors: SECTORS, readOnly, pattern: PATTERN }];
-      const trace = runGuest(backend, program, { disks });
+      const trace = runProgram(backend, program, { disks });
       assertEquals(trace.end, expected.end ?? { kind: "shutdown", code: 0 });
       assertEquals(new TextDecoder().decode(trace.console), expected.console ?? "");
       for (const [register, value] of Object.entries(expected.registers ?? {})) {

@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import { BACKENDS } from "../base/backend.ts";
 import { GENERAL_REGISTERS, type GeneralRegister } from "../base/registers.ts";
 import { PV_NAMES, PV_OPERATIONS, type PvName } from "../guest/pv/operations.ts";
-import { runGuest } from "./testing_guests.ts";
+import { runProgram } from "./testing_runs.ts";
 
 /** Arguments, and what has to come before, for operations that return; the others are in {@linkcode ENDS}. */
 interface Call {
@@ -103,7 +103,7 @@ for (const backend of BACKENDS) {
     const call = CALLS[name];
     if (!call) continue;
     Deno.test(`${backend}: ${name} preserves registers`, () => {
-      const trace = runGuest(backend, program(name, call), {
+      const trace = runProgram(backend, program(name, call), {
         disks: [{ sectors: 4, readOnly: false, pattern: "-" }],
       });
       assertEquals(trace.end, { kind: "shutdown", code: 0 });

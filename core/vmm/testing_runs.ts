@@ -4,6 +4,7 @@ import { renderDiagnostic } from "../base/diagnostic.ts";
 import type { SourceFile } from "../base/source.ts";
 import { embedded } from "../engine/embedded/engine.ts";
 import { buildGuest } from "../guest/build.ts";
+import { guestOf } from "../guest/testing.ts";
 import { DEFAULT_LIMITS, type DiskSpec, type Entry, type Limits } from "../scenario/case.ts";
 import type { Trace } from "../trace/trace.ts";
 import { BACKEND_DEFINITIONS } from "./backends.ts";
@@ -34,25 +35,23 @@ export function profileNamed(name: string): CostProfile {
   return profile;
 }
 
+/** What scenarios include too: `lib/print.inc` and the like. */
+function fixture(name: string): SourceFile {
+  return { name, text: Deno.readTextFileSync(new URL(`../../fixtures/${name}`, import.meta.url)) };
+}
+
 /** Builds and runs a program on one back end; throws when it does not assemble. */
 export function runProgram(backend: Backend, text: string, options: ProgramOptions = {}): Trace {
   const definition = BACKEND_DEFINITIONS.get(backend);
   if (!definition) throw new Error(`No back end ${backend}`);
   const { entry = "long64", memory = 2 << 20, disks = [], observe = {} } = options;
-  const file: SourceFile = { name: "program.asm", text };
-  const lines = [...text.matchAll(/^.*$/gm)].map(({ index, 0: line }) => {
-    return { file, start: index, end: index + line.length };
-  });
-  const guest = {
+  const guest = guestOf(text, {
     entry,
     memory,
-    program: { text, lines },
-    registers: {},
     disks,
-    expectedUnported: [],
     observe: { registers: [], memory: observe },
-  };
-  const { image, diagnostics } = buildGuest(guest, definition.platform);
+  });
+  const { image, diagnostics } = buildGuest(guest, definition.platform, { include: fixture });
   if (!image) throw new Error(diagnostics.map((d) => renderDiagnostic(d)).join("\n"));
   return runCase({
     group: { guest, limits: { ...DEFAULT_LIMITS, ...options.limits } },

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertLess } from "@std/assert";
 import type { Access, Exit } from "../../trace/exit.ts";
 import type { Trace } from "../../trace/trace.ts";
 import { LAPIC_BASE } from "../../guest/layout.ts";
-import { runGuest } from "../testing_guests.ts";
+import { runProgram } from "../testing_runs.ts";
 
 const LAPIC_EOI = LAPIC_BASE + 0xb0;
 
@@ -18,7 +18,7 @@ function accesses(trace: Trace): Access[] {
 
 /** Runs a program to its `pv shutdown` and tells the registers it ended with. */
 function registers(program: string) {
-  const trace = runGuest("hybrid", `${program}\n xor edi, edi\n pv shutdown`);
+  const trace = runProgram("hybrid", `${program}\n xor edi, edi\n pv shutdown`);
   assertEquals(trace.end, { kind: "shutdown", code: 0 });
   return trace.final.registers;
 }
@@ -77,7 +77,7 @@ Deno.test("hybrid answers hypercalls of the kernel, and none of user mode", () =
 });
 
 Deno.test("hybrid delivers an interrupt that a guest sends itself by hypercall", () => {
-  const trace = runGuest(
+  const trace = runProgram(
     "hybrid",
     `
     mov  edi, 0x50
@@ -151,19 +151,19 @@ const TICKS = (end: string) => `
   ticks: dd 0`;
 
 Deno.test("hybrid ends interrupts by PV EOI, without an exit", () => {
-  const trace = runGuest("hybrid", TICKS(""));
+  const trace = runProgram("hybrid", TICKS(""));
   assertEquals(trace.end, { kind: "shutdown", code: 0 });
   const ends = accesses(trace).filter((a) => a.kind === "mmio" && a.address === LAPIC_EOI);
   assertEquals(ends.length, 0);
   assert((trace.counts.injections["external-interrupt"] ?? 0) >= 50);
 
-  const full = runGuest("full-hw", TICKS(""));
+  const full = runProgram("full-hw", TICKS(""));
   assertLess(trace.counts.exits.total, full.counts.exits.total);
 });
 
 Deno.test("hybrid renews its offer after every exit, and a write to the APIC ends the interrupt all the same", () => {
   // The library's timer ends its interrupt before anything else, so this one comes by a vector of its own.
-  const trace = runGuest(
+  const trace = runProgram(
     "hybrid",
     `
     %include "lib/traps.inc"
@@ -205,7 +205,7 @@ Deno.test("hybrid renews its offer after every exit, and a write to the APIC end
 });
 
 Deno.test("hybrid tells time by the shared clock, which leaves no more once it is set up", () => {
-  const trace = runGuest(
+  const trace = runProgram(
     "hybrid",
     `
     pv   time_now
@@ -231,7 +231,7 @@ Deno.test("hybrid tells time by the shared clock, which leaves no more once it i
 });
 
 Deno.test("hybrid notifies once for as much as a ring holds", () => {
-  const trace = runGuest(
+  const trace = runProgram(
     "hybrid",
     `
     lea  rsi, [rel text]
