@@ -32,6 +32,9 @@ interface Translated {
 /** An emulated instruction touches few pages; more faults than this in one go is a defect. */
 const MAX_EMULATION_FAULTS = 64;
 
+/** Bytes around the faulting one that one instruction may store to, in one page; a multiple of 8. */
+const REACH = 512;
+
 /** CR0, CR4 and EFER bits that change what a guest page table means. */
 const CR0_PAGING = BigInt(CR0.PG) | BigInt(CR0.WP | CR0.PE);
 const CR4_PAGING = BigInt(CR4.PSE | CR4.PAE | CR4.PGE | CR4.SMEP | CR4.SMAP | CR4.LA57);
@@ -194,12 +197,14 @@ export class ShadowPaging implements ShadowTables {
     const table = frameOf(gpa);
     if (!this.lookup(mapping.page)) this.fill(resolution);
     const wanted = this.#map.dependents(table) > 0;
-    const before = this.#vcpu.memory.read(table, PAGE_SIZE);
+    const from = gpa - gpa % 8 - Math.min(REACH, gpa - gpa % 8 - table);
+    const length = Math.min(gpa + REACH, table + PAGE_SIZE) - from;
+    const before = this.#vcpu.memory.read(from as Gpa, length);
     const event = this.#settled(() => this.#vcpu.emulateStore(gpa));
-    const after = this.#vcpu.memory.read(table, PAGE_SIZE);
+    const after = this.#vcpu.memory.read(from as Gpa, length);
     // Nothing depends on it, and yet it is written again: it is a page table no longer, or one being built anew.
     if (!wanted) this.#map.release(table);
-    else for (const link of changedWords(table, before, after)) this.#map.entryChanged(link);
+    else for (const link of changedWords(from, before, after)) this.#map.entryChanged(link);
     return event;
   }
 
