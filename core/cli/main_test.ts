@@ -1,0 +1,263 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { BROKEN, type Finished, smallScenario, trivisor, withFiles } from "./testing.ts";
+
+const SUITE = {
+  "scenarios/a/good.yaml": smallScenario(),
+  "scenarios/a/other.yaml": smallScenario(0, "[other]"),
+};
+
+interface Row {
+  readonly when: string;
+  readonly args: readonly string[];
+  readonly files?: Readonly<Record<string, string>>;
+  readonly code: number;
+  readonly stdout?: readonly string[];
+  readonly stderr?: readonly string[];
+}
+
+const ROWS: readonly Row[] = [
+  {
+    when: "all pass",
+    args: ["run"],
+    code: 0,
+    stdout: [" ✓ a/good", "5 back ends agree", "10 passed"],
+  },
+  {
+    when: "one back end is asked for",
+    args: ["run", "scenarios/a/good.yaml", "-b", "para"],
+    code: 0,
+    stdout: ["para passed", "1 case ·"],
+  },
+  {
+    when: "an expectation is broken",
+    args: ["run"],
+    files: { "scenarios/x.yaml": smallScenario(7) },
+    code: 1,
+    stdout: ["✗ x", "got: shutdown 0"],
+  },
+  {
+    when: "a scenario has errors, and the others run",
+    args: ["run"],
+    files: { ...SUITE, "scenarios/b.yaml": BROKEN },
+    code: 2,
+    stdout: [
+      "✓ a/good",
+      "b.yaml:3:10: error: Unknown entry",
+      'Did you mean "long64"?',
+      "b.yaml:6:15: error",
+    ],
+  },
+  {
+    when: "nothing is selected",
+    args: ["run", "-t", "none"],
+    code: 2,
+    stderr: ["Nothing was selected"],
+  },
+  {
+    when: "nothing is selected, and that is allowed",
+    args: ["run", "-t", "none", "--allow-empty"],
+    code: 0,
+  },
+  {
+    when: "there is no such folder",
+    args: ["run", "nowhere"],
+    code: 2,
+    stderr: ['There is no file or folder "nowhere"'],
+  },
+  {
+    when: "a file is no scenario",
+    args: ["run", "x.txt"],
+    files: { "x.txt": "" },
+    code: 2,
+    stderr: ["is not a scenario"],
+  },
+  {
+    when: "a back end is misspelt",
+    args: ["run", "-b", "hybird"],
+    code: 2,
+    stderr: ['Did you mean "hybrid"?'],
+  },
+  { when: "a verb is misspelt", args: ["rnu"], code: 2, stderr: ["Did you mean run?"] },
+  {
+    when: "a reporter is misspelt",
+    args: ["run", "-r", "jsn"],
+    code: 2,
+    stderr: ['Did you mean "json"?'],
+  },
+  {
+    when: "a profile is misspelt",
+    args: ["run", "--profile", "kvm-2071"],
+    code: 2,
+    stderr: ['Did you mean "kvm-2017"?'],
+  },
+  {
+    when: "a number is none",
+    args: ["run", "-j", "many"],
+    code: 2,
+    stderr: ["not a whole number"],
+  },
+  { when: "a shard is none", args: ["run", "--shard", "3/2"], code: 2, stderr: ["write 2/5"] },
+  {
+    when: "help is asked for",
+    args: ["--help"],
+    code: 0,
+    stdout: ["Start with:", "trivisor doctor"],
+  },
+  {
+    when: "a verb's help is asked for",
+    args: ["run", "--help"],
+    code: 0,
+    stdout: ["Exit codes:", "--shard 2/5"],
+  },
+  {
+    when: "writing is not allowed",
+    args: ["run", "-o", "out.txt"],
+    code: 2,
+    stderr: ["Needs permission for write access", "--allow-write"],
+  },
+  {
+    when: "a new scenario may not be written",
+    args: ["new", "b/mine"],
+    code: 2,
+    stderr: ["Needs permission to write"],
+  },
+  {
+    when: "a new scenario's name is none",
+    args: ["new", "../B"],
+    code: 2,
+    stderr: ["is no name for a scenario"],
+  },
+  {
+    when: "groups are listed",
+    args: ["list", "-t", "!other"],
+    code: 0,
+    stdout: ["a/good                                  5   small"],
+  },
+  {
+    when: "cases are listed",
+    args: ["list", "--cases", "-b", "para"],
+    code: 0,
+    stdout: ["a/good@para+embedded\na/other@para+embedded\n"],
+  },
+  {
+    when: "a case is explained",
+    args: ["explain", "a/good@para", "-t", "other"],
+    code: 0,
+    stdout: [
+      "not selected: its tags are small",
+      "end: shutdown 0",
+      "image for xen",
+      "pv-ops: shutdown",
+    ],
+  },
+  {
+    when: "a case to explain is not there",
+    args: ["explain", "a/god"],
+    code: 2,
+    stderr: ['Did you mean "a/good"?'],
+  },
+  {
+    when: "a case is traced",
+    args: ["trace", "a/good@full-hw"],
+    code: 0,
+    stdout: ["vm-exit", "io port=0xf4 out", "out ", "end: shutdown 0"],
+  },
+  {
+    when: "a case to trace is named in part",
+    args: ["trace", "good"],
+    code: 2,
+    stderr: ["Did you mean one of these?\n  a/good"],
+  },
+  { when: "the schema is asked for", args: ["schema"], code: 0, stdout: ['"$schema"'] },
+];
+
+for (const { when, args, files = SUITE, code, stdout = [], stderr = [] } of ROWS) {
+  Deno.test(`trivisor ${args.join(" ")} ends with ${code} when ${when}`, async () => {
+    await withFiles(files, async (folder) => {
+      const finished = await trivisor(args, folder);
+      for (const part of stdout) assertStringIncludes(finished.stdout, part);
+      for (const part of stderr) assertStringIncludes(finished.stderr, part);
+      assertEquals(finished.code, code, finished.stderr);
+      assertNoStack(finished);
+    });
+  });
+}
+
+function assertNoStack({ stdout, stderr }: Finished): void {
+  assert(!/^\s+at .*:\d+:\d+\)?$/m.test(stdout + stderr), stdout + stderr);
+}
+
+/** The same apart from what is measured. */
+function withoutTimes(json: string): string {
+  return json.replaceAll(/"wallNs": [\d.]+/g, '"wallNs": 0');
+}
+
+Deno.test("trivisor run gives the same JSON twice, and with several jobs, apart from wallNs", async () => {
+  const files = { ...SUITE, "scenarios/b.yaml": BROKEN, "scenarios/c.yaml": smallScenario(7) };
+  await withFiles(files, async (folder) => {
+    const args = ["run", "-r", "json"];
+    const [once, twice, jobs] = [
+      await trivisor(args, folder),
+      await trivisor(args, folder),
+      await trivisor([...args, "--jobs", "2"], folder),
+    ];
+    assertEquals(once?.code, 2);
+    assertEquals(JSON.parse(once?.stdout ?? "").summary, { passed: 10, failed: 5, error: 1 });
+    assertEquals(withoutTimes(twice?.stdout ?? ""), withoutTimes(once?.stdout ?? ""));
+    assertEquals(withoutTimes(jobs?.stdout ?? ""), withoutTimes(once?.stdout ?? ""));
+  });
+});
+
+Deno.test("trivisor run stops after the first group that fails when told to", async () => {
+  const files = { "scenarios/a.yaml": smallScenario(7), "scenarios/b.yaml": smallScenario() };
+  await withFiles(files, async (folder) => {
+    for (const jobs of ["1", "2"]) {
+      const { code, stdout } = await trivisor(["run", "--fail-fast", "-j", jobs], folder);
+      assertEquals(code, 1);
+      assertStringIncludes(stdout, "✗ a");
+      assert(!stdout.includes("✓ b"));
+    }
+  });
+});
+
+Deno.test("trivisor run writes to a file where it may", async () => {
+  await withFiles(SUITE, async (folder) => {
+    const { code, stdout } = await trivisor(["run", "-o", "out.json", "-r", "json"], folder, [
+      "--allow-write=.",
+    ]);
+    assertEquals([code, stdout], [0, ""]);
+    assertEquals(JSON.parse(await Deno.readTextFile(`${folder}/out.json`)).version, 1);
+  });
+});
+
+Deno.test("trivisor new writes a scenario that passes as it stands, and never over another", async () => {
+  await withFiles(SUITE, async (folder) => {
+    const made = await trivisor(["new", "b/mine"], folder, ["--allow-write=."]);
+    assertEquals(made.code, 0, made.stderr);
+    const ran = await trivisor(["run", "scenarios/b/mine.yaml"], folder);
+    assertEquals(ran.code, 0, ran.stdout);
+    const again = await trivisor(["new", "b/mine"], folder, ["--allow-write=."]);
+    assertEquals(again.code, 2);
+    assertStringIncludes(again.stderr, "is there already");
+  });
+});
+
+Deno.test("trivisor trace --json gives events with places, instructions and hexadecimal strings", async () => {
+  await withFiles(SUITE, async (folder) => {
+    const { code, stdout } = await trivisor(["trace", "a/good@full-hw", "--json"], folder);
+    assertEquals(code, 0);
+    const { events, end } = JSON.parse(stdout);
+    assertEquals(end, { kind: "shutdown", code: 0 });
+    assertEquals(events[0].kind, "io");
+    assertEquals(typeof events[0].rip, "string");
+    assertStringIncludes(events[0].instruction, "out");
+  });
+});
+
+Deno.test("trivisor doctor finds every back end of the embedded engine working", async () => {
+  await withFiles({}, async (folder) => {
+    const { code, stdout } = await trivisor(["doctor"], folder);
+    assertEquals(code, 0, stdout);
+    assertEquals(stdout.match(/@embedded +works/g)?.length, 6);
+  });
+});
