@@ -34,6 +34,8 @@ const oneOf = <S extends z.ZodRawShape>(shape: S, meta: Record<string, unknown>)
     .refine((value) => Object.keys(value).length === 1)
     .meta({ minProperties: 1, maxProperties: 1, ...meta });
 
+/** A text that says something. */
+const Words = z.string().regex(/\S/).meta({ title: "some words" });
 const template = z.string().regex(/\{.*\}/);
 const Integer = z.union([z.bigint(), template]).meta({ id: "Integer", title: "an integer" });
 const Flag = z.union([z.boolean(), template]).meta({ id: "Flag", title: "true or false" });
@@ -294,8 +296,8 @@ const Comparison = z.strictObject({
 
 /** A scenario, as plain values with integers as bigints. */
 export const scenarioSchema = z.strictObject({
-  "why": z.string().min(1).describe("What this pins down, and what surprises. Required"),
-  "tags": list(z.string().min(1)).optional().describe("Words to select scenarios by"),
+  "why": Words.describe("What this pins down, and what surprises. Required"),
+  "tags": list(Words).optional().describe("Words to select scenarios by"),
   "requires": z.strictObject({
     "backend": list(BackendName).min(1).optional().describe("The back ends that suit it"),
     "engine": list(z.enum(ENGINES).meta({ title: "engine" })).min(1).optional()

@@ -18,7 +18,6 @@ const KEYWORDS = [
   "anyOf",
   "enum",
   "pattern",
-  "minLength",
   "properties",
   "required",
   "additionalProperties",

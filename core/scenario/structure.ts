@@ -3,36 +3,12 @@
 // are no others.
 import type { Span } from "../base/source.ts";
 import schemaOfScenarios from "../../scenarios/schema.json" with { type: "json" };
+import { type Alternative, fits, type JsonSchema, mostAlike, stringFault } from "./json_schema.ts";
+import { hint, TYPE_NOUNS, unquotedTemplate } from "./structure_hints.ts";
 import { alternatives, type Findings, kebab, suggest } from "./findings.ts";
 import { describeNode, type MapNode, type Node, type ScalarNode } from "./yaml/node.ts";
 import { endsWithProgram } from "./yaml/program_block.ts";
 import { booleanHint, numberHint } from "./yaml/scalar.ts";
-
-/** The keywords of JSON Schema that are understood. Annotations but for `title` and `x-keys` are ignored. */
-export interface JsonSchema {
-  readonly $ref?: string;
-  readonly type?: string | readonly string[];
-  readonly title?: string;
-  readonly "x-keys"?: string;
-  readonly anyOf?: readonly JsonSchema[];
-  readonly enum?: readonly string[];
-  readonly pattern?: string;
-  readonly minLength?: number;
-  readonly properties?: Readonly<Record<string, JsonSchema>>;
-  readonly required?: readonly string[];
-  readonly additionalProperties?: boolean | JsonSchema;
-  readonly propertyNames?: JsonSchema;
-  readonly minProperties?: number;
-  readonly maxProperties?: number;
-  readonly items?: JsonSchema;
-  readonly prefixItems?: readonly JsonSchema[];
-  readonly minItems?: number;
-  readonly maxItems?: number;
-  readonly $defs?: Readonly<Record<string, JsonSchema>>;
-}
-
-/** A schema of one type. */
-type Alternative = JsonSchema & { readonly type: string };
 
 /** Parsed anew, because the type that TypeScript makes of the file is of no use here. */
 const SCHEMA: JsonSchema = JSON.parse(JSON.stringify(schemaOfScenarios));
@@ -97,7 +73,7 @@ class Checker {
     name: string,
   ): void {
     const expected = schema.title && !schema.enum ? schema.title : alternatives([
-      ...new Set(options.map(({ type, title }) => NOUNS[type] ?? title ?? "")),
+      ...new Set(options.map(({ type, title }) => TYPE_NOUNS[type] ?? title ?? "")),
     ]);
     if (name === ROOT) {
       this.findings.error(
@@ -134,9 +110,7 @@ class Checker {
     if (faults.some((fault) => fault === undefined)) return;
     const words = options.flatMap((option) => option.enum ?? []);
     const hinted = numberHint(text) ?? booleanHint(text);
-    if (faults.includes("empty")) {
-      this.findings.error(node.span, "Expected a text, found an empty one", "Write some words");
-    } else if (words.length > 0) {
+    if (words.length > 0) {
       const noun = options.find((option) => option.enum)?.title ?? "word";
       const mapped = this.#keysOf(schema).includes(text)
         ? `Write { ${text}: ... }`
@@ -247,79 +221,4 @@ class Checker {
     }
     return false;
   }
-}
-
-const NOUNS: Readonly<Record<string, string>> = {
-  integer: "an integer",
-  number: "a number",
-  boolean: "true or false",
-  string: "a text",
-  array: "a list",
-  object: "a map",
-};
-
-/** Is a node of the type that a schema without alternatives wants? */
-function fits(node: Node, { type }: Alternative): boolean {
-  switch (type) {
-    case "object":
-      return node.kind === "map";
-    case "array":
-      return node.kind === "list";
-    case "integer":
-      return node.kind === "scalar" && typeof node.value === "bigint";
-    case "number":
-      return node.kind === "scalar" &&
-        (typeof node.value === "number" || typeof node.value === "bigint");
-    case "boolean":
-    case "string":
-      return node.kind === "scalar" && typeof node.value === type;
-    default:
-      return true;
-  }
-}
-
-/** Of several kinds of map, the one that has most of the node's keys. */
-function mostAlike(node: MapNode, options: readonly Alternative[]): JsonSchema | undefined {
-  const shared = (option: JsonSchema) =>
-    node.entries.filter(({ key }) => Object.hasOwn(option.properties ?? {}, key)).length;
-  return options.toSorted((a, b) => shared(b) - shared(a))[0];
-}
-
-function stringFault(text: string, schema: JsonSchema): "word" | "pattern" | "empty" | undefined {
-  if (schema.enum && !schema.enum.includes(text)) return "word";
-  if (schema.pattern && !new RegExp(schema.pattern, "s").test(text)) return "pattern";
-  if (schema.minLength && text.trim().length < schema.minLength) return "empty";
-  return undefined;
-}
-
-/** What to do about a value of the wrong type, where YAML's own rules are likely to be behind it. */
-function hint(node: Node, options: readonly Alternative[]): string | undefined {
-  const wants = (type: string) => options.some((option) => option.type === type);
-  if (node.kind === "map") return wants("string") ? unquotedTemplate(node) : undefined;
-  if (node.kind === "list") return undefined;
-  const { value } = node;
-  if (typeof value === "string") {
-    return (wants("integer") || wants("number") ? numberHint(value) : undefined) ??
-      (wants("boolean") ? booleanHint(value) : undefined) ??
-      (wants("array") ? `Write [${value}] for a list of one` : undefined);
-  }
-  const text = node.span.file.text.slice(node.span.start, node.span.end);
-  const quotable = options.some((option) =>
-    option.type === "string" && stringFault(text, option) === undefined
-  );
-  if (quotable && node.style === "plain" && value !== null) return `Quote it: "${text}"`;
-  if (wants("array") && value !== null) return `Write [${value}] for a list of one`;
-  return undefined;
-}
-
-/** `{length}` without quotes is a map for YAML: what to do about it, if that is what the map is. */
-function unquotedTemplate({ entries }: MapNode): string | undefined {
-  const [entry] = entries;
-  if (entries.length !== 1 || entry?.value.kind !== "scalar" || entry.value.value !== null) {
-    return undefined;
-  }
-  const { file, start } = entry.keySpan;
-  return file.text[start - 1] === "{"
-    ? `YAML reads {${entry.key}} as a map: write "{${entry.key}}" in quotes`
-    : undefined;
 }
