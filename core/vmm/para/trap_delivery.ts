@@ -165,7 +165,7 @@ export function hypercallIret(domain: Domain): Outcome {
   vcpu.setSegment("ss", stack);
   vcpu.set("rip", word(IRET.rip));
   vcpu.set("rsp", word(IRET.rsp));
-  vcpu.set("rflags", rflags & LOADED | IF);
+  vcpu.set("rflags", rflags & LOADED | IF | BigInt(RFLAGS.FIXED));
   domain.events.masked = (rflags & IF) === 0n;
   return RESUME;
 }
