@@ -1,10 +1,11 @@
 // What is done about an exit, by its kind: one table a back end, made of the handlers here and its own. A handler gets
 // the exit with its details typed, and may complete them (what an `in` returned); the trace shows them so.
-import { hex, hexBytes } from "../base/hex.ts";
+import { hex } from "../base/hex.ts";
 import { RFLAGS, VECTOR } from "../base/registers.ts";
 import type { Event, Vcpu } from "../engine/vcpu.ts";
 import type { Bus } from "../machine/bus.ts";
 import type { Exit, ExitKind } from "../trace/exit.ts";
+import { disassemble } from "../trace/disassemble.ts";
 import type { Recorder } from "../trace/recorder.ts";
 import { readDevice, writeDevice } from "./device_access.ts";
 import type { InterruptDelivery } from "./interrupts.ts";
@@ -33,10 +34,11 @@ export function dispatch(handlers: ExitHandlers, exit: Exit, machine: Machine): 
 }
 
 /** The end of a run whose monitor met an exit it has no handler for. */
-export function unknownExit(exit: Exit): Outcome {
-  const bytes = exit.bytes.length > 0 ? ` (${hexBytes(exit.bytes, " ")})` : "";
-  const reason = `No handler for ${exit.via} ${exit.kind} at ${hex(exit.rip)}${bytes}`;
-  return stop({ kind: "crash", reason, rip: exit.rip });
+export function unknownExit({ kind, via, rip, bytes, bitness }: Exit): Outcome {
+  const instruction = disassemble(bytes, bitness, rip);
+  const reason = `No handler for the ${kind} ${via} at ${hex(rip)}` +
+    (instruction ? `: ${instruction}` : "");
+  return stop({ kind: "crash", reason, rip });
 }
 
 /** Delivers an exception to the guest, as the VMM's own doing. */
