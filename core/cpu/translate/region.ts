@@ -12,7 +12,8 @@ import { isTranslated } from "./instructions.ts";
 
 /** Bounds: what is left over is another region. */
 const MAX_INSTRUCTIONS = 256;
-const MAX_BLOCK = 48;
+/** Instructions in a block at most: with a budget of as many, a region's first block is always executed. */
+export const MAX_BLOCK = 48;
 
 /** Code as the region's builder may read it. */
 export interface CodeWindow {
@@ -60,8 +61,8 @@ export interface RegionPlan {
 
 export interface PlanOptions {
   readonly bits: 16 | 32 | 64;
-  /** Just the first instruction. */
-  readonly single: boolean;
+  /** Instructions at most: 1 for just the first, absent for as many as belong together. */
+  readonly limit?: number | undefined;
   /** RIPs that must not be translated: the run loop calls out there. */
   readonly stops: ReadonlySet<bigint>;
 }
@@ -114,14 +115,14 @@ export function planRegion(window: CodeWindow, options: PlanOptions): RegionPlan
     const offset = BigInt.asIntN(64, rip - start);
     return offset >= 0n && offset < BigInt(bytes.length) ? Number(offset) : undefined;
   };
-  const limit = options.single ? 1 : MAX_INSTRUCTIONS;
+  const limit = Math.min(options.limit ?? MAX_INSTRUCTIONS, MAX_INSTRUCTIONS);
   const slow = new Set<number>();
 
   try {
     for (let next = worklist.pop(); next !== undefined; next = worklist.pop()) {
       let at = next;
       while (at < bytes.length && !decoded.has(at) && !slow.has(at) && decoded.size < limit) {
-        if (options.stops.has(ripAt(at)) && !options.single) {
+        if (options.stops.has(ripAt(at))) {
           slow.add(at);
           break;
         }

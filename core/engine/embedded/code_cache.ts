@@ -20,11 +20,25 @@ interface Region {
   checked: number;
 }
 
+/** As a limit: one instruction, also where regions stop. */
+export const ALONE = -1;
+
 /** Regions of one mode. */
 export class Context {
-  readonly regions = new Map<bigint, Region>();
-  readonly single = new Map<bigint, Region>();
+  /** By the limit of instructions under which they were made (0: none), then by RIP. */
+  readonly #regions = new Map<number, Map<bigint, Region>>();
+
   constructor(readonly mode: Mode) {}
+
+  regions(limit: number): Map<bigint, Region> {
+    let regions = this.#regions.get(limit);
+    if (!regions) this.#regions.set(limit, regions = new Map());
+    return regions;
+  }
+
+  all(): Iterable<Map<bigint, Region>> {
+    return this.#regions.values();
+  }
 }
 
 /** A RAM page with code: which bytes were translated. */
@@ -32,11 +46,14 @@ class CodePage {
   readonly bytes = new Uint8Array(4096);
 }
 
-const NO_STOPS: ReadonlySet<bigint> = new Set();
+/** A page whose code has been written to this often is no longer worth regions: they would not live long. */
+const RESTLESS = 8;
 
 export class CodeCache {
   readonly #contexts = new Map<string, Context>();
   readonly #pages = new Map<number, CodePage>();
+  /** How often translations of a page had to go. */
+  readonly #drops = new Map<number, number>();
   #generation = 0;
 
   constructor(readonly core: Core, readonly tlb: Tlb) {}
@@ -54,29 +71,18 @@ export class CodeCache {
     this.tlb.flushJumps();
   }
 
-  /** The region that starts at `rip`; `place` tells where its code is, if that has to be known. */
+  /**
+   * The region that starts at `rip`, of at most `limit` instructions if that is given; undefined when its first instruction
+   * is not translated. `place` tells where the code is, if that has to be known.
+   */
   region(
     context: Context,
     rip: bigint,
     stops: ReadonlySet<bigint>,
     place: () => CodePlace,
+    limit?: number,
   ): Translation | undefined {
-    return this.#find(context, context.regions, rip, false, stops, place);
-  }
-
-  /** The region of just the instruction at `rip`. */
-  single(context: Context, rip: bigint, place: () => CodePlace): Translation | undefined {
-    return this.#find(context, context.single, rip, true, NO_STOPS, place);
-  }
-
-  #find(
-    context: Context,
-    regions: Map<bigint, Region>,
-    rip: bigint,
-    single: boolean,
-    stops: ReadonlySet<bigint>,
-    place: () => CodePlace,
-  ): Translation | undefined {
+    const regions = context.regions(limit ?? 0);
     const known = regions.get(rip);
     if (known && known.checked === this.#generation) return known.translation;
     const at = place();
@@ -88,7 +94,8 @@ export class CodeCache {
       this.clear();
       this.core.clear();
     }
-    const translation = this.core.translate(at, context.mode, single, stops);
+    const bound = limit === ALONE || this.#isRestless(at.gpa) ? 1 : limit;
+    const translation = this.core.translate(at, context.mode, bound, stops);
     if (translation) this.#protect(translation, at);
     regions.set(rip, { translation, gpa: at.gpa, nextGpa: at.nextGpa, checked: this.#generation });
     return translation;
@@ -119,6 +126,10 @@ export class CodeCache {
     return nextGpa === undefined ? undefined : nextGpa + offset - first;
   }
 
+  #isRestless(gpa: number): boolean {
+    return (this.#drops.get(Math.floor(gpa / 4096)) ?? 0) >= RESTLESS;
+  }
+
   /** Has this page translated code? Then it stays out of the write TLB. */
   isCode(gpa: number): boolean {
     return this.#pages.has(Math.floor(gpa / 4096));
@@ -143,10 +154,11 @@ export class CodeCache {
 
   #drop(number: number): void {
     this.#pages.delete(number);
+    this.#drops.set(number, (this.#drops.get(number) ?? 0) + 1);
     const inPage = (gpa: number | undefined) =>
       gpa !== undefined && Math.floor(gpa / 4096) === number;
     for (const context of this.#contexts.values()) {
-      for (const regions of [context.regions, context.single]) {
+      for (const regions of context.all()) {
         for (const [rip, region] of regions) {
           if (inPage(region.gpa) || inPage(region.nextGpa)) regions.delete(rip);
         }
@@ -158,8 +170,7 @@ export class CodeCache {
   /** Every region goes: a site is to be translated otherwise, or there are too many. */
   clear(): void {
     for (const context of this.#contexts.values()) {
-      context.regions.clear();
-      context.single.clear();
+      for (const regions of context.all()) regions.clear();
     }
     this.#pages.clear();
     this.tlb.flushJumps();

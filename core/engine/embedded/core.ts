@@ -83,20 +83,26 @@ export class Core {
 
   /**
    * The translation of the code in the window, made now or before; undefined when its first instruction is not translated.
-   * `stops` are not translated either.
+   * `stops` are not translated either. `limit` bounds the number of instructions.
    */
   translate(
     window: CodeWindow,
     mode: Mode,
-    single: boolean,
+    limit: number | undefined,
     stops: ReadonlySet<bigint>,
   ): Translation | undefined {
-    const key = `${mode.bits}/${mode.stackBits}/${+mode
-      .countLookups}/${+single}/${window.start}/${window.bytes.length}`;
-    const reusable = stops.size === 0 || single;
+    const key = [
+      mode.bits,
+      mode.stackBits,
+      mode.countLookups,
+      limit,
+      window.start,
+      window.bytes.length,
+    ].join();
+    const reusable = stops.size === 0;
     const known = reusable ? this.#known.get(key)?.find((t) => isSame(t, window.bytes)) : undefined;
     if (known) return known;
-    const plan = planRegion(window, { bits: mode.bits, single, stops });
+    const plan = planRegion(window, { bits: mode.bits, limit, stops });
     let bytes;
     try {
       if (plan.instructions === 0) return undefined;

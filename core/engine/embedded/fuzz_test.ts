@@ -11,11 +11,11 @@ import type { Vcpu } from "../vcpu.ts";
 import { embedded } from "./engine.ts";
 
 const SEED = 1;
-const PROGRAMS = 50;
+const PROGRAMS = 20;
 const MEMORY = 1 << 20;
 const CODE = 0x7c00;
 const LENGTH = 64;
-const STOPS = 40;
+const STOPS = 20;
 
 /** Linear congruential (Numerical Recipes): enough for bytes. */
 function generator(seed: number): () => number {

@@ -18,6 +18,7 @@ import { Mmu } from "../../cpu/mmu.ts";
 import { readMsr, writeMsr } from "../../cpu/msr.ts";
 import { reset } from "../../cpu/reset.ts";
 import { CpuState } from "../../cpu/state.ts";
+import { MAX_BLOCK } from "../../cpu/translate/region.ts";
 import { LEAVE } from "../../cpu/translate/runtime.ts";
 import { walkTables } from "../../cpu/walk.ts";
 import { ByteMemory, type GuestMemory } from "../../machine/memory.ts";
@@ -31,7 +32,7 @@ import type {
   Vcpu,
   VcpuConfig,
 } from "../vcpu.ts";
-import { CodeCache, type CodePlace, type Context } from "./code_cache.ts";
+import { ALONE, CodeCache, type CodePlace, type Context } from "./code_cache.ts";
 import { CompletionBus } from "./completion.ts";
 import { type Core, giveCore, type SlowPaths, takeCore } from "./core.ts";
 import { DeviceAccess, EnginePhysicalMemory } from "./physical.ts";
@@ -53,6 +54,8 @@ const SLICE = 2_000_000;
 
 const BUDGET_STOP: Stop = { reason: "budget" };
 const IDLE_STOP: Stop = { reason: "idle" };
+
+const NO_STOPS: ReadonlySet<bigint> = new Set();
 
 /** Longest instruction (SDM vol. 2, 2.3.11). */
 const MAX_INSTRUCTION = 15;
@@ -239,31 +242,27 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
       return this.#exit("interrupt-window", "vm-exit", {}, undefined);
     }
     if (this.#budget <= 0) return BUDGET_STOP;
-    // A region for one instruction is made by itself, not as the start of a longer one.
-    const alone = this.#budget === 1 && !more;
-    if (alone || this.#restart || (this.#windowWanted && this.#state.interruptShadow)) {
+    if (this.#restart || (this.#windowWanted && this.#state.interruptShadow)) {
       this.#restart = false;
       return this.#instruction();
     }
     this.#state.interruptShadow = false;
-    const context = this.#currentContext();
-    const fetched = this.#guarded(() =>
-      this.#code.region(context, this.#state.rip, this.#stops, () => this.#place())
-    );
-    if (fetched instanceof GuestFault || fetched instanceof DeviceAccess) {
-      return this.#failed(fetched, undefined);
+    // Near the end of a grant, regions are made so short that they do not overrun it.
+    const limit = more ? undefined : shortRegion(this.#budget);
+    const region = this.#region(this.#stops, limit);
+    if (region instanceof GuestFault || region instanceof DeviceAccess) {
+      return this.#failed(region, undefined);
     }
-    if (!fetched) return this.#instruction();
-    this.#tlb.setJump(this.#state.rip, fetched.slot);
-    const why = this.#core.runtime.dispatch();
+    if (!region) return this.#instruction();
+    if (!limit) this.#tlb.setJump(this.#state.rip, region.slot);
+    const why = limit ? region.run() : this.#core.runtime.dispatch();
     switch (why) {
       case LEAVE.dispatch:
         return undefined;
       case LEAVE.slow:
         return this.#budget > 0 ? this.#instruction() : BUDGET_STOP;
       case LEAVE.budget:
-        // The last instructions of a grant are done one by one; with another slice to come the block can wait for that.
-        return this.#budget > 0 && !more ? this.#instruction() : BUDGET_STOP;
+        return this.#budget > 0 && !more ? undefined : BUDGET_STOP;
       case LEAVE.bail:
         return this.#afterBail();
       default:
@@ -337,10 +336,15 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
     }
   }
 
-  #stepTranslated(): "next" | GuestFault | DeviceAccess {
-    const region = this.#guarded(() =>
-      this.#code.single(this.#currentContext(), this.#state.rip, () => this.#place())
+  #region(stops: ReadonlySet<bigint>, limit: number | undefined) {
+    const context = this.#currentContext();
+    return this.#guarded(() =>
+      this.#code.region(context, this.#state.rip, stops, () => this.#place(), limit)
     );
+  }
+
+  #stepTranslated(): "next" | GuestFault | DeviceAccess {
+    const region = this.#region(NO_STOPS, ALONE);
     if (region instanceof GuestFault || region instanceof DeviceAccess) return region;
     if (!region) throw new Error("An instruction is translated and is not");
     const why = region.run();
@@ -755,4 +759,9 @@ function optional(fields: { errorCode: number | undefined; address: bigint | und
     ...(fields.errorCode === undefined ? {} : { errorCode: fields.errorCode }),
     ...(fields.address === undefined ? {} : { address: fields.address }),
   };
+}
+
+/** The greatest power of two in a budget that a whole block might overrun: few lengths, so that regions are met again. */
+function shortRegion(budget: number): number | undefined {
+  return budget >= MAX_BLOCK ? undefined : 1 << Math.floor(Math.log2(Math.max(1, budget)));
 }
