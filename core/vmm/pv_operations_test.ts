@@ -481,10 +481,10 @@ const TIME: Row[] = [
         pv    irq_mask
         lea   rsi, [rel tick]
         pv    time_now
-        lea   rdi, [rax + 100000]
+        lea   rdi, [rax + 20000]
         pv    timer_set
         pv    time_now
-        lea   r12, [rax + 1000000]
+        lea   r12, [rax + 100000]
      .spin:
         pv    time_now
         cmp   rax, r12
@@ -575,11 +575,11 @@ const BLOCK: Row[] = [
         pv    block_write
         add   r15, rax
         mov   edi, 0
-        mov   esi, 128
+        mov   esi, 72                   ; more than one request of any platform
         pv    block_read
         add   r15, rax
         mov   r8, [rel buffer + 21 * 512]
-        mov   r9, [rel buffer + 127 * 512]
+        mov   r9, [rel buffer + 71 * 512]
         xor   edi, edi
         pv    shutdown
         align 4096
@@ -590,7 +590,7 @@ const BLOCK: Row[] = [
         rbx: word("sector 3"),
         rcx: word("sector 4"),
         r8: word("written\0"),
-        r9: word("sector 1"),
+        r9: word("sector 7"),
       },
       sector: [21, "written\0"],
     },

@@ -69,6 +69,6 @@ export const XEN: PvLibrary = {
     unit("timer", 5, timer, ["time_now", "timer_set", "timer_periodic", "timer_stop"], [
       "xen_events",
     ]),
-    unit("block", 6, block, ["block_read", "block_write"]),
+    unit("block", 6, block, ["block_read", "block_write"], ["xen_paging"]),
   ],
 };

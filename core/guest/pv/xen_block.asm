@@ -28,6 +28,8 @@ SCHEDOP_poll        equ 3
 SECTOR_SHIFT        equ 9
 SECTOR_BITS         equ 511
 PAGE_BITS           equ 4095
+PAGE_MASK           equ -4096
+NO_FRAME            equ 0xffffffff
 PAGE_SECTORS        equ 8
 MOST_SECTORS        equ 128             ; of one operation
 
@@ -159,7 +161,7 @@ new_request:
     ret
 
 ; rax: sector-aligned address, rcx: number of the segment, r13d: sectors wanted -> edx: sectors taken, up to the end of the
-; page; rcx and r12 go on. Changes rax, rdi, rsi.
+; page; rcx and r12 go on. The buffer may be mapped anywhere: its tables tell the frame. Changes rax, rdi, rsi, r8-r10.
 add_segment:
     mov   esi, eax
     and   esi, PAGE_BITS
@@ -168,7 +170,17 @@ add_segment:
     sub   edx, esi
     cmp   edx, r13d
     cmova edx, r13d
-    shr   rax, 12
+    push  rdx
+    mov   rdi, rax
+    and   rdi, PAGE_MASK
+    call  find_mapped
+    mov   eax, NO_FRAME                 ; not mapped: Xen refuses the grant, and the request fails
+    jc    .have_frame
+    mov   rax, [rdx]
+    shl   rax, 12                       ; bits 12 to 51 of the entry
+    shr   rax, 24
+.have_frame:
+    pop   rdx
     lea   edi, [rcx + FIRST_GRANT]
     mov   [XEN_GRANT_TABLE + rdi * GRANT_ENTRY + 4], eax
     mov   dword [XEN_GRANT_TABLE + rdi * GRANT_ENTRY], GTF_PERMIT_DOM0
