@@ -72,8 +72,11 @@ function setOperands(instruction: Instruction, encoding: Encoding): void {
         setFar(instruction, kind, operand.selector, operand.offset);
         break;
       case "immediate":
-        if (KINDS[kind]?.branch) setBranch(instruction, kind, operand.value, bits);
-        else setImmediate(instruction, i, kind, operand.value, immediates++);
+        if (KINDS[kind]?.branch) {
+          // Where a target is not known yet, any that can be reached will do.
+          const target = operand.value.unknown ? encoding.at : operand.value.n;
+          setBranch(instruction, kind, target, bits);
+        } else setImmediate(instruction, i, kind, operand.value, immediates++);
     }
   });
 }
@@ -107,17 +110,17 @@ function setFar(instruction: Instruction, kind: string, selector: Value, offset:
   else instruction.farBranch16 = Number(BigInt.asUintN(16, offset.n));
 }
 
-function setBranch(instruction: Instruction, kind: string, target: Value, bits: number): void {
+function setBranch(instruction: Instruction, kind: string, target: bigint, bits: number): void {
   const size = KINDS[kind]?.branch?.bits ?? bits;
   if (size === 64) {
     instruction.setOpKind(0, OpKind.NearBranch64);
-    instruction.nearBranch64 = BigInt.asUintN(64, target.n);
+    instruction.nearBranch64 = BigInt.asUintN(64, target);
   } else if (size === 32) {
     instruction.setOpKind(0, OpKind.NearBranch32);
-    instruction.nearBranch32 = Number(BigInt.asUintN(32, target.n));
+    instruction.nearBranch32 = Number(BigInt.asUintN(32, target));
   } else {
     instruction.setOpKind(0, OpKind.NearBranch16);
-    instruction.nearBranch16 = Number(BigInt.asUintN(16, target.n));
+    instruction.nearBranch16 = Number(BigInt.asUintN(16, target));
   }
 }
 

@@ -1,4 +1,5 @@
 // The table of instructions, read one mnemonic at a time: most programs use forty of its thousand.
+import { KINDS, type OperandKind } from "./kinds.ts";
 import { FORMS } from "./mnemonics.gen.ts";
 
 export interface EncodedOperand {
@@ -28,8 +29,9 @@ export interface Form {
   readonly hasNearTwin: boolean;
   /** Its memory operand has the natural size of the mode unless told otherwise. */
   readonly naturalMemory: boolean;
-  /** Operand kinds as written. */
+  /** Operand kinds as written, by name and by what they accept (nothing, where NASM code can't say it here). */
   readonly kinds: readonly string[];
+  readonly accepts: readonly (OperandKind | undefined)[];
   /** Operands as encoded. */
   readonly encoded: readonly EncodedOperand[];
   /** A string instruction: its memory operands are not written. */
@@ -92,6 +94,7 @@ function parseForm(text: string, mnemonic: string, hasNearTwin: boolean): Form {
     hasNearTwin,
     naturalMemory: NATURAL_MEMORY.test(mnemonic),
     kinds,
+    accepts: kinds.map((kind) => KINDS[kind]),
     encoded,
     hasImplicitMemory,
   };

@@ -6,7 +6,6 @@ import { encode } from "./encode.ts";
 import { evaluate, type Scope } from "./evaluate.ts";
 import { explainMismatch, explainSize } from "./explain.ts";
 import type { Form } from "./forms.ts";
-import { KINDS } from "./kinds.ts";
 import { describeOperand } from "./operand.ts";
 import type { InstructionItem } from "./program.ts";
 import { type Resolved, selectForm } from "./select.ts";
@@ -162,7 +161,7 @@ function checkLock(
 function checkValues(operands: readonly Resolved[], form: Form, at: bigint, scope: Scope): void {
   operands.forEach((operand, i) => {
     if (operand.is !== "immediate" || operand.value.unknown) return;
-    const kind = KINDS[form.kinds[i] ?? ""];
+    const kind = form.accepts[i];
     const token = operand.operand.first;
     if (kind?.immediate) {
       const { bytes, extendedTo } = kind.immediate;

@@ -110,10 +110,13 @@ class Layout implements Scope {
       const state = this.#states[i];
       if (!item || !state) continue;
       this.reporter.site = item.site;
+      const offset = this.#current.size;
       try {
         this.#place(item, state);
       } catch (error) {
         if (!(error instanceof Abandon)) throw error;
+        // What fails now may succeed once addresses have moved: it keeps the room it had.
+        this.#current.reserve(Math.max(0, offset + state.length - this.#current.size));
       }
     }
   }
@@ -234,9 +237,11 @@ class Layout implements Scope {
     if (++this.#work > MAX_WORK) {
       this.reporter.giveUp("The program is too large to assemble", item.first);
     }
+    // Bytes are kept only where they came without a warning: the next pass must find it again.
+    const found = this.reporter.count;
     if (item.is === "data") {
       const bytes = dataBytes(item, this);
-      if (item.fixed) state.bytes = bytes;
+      if (item.fixed && this.reporter.count === found) state.bytes = bytes;
       return bytes;
     }
     const position = this.#address(this.#current.size);
@@ -246,7 +251,7 @@ class Layout implements Scope {
       bytes = instructionBytes(item, this, position, true);
     }
     state.length = bytes.length;
-    if (item.fixed && this.reporter.diagnostics.length === 0) state.bytes = bytes;
+    if (item.fixed && this.reporter.count === found) state.bytes = bytes;
     return bytes;
   }
 

@@ -28,6 +28,11 @@ export class Reporter {
     return this.#errors;
   }
 
+  /** Diagnostics so far. */
+  get count(): number {
+    return this.#found.size;
+  }
+
   get diagnostics(): readonly Diagnostic[] {
     return [...this.#found.values()];
   }

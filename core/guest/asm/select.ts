@@ -2,7 +2,7 @@
 import { Register } from "iced-x86";
 import type { EncodedAddress } from "./address.ts";
 import type { Form } from "./forms.ts";
-import { type ImmediateKind, KINDS, type OperandKind } from "./kinds.ts";
+import type { ImmediateKind, OperandKind } from "./kinds.ts";
 import type { Operand } from "./operand.ts";
 import { needsLongMode, registerClass, registerSize } from "./registers.ts";
 import type { Value } from "./value.ts";
@@ -89,7 +89,7 @@ function prefixesOf(form: Form, context: SelectContext): number {
 function fits(form: Form, operands: readonly Resolved[], context: SelectContext): boolean {
   for (let i = 0; i < operands.length; i++) {
     const operand = operands[i];
-    const kind = KINDS[form.kinds[i] ?? ""];
+    const kind = form.accepts[i];
     if (!operand || !kind || !accepts(kind, operand, form, operands, context)) return false;
   }
   return true;
