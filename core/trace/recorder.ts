@@ -40,9 +40,12 @@ export class Recorder {
     count(this.counts.native, name);
   }
 
+  /** Past {@linkcode MAX_CONSOLE} bytes are dropped, here and from the events: a guest decides how many it sends. */
   console(bytes: Uint8Array): void {
-    for (const byte of bytes) if (this.#console.length < MAX_CONSOLE) this.#console.push(byte);
-    this.#keep({ at: this.retired(), type: "console", bytes });
+    const kept = bytes.slice(0, MAX_CONSOLE - this.#console.length);
+    for (const byte of kept) this.#console.push(byte);
+    if (kept.length > 0) this.#keep({ at: this.retired(), type: "console", bytes: kept });
+    if (kept.length < bytes.length) this.dropped++;
   }
 
   consoleBytes(): Uint8Array {
