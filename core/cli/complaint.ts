@@ -12,8 +12,9 @@ export class Complaint extends Error {
 /** What to tell the user about anything that was thrown, and the exit code. */
 export function complaintOf(error: unknown): { text: string; exitCode: ExitCode } {
   if (error instanceof Complaint) return { text: error.message, exitCode: error.exitCode };
-  if (error instanceof Deno.errors.NotCapable) {
-    return { text: `${permissionText(error.message)}`, exitCode: EXIT_CODE.usage };
+  // A module that may not be read is a TypeError that says the same.
+  if (error instanceof Error && /^Requires \w+ access/.test(error.message)) {
+    return { text: permissionText(error.message), exitCode: EXIT_CODE.usage };
   }
   if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) {
     return { text: error.message, exitCode: EXIT_CODE.usage };

@@ -261,3 +261,15 @@ Deno.test("trivisor doctor finds every back end of the embedded engine working",
     assertEquals(stdout.match(/@embedded +works/g)?.length, 6);
   });
 });
+
+Deno.test("trivisor says what it needs when it may not read", async () => {
+  const main = new URL("./main.ts", import.meta.url).href;
+  for (const args of [["run"], ["doctor"]]) {
+    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-prompt", "--ignore-env", main, ...args],
+    }).output();
+    const text = new TextDecoder().decode(stderr);
+    assertEquals(code, 2, text);
+    assertStringIncludes(text, "Needs permission for read access");
+  }
+});

@@ -16,7 +16,7 @@ export interface SuiteOptions extends SelectionOptions {
 }
 
 /** Below so many groups a second worker costs more (it loads everything again) than it brings. */
-const GROUPS_WORTH_A_WORKER = 40;
+const GROUPS_WORTH_A_WORKER = 100;
 
 /** Runs what `options` select, and tells `reporter` as it goes. */
 export async function runSuite(

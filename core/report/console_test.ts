@@ -94,7 +94,7 @@ Deno.test("ConsoleReporter uses colours only when they are enabled", () => {
 Deno.test("ConsoleReporter sums up by folder and names failures again when there are many groups", () => {
   const many = Array.from({ length: 20 }, (_, n) => ({ ...AGREE, id: `console/hello[n=${n}]` }));
   const text = printed([FAILED, ...many]);
-  assertStringIncludes(text, "OVERHEAD over native");
+  assertStringIncludes(text, "OVER NATIVE");
   assertStringIncludes(text, "   console (20)");
   assertStringIncludes(text, " NOT PASSED\n ✗ paging/remap");
   assert(!text.includes("modelled cycles  "));

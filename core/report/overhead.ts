@@ -102,7 +102,7 @@ export function overheadSummary(groups: readonly GroupResult[]): string[] {
     .filter(([, , means]) => means.size > 0);
   if (rows.length === 0) return [];
   return [
-    header("OVERHEAD over native", columns),
+    header("OVER NATIVE", columns),
     ...rows.map(([folder, count, means]) =>
       line(`   ${folder} (${count})`, columns, new Map([["native", "–"], ...means]))
     ),
