@@ -52,6 +52,12 @@ const CAPABILITIES: Capabilities = {
  */
 const SLICE = 2_000_000;
 
+/**
+ * Events delivered before the caller gets a look: a handler that faults at its first instruction, on a stack of its own,
+ * would go on for ever without an instruction retired.
+ */
+const MAX_DELIVERIES = 256;
+
 const BUDGET_STOP: Stop = { reason: "budget" };
 const IDLE_STOP: Stop = { reason: "idle" };
 
@@ -100,6 +106,7 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
   #queued: Event | undefined;
   /** The event that was injected was one fault too many: the next run begins with a triple fault. */
   #shutdown: Stop | undefined;
+  #deliveries = 0;
   #windowWanted = false;
   /** The instruction that exited, for `complete` and `skip`. */
   #exited: SlowInstruction | undefined;
@@ -409,7 +416,9 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
     }
     if (!(delivered instanceof GuestFault)) {
       this.#queued = undefined;
-      return undefined;
+      if (++this.#deliveries % MAX_DELIVERIES !== 0) return undefined;
+      this.#yielded = true;
+      return BUDGET_STOP;
     }
     if (this.#controls.exceptions & (1 << delivered.vector)) {
       // The event stays queued: the VMM mends what is in its way, or injects another one.
