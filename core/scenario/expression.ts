@@ -23,7 +23,11 @@ const MAX_NESTING = 32;
  * Evaluates `text` with the parameters of one combination. Integers stay within 2^53; `/` and `%` are those of C: they
  * round toward zero.
  *
- *     evaluate("length * 2", { length: 5 })   // { value: 10 }
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(evaluate("length * 2", { length: 5 }), { value: 10 });
+ * ```
  */
 export function evaluate(text: string, parameters: Parameters): Evaluation {
   try {

@@ -16,7 +16,7 @@ export interface JsonSchema {
   readonly propertyNames?: JsonSchema;
   readonly minProperties?: number;
   readonly maxProperties?: number;
-  readonly items?: JsonSchema;
+  readonly items?: JsonSchema | boolean;
   readonly prefixItems?: readonly JsonSchema[];
   readonly minItems?: number;
   readonly maxItems?: number;
@@ -25,6 +25,15 @@ export interface JsonSchema {
 
 /** A schema of one type. */
 export type Alternative = JsonSchema & { readonly type: string };
+
+/**
+ * Takes an imported JSON file for a schema. The type that TypeScript infers of the file is of no use, and `schema_test.ts`
+ * holds that the file has the keywords above and no others.
+ */
+export function asJsonSchema(file: unknown): JsonSchema {
+  const isSchema = (value: unknown): value is JsonSchema => typeof value === "object";
+  return isSchema(file) ? file : {};
+}
 
 /** Is a node of the type that a schema without alternatives wants? */
 export function fits(node: Node, { type }: Alternative): boolean {

@@ -29,7 +29,18 @@ export interface ParsedScenario {
   readonly diagnostics: readonly Diagnostic[];
 }
 
-/** Reads a scenario. `name` is its path below the suite's root, without `.yaml`: `console/hello`. Never throws. */
+/**
+ * Reads a scenario. `name` is its path below the suite's root, without `.yaml`: `console/hello`. Never throws.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * const text = "why: Halting ends a run.\nguest: { program: 'hlt' }\nexpect: { end: hlt }";
+ * const { diagnostics } = parseScenario({ name: "halt.yaml", text }, "halt");
+ * assertEquals(diagnostics[0]?.message, 'Unknown end "hlt"');
+ * assertEquals(diagnostics[0]?.suggestion, 'Did you mean "halt"?');
+ * ```
+ */
 export function parseScenario(file: SourceFile, name: string): ParsedScenario {
   const findings = new Findings();
   const root = parseYaml(file, findings);

@@ -185,6 +185,6 @@ Deno.test("`parseScenario()` takes bounded time over hostile text", () => {
   for (const text of hostile) {
     const start = performance.now();
     survives(text);
-    assert(performance.now() - start < 5000, text.slice(0, 40));
+    assert(performance.now() - start < 20_000, text.slice(0, 40));
   }
 });

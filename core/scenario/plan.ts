@@ -20,7 +20,21 @@ export interface Selection {
   readonly engine?: Engine;
 }
 
-/** The cases of a scenario on the selected subjects. Subjects that it rules out become cases with a reason to skip. */
+/**
+ * The cases of a scenario on the selected subjects. Subjects that it rules out become cases with a reason to skip.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { parseScenario } from "./parse.ts";
+ *
+ * const text = "why: Every length.\nparameters: { length: [5, 64] }\nguest: { program: 'hlt' }";
+ * const { scenario } = parseScenario({ name: "halt.yaml", text }, "halt");
+ * if (scenario) {
+ *   const { groups } = plan(scenario, { backends: ["para"] });
+ *   assertEquals(groups[1]?.cases[0]?.id, "halt[length=64]@para+embedded");
+ * }
+ * ```
+ */
 export function plan(
   scenario: Scenario,
   selection: Selection = {},

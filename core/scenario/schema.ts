@@ -257,7 +257,7 @@ const Disk = z.strictObject({
 }).meta({ id: "Disk", title: "a map such as `{ pattern: ..., sectors: 64 }`" });
 
 const Guest = z.strictObject({
-  "entry": z.enum(ENTRIES).optional()
+  "entry": z.union([z.enum(ENTRIES).meta({ title: "entry" }), template]).optional()
     .meta({ title: "entry", description: "CPU mode of the first instruction; long64 if absent" }),
   "memory": Size.optional().describe("RAM, a multiple of 4096 bytes; 2 MiB if absent"),
   "program": z.string().optional()

@@ -3,15 +3,21 @@
 // are no others.
 import type { Span } from "../base/source.ts";
 import schemaOfScenarios from "../../scenarios/schema.json" with { type: "json" };
-import { type Alternative, fits, type JsonSchema, mostAlike, stringFault } from "./json_schema.ts";
+import {
+  type Alternative,
+  asJsonSchema,
+  fits,
+  type JsonSchema,
+  mostAlike,
+  stringFault,
+} from "./json_schema.ts";
 import { hint, TYPE_NOUNS, unquotedTemplate } from "./structure_hints.ts";
 import { alternatives, type Findings, kebab, suggest } from "./findings.ts";
 import { describeNode, type MapNode, type Node, type ScalarNode } from "./yaml/node.ts";
 import { endsWithProgram } from "./yaml/program_block.ts";
 import { booleanHint, numberHint } from "./yaml/scalar.ts";
 
-/** Parsed anew, because the type that TypeScript makes of the file is of no use here. */
-const SCHEMA: JsonSchema = JSON.parse(JSON.stringify(schemaOfScenarios));
+const SCHEMA = asJsonSchema(schemaOfScenarios);
 
 /** Stands for the key that the whole scenario would be the value of. */
 const ROOT = "scenario";
@@ -140,7 +146,7 @@ class Checker {
       return;
     }
     items.forEach((item, index) => {
-      const each = prefixItems?.[index] ?? rest;
+      const each = prefixItems?.[index] ?? (typeof rest === "object" ? rest : undefined);
       if (each) this.check(item, each, name);
     });
   }

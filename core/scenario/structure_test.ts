@@ -41,7 +41,7 @@ Deno.test("`checkStructure()` says what is wrong, where, and what to write", () 
     [HEAD + "expect: { registers: { rax: { between: [1] } } }", "3:40 Expected two integers, found 1"],
     [HEAD + "expect: { registers: { rax: {} } }", "3:29 Expected at least one key, found none | Write at-least, at-most, between, one-of or not"],
     ["why: ''\nguest: { program: 'hlt' }", "1:6 Expected some words, found \"\""],
-    ["why: x\nguest: { program: 'hlt', memory: 2MB }", '2:34 Expected a size such as `2 MiB`, found "2MB"'],
+    ["why: x\nguest: { program: 'hlt', memory: 2MB }", '2:34 Expected a size such as `2 MiB`, found "2MB" | Write 2 MiB'],
     ["why: x\nguest: { program: 'hlt', disks: [ { text: x, read-only: yes } ] }", '2:57 Expected true or false, found "yes" | YAML 1.2 reads yes as text: write true'],
     ["why: x\nguest: { program: 'hlt', registers: { rax: 0b11 } }", '2:44 Expected an integer, found "0b11" | YAML has no binary numbers: write 0x3'],
     ["why: x\nguest:\n  program: |\n        hlt\n  start:\n", '5:3 Unknown key "start" in `guest` | If start: is a line of the program, indent it at least as far as the program\'s first line'],

@@ -42,7 +42,15 @@ export function patternFault(
   }
 }
 
-/** Makes a regular expression ready; throws `PatternFault` where {@linkcode patternFault} finds one. */
+/**
+ * Makes a regular expression ready; throws `PatternFault` where {@linkcode patternFault} finds one.
+ *
+ * ```ts
+ * import { assert } from "@std/assert";
+ *
+ * assert(textPattern("^x+$").test("xxx"));
+ * ```
+ */
 export function textPattern(pattern: string): TextPattern {
   const program = compile(readPattern(pattern));
   return { test: (text) => run(program, text) };

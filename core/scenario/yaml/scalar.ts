@@ -63,6 +63,8 @@ export function numberHint(text: string): string | undefined {
   if (/^0[bB][01]{1,64}$/.test(bare)) {
     return `YAML has no binary numbers: write 0x${BigInt(bare.toLowerCase()).toString(16)}`;
   }
+  const [, count, unit] = /^([0-9]{1,15})([kKmMgG])(i?[bB])?$/.exec(bare) ?? [];
+  if (count && unit) return `Write ${count} ${unit.toUpperCase()}iB`;
   if (/^[0-9]{4}-[0-9]{2}-[0-9]{2}/.test(text)) return "This looks like a date";
   if (/^-0x[0-9a-fA-F]{1,16}$/.test(bare)) {
     return `YAML has no negative hexadecimal numbers: write ${-BigInt(bare.slice(1))}`;

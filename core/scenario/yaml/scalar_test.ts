@@ -53,6 +53,8 @@ Deno.test("`numberHint()` knows how people write numbers elsewhere", () => {
   assertMatch(numberHint("1_000") ?? "", /1000/);
   assertMatch(numberHint("0XFF") ?? "", /0xff/);
   assertMatch(numberHint("2026-01-01") ?? "", /date/);
+  assertEquals(numberHint("2MB"), "Write 2 MiB");
+  assertEquals(numberHint("64k"), "Write 64 KiB");
   assertEquals(numberHint("many"), undefined);
 });
 
