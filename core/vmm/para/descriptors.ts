@@ -39,15 +39,16 @@ export function checkDescriptorPage(memory: GuestMemory, frame: number): void {
 /** Most pages a guest can have in the GDT: those below Xen's. */
 export const MAX_GDT_FRAMES = FIRST_RESERVED_GDT_ENTRY / ENTRIES;
 
-/** Puts the guest's frames where the CPU finds them: the level-1 table of Xen's GDT area. */
+/** Puts the guest's frames where the CPU finds them: the level-1 table of Xen's GDT area; `empty` where there are none. */
 export function loadGuestGdt(
   memory: GuestMemory,
   gdtTable: number,
   frames: readonly number[],
+  empty: number,
 ): void {
   for (let page = 0; page < MAX_GDT_FRAMES; page++) {
-    const frame = frames[page];
-    const entry = frame === undefined ? 0n : entryOf(frame, PTE.P | PTE.W | PTE.A | PTE.D);
+    // Writable for the CPU, which marks descriptors as accessed.
+    const entry = entryOf(frames[page] ?? empty, PTE.P | PTE.W | PTE.A | PTE.D);
     memory.writeU64(gdtTable + ENTRY_SIZE * page as Gpa, entry);
   }
 }

@@ -151,7 +151,7 @@ export class Domain {
   setGdt(frames: readonly number[]): void {
     const old = this.gdtFrames;
     this.gdtFrames = frames;
-    loadGuestGdt(this.memory, this.built.gdtTable, frames);
+    loadGuestGdt(this.memory, this.built.gdtTable, frames, this.built.noDescriptors);
     this.vcpu.flush();
     for (const frame of old) this.types.put(frame);
   }

@@ -18,14 +18,8 @@ import {
   XEN_TABLES_END,
 } from "../../guest/layout.ts";
 import type { GuestMemory } from "../../machine/memory.ts";
-import {
-  FIRST_RESERVED_GDT_ENTRY,
-  GDT_VIRT_START,
-  MACH2PHYS_VIRT_START,
-  START_INFO,
-  VCPU_INFO,
-  XEN_VERSION,
-} from "./abi.ts";
+import { GDT_VIRT_START, MACH2PHYS_VIRT_START, START_INFO, VCPU_INFO, XEN_VERSION } from "./abi.ts";
+import { MAX_GDT_FRAMES } from "./descriptors.ts";
 import { hypercallPage } from "./hypercall_page.ts";
 import { ENTRIES, ENTRY_SIZE, entryOf, PTE, slotOf } from "./page_tables.ts";
 
@@ -39,6 +33,8 @@ export interface BuiltDomain {
   readonly xenEntries: readonly { readonly slot: number; readonly entry: bigint }[];
   /** Guest-physical address of the level-1 table that maps the GDT. */
   readonly gdtTable: number;
+  /** A frame of null descriptors, for the parts of the GDT that the guest leaves empty. */
+  readonly noDescriptors: number;
   /** Guest-physical address of the machine-to-physical list. */
   readonly m2p: number;
 }
@@ -79,8 +75,8 @@ function framesNeeded(ram: number, mapped: number): { tables: number; list: numb
   const level2 = Math.ceil(level1 / ENTRIES);
   // The guest's tables: those, one of level 3, the top.
   const tables = level1 + level2 + 2;
-  // Xen's: levels 3 and 2 for the M2P and its level-1 tables; three levels and one page for the GDT.
-  const xen = 2 + Math.ceil(list / ENTRIES) + 4;
+  // Xen's: levels 3 and 2 for the M2P and its level-1 tables; three levels and two pages for the GDT.
+  const xen = 2 + Math.ceil(list / ENTRIES) + 5;
   return { tables, list, all: tables + 2 * list + xen };
 }
 
@@ -160,7 +156,7 @@ function xenArea(memory: GuestMemory, frames: Frames, m2p: number, m2pPages: num
       memory.writeU64(table + slot * ENTRY_SIZE as Gpa, entryOf(page / PAGE_SIZE, bits));
     link(level3, 0, level2, TABLE);
     for (let i = 0; i < level1s; i++) link(level2, i, level1 + i * PAGE_SIZE, TABLE);
-    pages.forEach((page, i) => page >= 0 && link(level1, i, page, flags));
+    pages.forEach((page, i) => link(level1, i, page, flags));
     return {
       level1,
       entry: { slot: slotOf(linear, 4), entry: entryOf(level3 / PAGE_SIZE, TABLE) },
@@ -173,12 +169,15 @@ function xenArea(memory: GuestMemory, frames: Frames, m2p: number, m2pPages: num
   GDT_DESCRIPTORS.forEach((descriptor, i) =>
     memory.writeU64(gdt + (GDT_FIRST + i) * ENTRY_SIZE as Gpa, descriptor)
   );
-  // The guest's own pages come first and aren't there yet; supervisor only: a guest can't see descriptors move.
-  const gdtPages = Array.from({ length: FIRST_RESERVED_GDT_ENTRY / ENTRIES }, () => -1);
+  // The guest's own pages come first: null descriptors until it gives some. Supervisor only, as the CPU reads them.
+  const zeros = frames.take(1);
+  memory.write(zeros as Gpa, new Uint8Array(PAGE_SIZE));
+  const gdtPages = Array.from({ length: MAX_GDT_FRAMES }, () => zeros);
   const descriptors = map(GDT_VIRT_START, [...gdtPages, gdt], DATA & ~PTE.U);
   return {
     xenEntries: [machineToPhysical.entry, descriptors.entry],
     gdtTable: descriptors.level1,
+    noDescriptors: zeros / PAGE_SIZE,
   };
 }
 

@@ -8,11 +8,11 @@ import { FORCED_CPUID } from "./abi.ts";
 import type { Domain } from "./domain.ts";
 import { permitsSoftwareInterrupt } from "./hypercalls/traps.ts";
 import { readMsr, writeMsr } from "./msrs.ts";
-import { leafEntry, PFEC_PRESENT, PFEC_WRITE, walk } from "./page_tables.ts";
+import { ENTRY_SIZE, leafEntry, PFEC_PRESENT, PFEC_WRITE, PTE, walk } from "./page_tables.ts";
 import { FRAME_TYPE } from "./page_types.ts";
 import { privilegedInstruction } from "./privileged.ts";
 import { Refused } from "./refused.ts";
-import { deliverFault, type Fault } from "./trap_delivery.ts";
+import { crash, deliverFault, type Fault } from "./trap_delivery.ts";
 
 type ExitOf<K extends Exit["kind"]> = Extract<Exit, { kind: K }>;
 
@@ -26,10 +26,8 @@ export function handleException(domain: Domain, exit: ExitOf<"exception">): Outc
       return stop({ kind: "unported", instruction: privileged.mnemonic, rip: exit.rip });
     }
   }
-  if (fault.vector === VECTOR.PF && storesToTable(domain, fault)) {
-    return emulateTableStore(domain, fault);
-  }
-  return deliverFault(domain, fault);
+  const store = fault.vector === VECTOR.PF ? tableStore(domain, fault) : undefined;
+  return store ? emulateTableStore(domain, store) : deliverFault(domain, fault);
 }
 
 /** An MSR that isn't there faults on bare hardware too: a guest that handles #GP may be asking just this. */
@@ -80,37 +78,51 @@ export function handleMsrWrite(domain: Domain, { detail }: ExitOf<"msr-write">):
   return RESUME;
 }
 
-/** Is it a store of the kernel to a level-1 table, with writable page tables asked for? */
-function storesToTable(domain: Domain, { errorCode = 0, address }: Fault): boolean {
-  const isWrite = (errorCode & (PFEC_WRITE | PFEC_PRESENT)) === (PFEC_WRITE | PFEC_PRESENT);
-  if (!domain.writablePageTables || !domain.kernelMode || !isWrite || address === undefined) {
-    return false;
-  }
-  const leaf = walk(domain.memory, domain.table, address);
-  return leaf !== undefined && leafEntry(domain.memory, domain.table, address) !== undefined &&
-    domain.types.typeOf(Math.floor(leaf.address / PAGE_SIZE)) === FRAME_TYPE.l1;
+/** A store that goes to a level-1 table, and the entry by which it got there. Guest-physical addresses. */
+interface TableStore {
+  readonly table: Gpa;
+  readonly mappedBy: Gpa;
 }
 
-/** Lets the store happen, takes it back, and does it again as a request that is checked. */
-function emulateTableStore(domain: Domain, fault: Fault): Outcome {
+/** Is it a store of the kernel to a level-1 table, with writable page tables asked for? */
+function tableStore(
+  domain: Domain,
+  { errorCode = 0, address }: Fault,
+): TableStore | undefined {
+  const refusedWrite = PFEC_WRITE | PFEC_PRESENT;
+  if (!domain.writablePageTables || !domain.kernelMode || address === undefined) return undefined;
+  if ((errorCode & refusedWrite) !== refusedWrite) return undefined;
+  const leaf = walk(domain.memory, domain.table, address);
+  const mappedBy = leafEntry(domain.memory, domain.table, address);
+  if (!leaf || mappedBy === undefined) return undefined;
+  const frame = Math.floor(leaf.address / PAGE_SIZE);
+  if (domain.types.typeOf(frame) !== FRAME_TYPE.l1) return undefined;
+  return { table: frame * PAGE_SIZE as Gpa, mappedBy: mappedBy as Gpa };
+}
+
+/** Lets the store happen, for the VMM's eyes only, takes it back, and does it again as requests that are checked. */
+function emulateTableStore(domain: Domain, { table, mappedBy }: TableStore): Outcome {
   const { vcpu, memory, types } = domain;
-  const leaf = walk(memory, domain.table, fault.address ?? 0n);
-  if (!leaf) return deliverFault(domain, fault);
-  const entry = leaf.address - leaf.address % 8 as Gpa;
-  const before = memory.readU64(entry);
-  const raised = vcpu.emulateStore(leaf.address - leaf.address % PAGE_SIZE);
+  const entries = () => new BigUint64Array(memory.read(table, PAGE_SIZE).buffer);
+  const mapping = memory.readU64(mappedBy);
+  memory.writeU64(mappedBy, mapping | PTE.W);
+  vcpu.flush();
+  const before = entries();
+  const raised = vcpu.emulate();
+  const after = entries();
+  memory.write(table, new Uint8Array(before.buffer));
+  memory.writeU64(mappedBy, mapping);
+  vcpu.flush();
   if (raised) return deliverFault(domain, raised);
-  const after = memory.readU64(entry);
-  memory.writeU64(entry, before);
   try {
-    types.update(entry, after);
+    after.forEach((entry, slot) => {
+      // What the CPU itself marks on its way is no request.
+      const changed = (entry ^ (before[slot] ?? 0n)) & ~(PTE.A | PTE.D);
+      if (changed !== 0n) types.update(table + slot * ENTRY_SIZE, entry);
+    });
   } catch (refused) {
     if (!(refused instanceof Refused)) throw refused;
-    return stop({
-      kind: "crash",
-      reason: `Domain crashed: it stores an entry that Xen must refuse (error ${refused.errno})`,
-      rip: vcpu.get("rip"),
-    });
+    return crash(domain, `it stores an entry that Xen must refuse (error ${refused.errno})`);
   }
   return RESUME;
 }
