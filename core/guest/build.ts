@@ -17,6 +17,7 @@ import {
 import { isPvName, PV_NAMES, type PvName } from "./pv/operations.ts";
 import { type PvLibrary, type PvUnit, unitBase } from "./pv/units.ts";
 
+/** Where a build finds what its text does not hold. */
 export interface BuildOptions {
   /** `%include "NAME"`. */
   readonly include?: (name: string) => SourceFile | undefined;
@@ -24,9 +25,11 @@ export interface BuildOptions {
   readonly readFile?: (file: Located<string>) => Uint8Array | undefined;
 }
 
+/** What came of a build. */
 export interface Built {
   /** Absent if a diagnostic is an error. */
   readonly image?: GuestImage;
+  /** Everything found, errors and warnings. */
   readonly diagnostics: readonly Diagnostic[];
 }
 

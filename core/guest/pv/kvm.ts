@@ -7,6 +7,7 @@ import virtioConsole from "./virtio_console.asm" with { type: "text" };
 import { CPU_INLINE, CPU_UNITS } from "./native.ts";
 import type { PvLibrary } from "./units.ts";
 
+/** The library of platform `kvm`. */
 export const KVM: PvLibrary = {
   inline: CPU_INLINE,
   units: [

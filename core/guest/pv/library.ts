@@ -62,7 +62,10 @@ export function assembleUnit(library: PvLibrary, unit: PvUnit): Assembled {
       names[label] = Number(value);
     }
   }
-  const sources = [prelude(names, unit.text), sourceOfFile({ name: `pv/${unit.name}.asm`, text: unit.text })];
+  const sources = [
+    prelude(names, unit.text),
+    sourceOfFile({ name: `pv/${unit.name}.asm`, text: unit.text }),
+  ];
   const { assembled, diagnostics } = assemble(sources, { bits: 64, origin: unitBase(unit) });
   if (!assembled) {
     const why = diagnostics.map(renderDiagnostic).join("\n");

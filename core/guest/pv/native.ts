@@ -24,6 +24,7 @@ export const CPU_INLINE: PvLibrary["inline"] = {
   fault_address: "mov rax, cr2",
 };
 
+/** Units that bare hardware and a hybrid guest share. */
 export const CPU_UNITS: readonly PvUnit[] = [
   { name: "traps", slot: 1, text: traps, provides: ["trap_set"], needs: [] },
   {
@@ -50,6 +51,7 @@ export const CPU_UNITS: readonly PvUnit[] = [
   },
 ];
 
+/** The library of platform `bare`. */
 export const NATIVE: PvLibrary = {
   inline: {
     ...CPU_INLINE,

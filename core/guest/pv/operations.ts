@@ -10,13 +10,16 @@
 
 /** Groups as Linux's pv_ops has them, and `io`, which a driver would do there. */
 export const PV_GROUPS = ["cpu", "irq", "mmu", "time", "io"] as const;
+/** One of them. */
 export type PvGroup = typeof PV_GROUPS[number];
 
 /** One operation. Registers map to what they carry. */
 export interface PvOperation {
   readonly group: PvGroup;
   readonly takes: Readonly<Record<string, string>>;
+  /** By 64-bit register name: these change, the others do not. */
   readonly returns: Readonly<Record<string, string>>;
+  /** Sentences, without the last full stop. */
   readonly doc: string;
 }
 
@@ -29,7 +32,7 @@ const OPERATIONS = {
   cpuid: { group: "cpu", takes: { eax: "leaf", ecx: "subleaf" }, returns: { rax: "EAX", rbx: "EBX", rcx: "ECX", rdx: "EDX" },
     doc: "CPUID, by the way the platform wants it to be asked" },
   trap_set: { group: "cpu", takes: { edi: "vector: 0 to 31, or 0x50 to 0x80", rsi: "handler" }, returns: none,
-    doc: "Sets the handler of an exception or of INT n, called with RDI = vector, RSI = error code (0 where there is none), RDX = trap frame, ECX = 1 if it came from user mode. INT n may be used in user mode for vectors 3, 4 and 0x50 to 0x80" },
+    doc: "Sets the handler of an exception or of INT n, called with RDI = vector, RSI = error code (0 where there is none), RDX = trap frame, ECX = 1 if it came from user mode. INT n may be used in user mode for vectors 3, 4 and 0x50 to 0x80. Of a page fault in user mode, whether the page was there (error code, bit 0) depends on the platform" },
   syscall_set: { group: "cpu", takes: { rdi: "handler" }, returns: none,
     doc: "Sets the handler of SYSCALL from user mode, called with RDI = the user's RAX, RSI = the user's RDI, RDX = trap frame; the RAX it leaves is the user's result. RCX and R11 are lost to the user" },
   user_enter: { group: "cpu", takes: { rdi: "first instruction", rsi: "user stack pointer", rdx: "the user's RDI" }, returns: { rax: "code given to user_exit" },
@@ -80,6 +83,7 @@ const OPERATIONS = {
     doc: "Writes sectors of the first disk" },
 } as const satisfies Record<string, PvOperation>;
 
+/** The name of a pv-op. */
 export type PvName = keyof typeof OPERATIONS;
 
 /** The table, by name. */

@@ -10,6 +10,7 @@ export const UNIT_STRIDE = 0x1000;
 
 /** One source of the library. */
 export interface PvUnit {
+  /** Of its file, without `.asm`. */
   readonly name: string;
   /** Where it lives: the n-th {@linkcode UNIT_STRIDE} from `PV_CODE_BASE`. No two of a platform share one. */
   readonly slot: number;
@@ -17,6 +18,7 @@ export interface PvUnit {
   readonly slots?: number;
   /** Assembly text. Defines `pv_NAME` for each operation it provides. */
   readonly text: string;
+  /** The operations whose labels it defines. */
   readonly provides: readonly PvName[];
   /** Names of the units of the same platform whose labels it uses. */
   readonly needs: readonly string[];
@@ -26,6 +28,7 @@ export interface PvUnit {
 export interface PvLibrary {
   /** Assembly text that replaces `pv NAME` itself. */
   readonly inline: Readonly<Partial<Record<PvName, string>>>;
+  /** The rest. */
   readonly units: readonly PvUnit[];
 }
 

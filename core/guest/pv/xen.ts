@@ -31,6 +31,7 @@ function unit(
   return { name: `xen_${name}`, slot, text: `${abi}\n${text}`, provides, needs };
 }
 
+/** The library of platform `xen`. */
 export const XEN: PvLibrary = {
   inline: {
     shutdown: [

@@ -16,6 +16,7 @@ const FIRST_VECTOR = 16;
 
 /** The APIC of the only vCPU. */
 export class MonitoredApic implements EoiTarget, HypercallTarget {
+  /** Adds nothing to the APIC's state. */
   constructor(readonly lapic: Lapic) {}
 
   get soleInService(): boolean {
@@ -47,6 +48,15 @@ export class MonitoredApic implements EoiTarget, HypercallTarget {
   toGuest(vcpu: Vcpu): void {
     const cr8 = BigInt(this.lapic.taskPriority >> 4);
     if (vcpu.get("cr8") !== cr8) vcpu.set("cr8", cr8);
+  }
+
+  /**
+   * Does an interrupt wait for the guest to lower its task priority? Then CR8 has to be watched, which VMX does by the TPR
+   * threshold (SDM vol. 3, 30.1.2) and others by intercepting CR8.
+   */
+  get waitsForPriority(): boolean {
+    return this.lapic.taskPriority > 0 && !this.lapic.pending() &&
+      this.#members(LAPIC_REGISTER.IRR) > 0;
   }
 
   /** How many vectors are in ISR or IRR. */

@@ -1,19 +1,12 @@
 // `hybrid`: hardware assistance for the CPU and its memory, paravirtualization for devices, interrupts and time. It does
 // what `full-hw` does, and has beside the PC's devices virtio over MMIO, a local APIC, and KVM's own features.
 import { VECTOR } from "../../base/registers.ts";
-import type { Vcpu } from "../../engine/vcpu.ts";
+import type { ExecutionControls, Vcpu } from "../../engine/vcpu.ts";
 import { LAPIC_BASE } from "../../guest/layout.ts";
 import { attachVirtio, pcBoard } from "../../machine/board.ts";
 import { Lapic, LAPIC_LENGTH } from "../../machine/devices/lapic.ts";
 import type { Exit } from "../../trace/exit.ts";
-import {
-  emulated,
-  type ExitHandlers,
-  type ExitOf,
-  injectException,
-  type Machine,
-  msrRead,
-} from "../exit_handlers.ts";
+import { emulated, type ExitHandlers, injectException, msrRead } from "../exit_handlers.ts";
 import { HARDWARE_HANDLERS, NESTED_CONTROLS } from "../full_hw.ts";
 import { type BackendDefinition, type Outcome, RESUME, type Setup } from "../monitor.ts";
 import { PcMonitor } from "../pc_monitor.ts";
@@ -49,8 +42,26 @@ function platform(setup: Setup): Platform {
   return { lapic, apic, eoi, msrs: new KvmMsrs(memory, clock, eoi) };
 }
 
+/** Entered with these while an interrupt waits for a lower task priority. */
+const PRIORITY_CONTROLS: ExecutionControls = {
+  ...NESTED_CONTROLS,
+  kernel: { ...NESTED_CONTROLS.kernel, "mov-cr8": "vm-exit" },
+};
+
 /** What is handled otherwise than on `full-hw`. */
 function handlers({ lapic, apic, msrs }: Platform): ExitHandlers {
+  const readMsr = (msr: number): bigint | undefined => {
+    if (msr === MSR_TSC_DEADLINE) return lapic.timer.deadline;
+    return msrs.has(msr) ? msrs.read(msr) : undefined;
+  };
+  const writeMsr = (msr: number, value: bigint): "done" | "refused" | "not ours" => {
+    if (msr === MSR_TSC_DEADLINE) {
+      lapic.timer.deadline = value;
+      return "done";
+    }
+    if (!msrs.has(msr)) return "not ours";
+    return msrs.write(msr, value) ? "done" : "refused";
+  };
   return {
     "vmcall": (_exit, { vcpu }) => {
       handleHypercall(vcpu, apic);
@@ -65,31 +76,24 @@ function handlers({ lapic, apic, msrs }: Platform): ExitHandlers {
       machine.vcpu.skip();
       return RESUME;
     },
-    "msr-write": writeMsr,
+    "msr-write": (exit, machine) => {
+      switch (writeMsr(exit.detail.msr, exit.detail.value)) {
+        case "done":
+          machine.vcpu.skip();
+          return RESUME;
+        case "refused":
+          return injectException(machine, { type: "exception", vector: VECTOR.GP, errorCode: 0 });
+        case "not ours":
+          return emulated(exit, machine);
+      }
+    },
   };
-
-  function readMsr(msr: number): bigint | undefined {
-    if (msr === MSR_TSC_DEADLINE) return lapic.timer.deadline;
-    return msrs.has(msr) ? msrs.read(msr) : undefined;
-  }
-
-  function writeMsr(exit: ExitOf<"msr-write">, machine: Machine): Outcome {
-    const { msr, value } = exit.detail;
-    if (msr === MSR_TSC_DEADLINE) {
-      lapic.timer.deadline = value;
-    } else if (!msrs.has(msr)) {
-      return emulated(exit, machine);
-    } else if (!msrs.write(msr, value)) {
-      return injectException(machine, { type: "exception", vector: VECTOR.GP, errorCode: 0 });
-    }
-    machine.vcpu.skip();
-    return RESUME;
-  }
 }
 
 class HybridMonitor extends PcMonitor {
   readonly #platform: Platform;
   #vcpu: Vcpu | undefined;
+  #priorityWatched = false;
 
   constructor(setup: Setup) {
     const own = platform(setup);
@@ -118,7 +122,15 @@ class HybridMonitor extends PcMonitor {
     const outcome = super.beforeEntry();
     if (this.#vcpu) this.#platform.apic.toGuest(this.#vcpu);
     this.#platform.eoi.toGuest();
+    this.#watchPriority();
     return outcome;
+  }
+
+  #watchPriority(): void {
+    const watched = this.#platform.apic.waitsForPriority;
+    if (watched === this.#priorityWatched) return;
+    this.#priorityWatched = watched;
+    this.#vcpu?.setControls(watched ? PRIORITY_CONTROLS : NESTED_CONTROLS);
   }
 
   /** What the guest did without leaving: ended its interrupt, moved its task priority. */
@@ -128,6 +140,7 @@ class HybridMonitor extends PcMonitor {
   }
 }
 
+/** The back end. */
 export const hybrid: BackendDefinition = {
   backend: "hybrid",
   summary: "hardware-assisted, with virtio devices and KVM's paravirtual features",

@@ -204,6 +204,46 @@ Deno.test("hybrid renews its offer after every exit, and a write to the APIC end
   assertEquals(trace.final.registers["rbx"], 0x000101n);
 });
 
+Deno.test("hybrid holds an interrupt back until the guest lowers its task priority, and watches CR8 only then", () => {
+  const trace = runProgram(
+    "hybrid",
+    `
+    mov  edi, 0x50
+    lea  rsi, [rel handler]
+    pv   trap_set
+    mov  eax, ${LAPIC_BASE + 0xf0}
+    mov  dword [rax], 0x1ff
+    mov  rax, 7
+    mov  cr8, rax                      ; no exit
+    mov  eax, ${LAPIC_BASE + 0x80}
+    mov  r12d, [rax]                   ; TPR: 0x70
+    sti
+    mov  eax, ${LAPIC_BASE + 0x300}
+    mov  dword [rax], 0x40050          ; ICR: to self, vector 0x50
+    nop
+    mov  rbx, [rel count]
+    mov  rax, 4
+    mov  cr8, rax                      ; an exit, and the interrupt
+    nop
+    mov  rcx, [rel count]
+    xor  eax, eax
+    mov  cr8, rax                      ; no exit any more
+    xor  edi, edi
+    pv   shutdown
+  handler:
+    inc  qword [rel count]
+    mov  eax, ${LAPIC_EOI}
+    mov  dword [rax], 0
+    ret
+    align 8
+  count: dq 0`,
+  );
+  assertEquals(trace.end, { kind: "shutdown", code: 0 });
+  const { r12, rbx, rcx } = trace.final.registers;
+  assertEquals([r12, rbx, rcx], [0x70n, 0n, 1n]);
+  assertEquals(trace.counts.exits.kinds["cr-access"], 1);
+});
+
 Deno.test("hybrid tells time by the shared clock, which leaves no more once it is set up", () => {
   const trace = runProgram(
     "hybrid",

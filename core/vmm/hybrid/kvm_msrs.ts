@@ -21,6 +21,7 @@ export class KvmMsrs {
   readonly #values = new Map<number, bigint>();
   readonly #structures: ReadonlyMap<number, Structure>;
 
+  /** Structures go to `memory`, time comes from `clock`, and `eoi` is told where its word is. */
   constructor(readonly memory: GuestMemory, clock: Clock, eoi: PvEoi) {
     const systemTime: Structure = {
       size: PVCLOCK.size,

@@ -18,6 +18,7 @@ export class PvEoi {
   /** The bit was set by the VMM, and what became of it is not yet known. */
   #offered = false;
 
+  /** Offers nothing until enabled. */
   constructor(readonly memory: GuestMemory, readonly apic: EoiTarget) {}
 
   /** Uses the word at this address, or none. */
