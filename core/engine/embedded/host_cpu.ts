@@ -1,4 +1,4 @@
-// Runs single user-mode instructions on the CPU under this process, through FFI: the oracle of the embedded engine's tests.
+// Runs a few user-mode instructions on the CPU under this process, through FFI: the oracle of the embedded engine's tests.
 // Test code: nothing in trivisor's pipeline imports it.
 import { fromHexBytes } from "../../base/hex.ts";
 
@@ -6,7 +6,7 @@ import { fromHexBytes } from "../../base/hex.ts";
 export const SCRATCH = 0x180000;
 export const SCRATCH_SIZE = 512;
 
-/** Loads RFLAGS and all registers but RSP from the block at RDI; then there is room for the instruction. */
+/** Loads RFLAGS and all registers but RSP from the block at RDI; then there is room for what is tried. */
 const PROLOGUE = fromHexBytes(
   "5355415441554156415757ffb7800000009d488b07488b4f08488b5710488b5f18488b6f28488b77304c8b47404c8b4f484c8b57504c8b5f58" +
     "4c8b67604c8b6f684c8b77704c8b7f78488b7f38",
@@ -17,7 +17,8 @@ const EPILOGUE = fromHexBytes(
     "789c58488987800000005848894738fc415f415e415d415c5d5bc3",
 );
 const NOP = 0x90;
-const ROOM = 16;
+/** Bytes between them, for what is tried. */
+export const ROOM = 96;
 const PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4;
 const MAP_PRIVATE = 2, MAP_FIXED_NOREPLACE = 0x100000, MAP_ANONYMOUS = 0x20;
 
@@ -30,7 +31,7 @@ function openLibc() {
 
 const SIGNATURE = { parameters: ["buffer"], result: "void" } as const;
 
-/** State after one instruction. */
+/** State afterwards. */
 export interface HostResult {
   readonly registers: bigint[];
   readonly flags: bigint;
@@ -63,7 +64,7 @@ export class HostCpu {
     return { bytes: new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(pointer, 4096)), pointer };
   }
 
-  /** Runs one instruction, which must not fault, touch RSP or leave the scratch memory. */
+  /** Runs instructions of at most ROOM bytes, which must not fault, touch RSP or leave the scratch memory. */
   run(
     code: Uint8Array,
     registers: readonly bigint[],
