@@ -1,5 +1,4 @@
 // %if and its kin (NASM manual, 4.4): which lines count.
-import { didYouMean } from "../../base/diagnostic.ts";
 import { Cursor } from "./cursor.ts";
 import { evaluate, type Scope } from "./evaluate.ts";
 import { parseExpression } from "./expression.ts";
@@ -8,6 +7,7 @@ import type { Reporter } from "./reporter.ts";
 import type { SingleExpander, SingleMacros } from "./single_macros.ts";
 import type { Token } from "./token.ts";
 import { UNKNOWN, type Value } from "./value.ts";
+import { suggest } from "./suggest.ts";
 
 /** What conditions ask about. */
 export interface ConditionHost {
@@ -139,7 +139,7 @@ export class Conditions {
         return reporter.fail(
           `Unknown condition "${at.text}"`,
           at,
-          didYouMean(at.text, [...TESTS].map((t) => `%if${t}`)),
+          suggest(at.text, [...TESTS].map((t) => `%if${t}`)),
         );
     }
   }

@@ -1,10 +1,10 @@
 // NASM's directives (NASM manual, chapter 7), in both spellings: `bits 32` and `[bits 32]`.
-import { didYouMean } from "../../base/diagnostic.ts";
 import { Cursor } from "./cursor.ts";
 import { type Expression, parseExpression } from "./expression.ts";
 import type { Bits, Item } from "./program.ts";
 import { DIRECTIVES, parseLine, type ParserState, qualifier } from "./statement.ts";
 import type { Token } from "./token.ts";
+import { suggest } from "./suggest.ts";
 
 /** Bytes of one element. */
 export const DATA_WIDTHS: Readonly<Record<string, number>> = { db: 1, dw: 2, dd: 4, dq: 8, dt: 10 };
@@ -32,7 +32,7 @@ export function parseDirective(
     return state.reporter.fail(
       `Unknown directive "${word?.text ?? ""}"`,
       word ?? first,
-      word && didYouMean(word.text.toLowerCase(), [...DIRECTIVES]),
+      word && suggest(word.text.toLowerCase(), [...DIRECTIVES]),
     );
   }
   cursor.next();
@@ -147,7 +147,7 @@ function parseSection(
     state.reporter.fail(
       `Section "${name.text}" is not supported`,
       name,
-      didYouMean(name.text, SECTIONS) ?? `There are ${SECTIONS.join(", ")}`,
+      suggest(name.text, SECTIONS) ?? `There are ${SECTIONS.join(", ")}`,
     );
   }
   let align: Expression | undefined;

@@ -1,9 +1,10 @@
 // What an expression is worth at one place in the program, in one pass.
-import { didYouMean } from "../../base/diagnostic.ts";
 import type { Expression } from "./expression.ts";
+import { REGISTER_NAMES } from "./registers.ts";
 import type { Reporter } from "./reporter.ts";
 import type { Token } from "./token.ts";
 import { binary, plain, unary, UNKNOWN, type Value } from "./value.ts";
+import { suggest } from "./suggest.ts";
 
 /** What names and `$` mean where an expression stands. */
 export interface Scope {
@@ -101,15 +102,11 @@ export function reportUndefined(
   known: readonly string[],
   reporter: Reporter,
 ): void {
-  const local = at.text.startsWith(".");
-  const wanted = known.filter((k) => !k.startsWith("..@"));
-  const suggestion = didYouMean(name, wanted);
-  reporter.error(
-    `Label or constant "${name}" is not defined`,
-    at,
-    suggestion ??
-      (local
-        ? "A name that starts with a dot belongs to the label before it; write parent.name to reach another's"
-        : undefined),
-  );
+  const register = suggest(at.text, REGISTER_NAMES);
+  const suggestion = suggest(name, known.filter((k) => !k.startsWith("..@"))) ??
+    (register && `It is no register either. ${register}`) ??
+    (at.text.startsWith(".")
+      ? "A name that starts with a dot belongs to the label before it; write parent.name to reach another's"
+      : undefined);
+  reporter.error(`Label or constant "${name}" is not defined`, at, suggestion);
 }

@@ -1,17 +1,9 @@
 // Says why no form of an instruction fits, in the words of whoever wrote it.
-import { didYouMean } from "../../base/diagnostic.ts";
 import type { Form } from "./forms.ts";
 import { describeOperand, sizeName } from "./operand.ts";
 import type { InstructionItem } from "./program.ts";
-import {
-  needsLongMode,
-  REGISTER_NAMES,
-  registerClass,
-  registerName,
-  registerSize,
-  resized,
-} from "./registers.ts";
-import type { Reporter } from "./reporter.ts";
+import { needsLongMode, registerClass, registerName, registerSize, resized } from "./registers.ts";
+import { Abandon, type Reporter } from "./reporter.ts";
 import { type Resolved, selectForm } from "./select.ts";
 
 const MODES = [16, 32, 64] as const;
@@ -44,6 +36,8 @@ export function explainMismatch(
   const end = item.operands[item.operands.length - 1];
   const where = start && end ? [start.first, end.last] as const : item.mnemonic;
 
+  // What is undefined has been reported, and nothing can be said about a form that depends on it.
+  if (operands.some(isUnknown)) throw new Abandon();
   const late = operands.find((o) =>
     o.is === "register" && item.bits !== 64 && needsLongMode(o.register)
   );
@@ -61,15 +55,18 @@ export function explainMismatch(
         wanted.length === 1 && wanted[0] === "1" ? "" : "s"
       }, not ${operands.length}`,
       where,
-      misspelled(item),
     );
   }
   for (const bits of MODES) {
     if (bits !== item.bits && fitsMode(item.forms, operands, bits)) {
-      reporter.fail(`"${name}" with these operands does not exist in ${item.bits}-bit code`, where);
+      reporter.fail(
+        `"${name}" with these operands does not exist in ${item.bits}-bit code`,
+        where,
+        widerRegister(item, operands),
+      );
     }
   }
-  const sized = differingSizes(operands);
+  const sized = rule(name.toLowerCase(), operands) ? undefined : differingSizes(operands);
   if (sized) {
     const [a, b] = sized;
     reporter.fail(
@@ -83,7 +80,7 @@ export function explainMismatch(
       operands.map((o) => describeOperand(o.operand)).join(", ")
     }`,
     where,
-    misspelled(item) ?? patterns(item.forms, operands.length, item.bits),
+    rule(name.toLowerCase(), operands) ?? patterns(item.forms, operands.length, item.bits),
   );
 }
 
@@ -140,12 +137,46 @@ function resizeSuggestion(name: string, to: Resolved, from: Resolved): string | 
   return undefined;
 }
 
-/** A name where a register seems to be meant: `mov raxx, 1`. */
-function misspelled(item: InstructionItem): string | undefined {
-  for (const operand of item.operands) {
-    if (operand.is !== "immediate" || operand.value.is !== "symbol") continue;
-    const suggestion = didYouMean(operand.value.at.text.toLowerCase(), REGISTER_NAMES);
-    if (suggestion) return `"${operand.value.at.text}" is no register. ${suggestion}`;
+function isUnknown(operand: Resolved): boolean {
+  switch (operand.is) {
+    case "register":
+      return false;
+    case "immediate":
+      return operand.value.unknown;
+    case "far":
+      return operand.selector.unknown || operand.offset.unknown;
+    case "memory":
+      return operand.address.displacement.unknown;
+  }
+}
+
+/** push eax, mov cr0, eax: 64-bit code has them with whole registers only. */
+function widerRegister(item: InstructionItem, operands: readonly Resolved[]): string | undefined {
+  const narrow = operands.find((o) =>
+    o.is === "register" && registerClass(o.register) === "gpr32" && item.bits === 64
+  );
+  return narrow?.is === "register"
+    ? `Did you mean "${registerName(resized(narrow.register, 8))}"?`
+    : undefined;
+}
+
+/** Rules that everybody breaks once. */
+function rule(name: string, operands: readonly Resolved[]): string | undefined {
+  const [first, second] = operands;
+  const far = first?.operand.modifiers.distance === "far";
+  if ((name === "jmp" || name === "call") && far && first?.is === "immediate") {
+    return `A far ${name} needs a selector: ${name} 0x08:target`;
+  }
+  if (operands.filter((o) => o.is === "memory").length > 1) {
+    return "Only one operand can be in memory: go through a register";
+  }
+  if (first?.is === "immediate" && second) return "A constant can't be the destination";
+  if (
+    name === "mov" && first?.is === "register" && registerClass(first.register) === "segment" &&
+    second?.is === "immediate"
+  ) return "A segment register is loaded from a register or memory";
+  if (/^(?:sh[lr]|sa[lr]|ro[lr]|rc[lr])$/.test(name) && second?.is === "register") {
+    return "The count is a constant or cl";
   }
   return undefined;
 }

@@ -55,6 +55,8 @@ class Layout implements Scope {
   #origin: number;
   #pass = 0;
   #changed = false;
+  /** The last definition that came out differently from the pass before. */
+  #restless: Token | undefined;
   #unknown = false;
   #work = 0;
   #lines: { section: Section; offset: number; length: number; item: Item }[] = [];
@@ -67,11 +69,12 @@ class Layout implements Scope {
 
   run(reporter: Reporter): LaidOut | undefined {
     do {
-      this.#pass++;
-      if (this.#pass > MAX_PASSES) {
-        const at = this.items[0]?.first;
-        if (at) reporter.error("Addresses never settle: some depend on themselves", at);
-        return undefined;
+      if (++this.#pass > MAX_PASSES) {
+        const at = this.#restless ?? this.items[0]?.first;
+        if (at && this.reporter.errors === 0) {
+          this.reporter.error("Addresses never settle: this one depends on itself", at);
+        }
+        break;
       }
       this.reporter = new Reporter();
       try {
@@ -80,7 +83,8 @@ class Layout implements Scope {
         if (!(error instanceof GiveUp)) throw error;
         break;
       }
-    } while (this.#changed || this.#unknown);
+    } while (this.#changed || (this.#pass === 1 && this.#unknown));
+    reporter.site = undefined;
     for (const d of this.reporter.diagnostics) {
       if (d.span) reporter.at(d.severity, d.message, d.span, d.suggestion);
     }
@@ -148,9 +152,12 @@ class Layout implements Scope {
     return { n: start + BigInt(offset), relative: 1, section: number, unknown: false };
   }
 
-  #set(name: string, value: Value): void {
+  #set(name: string, value: Value, at: Token): void {
     const before = this.#symbols.get(name);
-    if (!before || !sameValue(before, value)) this.#changed = true;
+    if (!before || !sameValue(before, value)) {
+      this.#changed = true;
+      this.#restless = at;
+    }
     this.#symbols.set(name, value);
   }
 
@@ -158,10 +165,10 @@ class Layout implements Scope {
     this.here = this.#address(this.#current.size);
     switch (item.is) {
       case "label":
-        this.#set(item.name, this.here);
+        this.#set(item.name, this.here, item.first);
         return;
       case "equ":
-        this.#set(item.name, evaluate(item.value, this));
+        this.#set(item.name, evaluate(item.value, this), item.first);
         return;
       case "org":
         this.#setOrigin(item);

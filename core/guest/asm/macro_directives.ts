@@ -1,9 +1,9 @@
 // The preprocessor's directives but for conditions: definitions, repetition, inclusion, messages.
-import { didYouMean } from "../../base/diagnostic.ts";
 import { type ConditionHost, type Conditions, constantValue } from "./conditions.ts";
 import type { MultiMacro, SingleMacro } from "./macro.ts";
 import { splitArguments } from "./macro.ts";
 import { retold, type Token, type TokenLine } from "./token.ts";
+import { suggest } from "./suggest.ts";
 
 /** The preprocessor, as its directives see it. */
 export interface DirectiveHost extends ConditionHost {
@@ -64,7 +64,7 @@ export function runDirective(at: Token, rest: readonly Token[], host: DirectiveH
   host.reporter.fail(
     `Unknown or unsupported preprocessor directive "${at.text}"`,
     at,
-    didYouMean(name, [...Object.keys(HANDLERS), "%if", "%ifdef", "%ifndef", "%else", "%endif"]),
+    suggest(name, [...Object.keys(HANDLERS), "%if", "%ifdef", "%ifndef", "%else", "%endif"]),
   );
 }
 

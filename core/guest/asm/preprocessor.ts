@@ -1,6 +1,5 @@
 // NASM's preprocessor (NASM manual, chapter 4): hands out one line after the other, macros expanded, files included,
 // conditions decided. Everything that a program could make it do without end is bounded.
-import { didYouMean } from "../../base/diagnostic.ts";
 import type { SourceFile } from "../../base/source.ts";
 import { Conditions } from "./conditions.ts";
 import { lexSource } from "./lexer.ts";
@@ -12,6 +11,7 @@ import { SingleExpander, type SingleMacros } from "./single_macros.ts";
 import { sourceOfFile } from "./source.ts";
 import type { AsmSource, Token, TokenLine } from "./token.ts";
 import type { Value } from "./value.ts";
+import { suggest } from "./suggest.ts";
 
 /** Deepest nesting of files, macros and repetitions. */
 const MAX_DEPTH = 100;
@@ -227,7 +227,7 @@ export class Preprocessor implements DirectiveHost {
       this.reporter.fail(
         `Unknown pv-op "${name.text}"`,
         name,
-        didYouMean(name.text, this.options.pvNames ?? []),
+        suggest(name.text, this.options.pvNames ?? []),
       );
       return;
     }

@@ -33,8 +33,14 @@ export class Reporter {
     return this.#found.size;
   }
 
+  /** All of them, in the order of the text: file after file as they first came up. */
   get diagnostics(): readonly Diagnostic[] {
-    return [...this.#found.values()];
+    const all = [...this.#found.values()];
+    const files = [...new Set(all.map((d) => d.span?.file))];
+    return all.sort((a, b) =>
+      files.indexOf(a.span?.file) - files.indexOf(b.span?.file) ||
+      (a.span?.start ?? 0) - (b.span?.start ?? 0)
+    );
   }
 
   /** Reports an error at a token, or from one token to another of its line. */
@@ -71,7 +77,9 @@ export class Reporter {
       severity,
       message,
       span,
-      ...(hints.length === 0 ? {} : { suggestion: hints.join(". ") }),
+      ...(hints.length === 0
+        ? {}
+        : { suggestion: hints.join(" ").replace(/(\w) Used by/, "$1. Used by") }),
     });
     if (severity === "error" && ++this.#errors >= MAX_ERRORS) throw new GiveUp();
   }

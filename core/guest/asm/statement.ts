@@ -1,6 +1,6 @@
 // One line of assembly, macros expanded, to items: label, prefixes, mnemonic and operands, or a directive.
 import { Register } from "iced-x86";
-import { didYouMean } from "../../base/diagnostic.ts";
+import { describeSpan } from "../../base/source.ts";
 import { Cursor } from "./cursor.ts";
 import { DATA_WIDTHS, parseDirective, RESERVE_WIDTHS } from "./directives.ts";
 import { evaluate, type Scope } from "./evaluate.ts";
@@ -17,8 +17,9 @@ import {
 } from "./program.ts";
 import { registerClass, registerNamed } from "./registers.ts";
 import { abandons, Reporter } from "./reporter.ts";
-import type { Token } from "./token.ts";
+import { spanOf, type Token } from "./token.ts";
 import { UNKNOWN, type Value } from "./value.ts";
+import { suggest } from "./suggest.ts";
 
 /** What holds from one line to the next. */
 export interface ParserState {
@@ -76,14 +77,18 @@ function parseLabel(cursor: Cursor, site: Token | undefined, state: ParserState)
     state.reporter.fail(`"${first.text}" is a register and can't be a label`, first);
   }
   if (!colon && cursor.peek(1) !== undefined && !(after !== undefined && isKnownWord(after))) {
+    if (cursor.isOp("=", 1)) {
+      state.reporter.fail('Constants are defined with "equ"', first, `Write "${first.text} equ"`);
+    }
     unknownMnemonic(first, state);
   }
   const name = qualifier(state)(first.text, first);
   if (after === "equ") {
     cursor.at += colon ? 3 : 2;
-    define(name, first, state);
+    const isNew = define(name, first, state);
     const value = parseExpression(cursor, qualifier(state));
     cursor.expectEnd();
+    if (!isNew) return;
     state.items.push({ is: "equ", name, value, first, last: cursor.last(), site });
     noteConstant(name, value, state);
     return;
@@ -91,8 +96,9 @@ function parseLabel(cursor: Cursor, site: Token | undefined, state: ParserState)
   if (!colon && cursor.peek(1) === undefined) warnOrphan(first, state);
   cursor.at += colon ? 2 : 1;
   if (!first.text.startsWith(".")) state.parent = first.text;
-  define(name, first, state);
-  state.items.push({ is: "label", name, first, last: first, site });
+  if (define(name, first, state)) {
+    state.items.push({ is: "label", name, first, last: first, site });
+  }
 }
 
 /** Keeps the value of a constant that needs no address, so that `%if` can ask for it further down. */
@@ -117,7 +123,7 @@ function noteConstant(name: string, value: Expression, state: ParserState): void
 
 /** A word alone on its line is a label, but maybe it was not meant as one. */
 function warnOrphan(word: Token, { reporter }: ParserState): void {
-  const suggestion = didYouMean(word.text.toLowerCase(), mnemonics());
+  const suggestion = suggest(word.text.toLowerCase(), mnemonics());
   if (suggestion) {
     reporter.warning(
       `"${word.text}" alone on its line is taken as a label, as it has no colon`,
@@ -127,19 +133,20 @@ function warnOrphan(word: Token, { reporter }: ParserState): void {
   }
 }
 
-function define(name: string, at: Token, state: ParserState): void {
+/** Notes a name's definition, and tells whether it is the first. */
+function define(name: string, at: Token, state: ParserState): boolean {
   const before = state.defined.get(name);
   if (before) {
-    const { source, line } = before.origin;
-    const span = source.span(line, before.start, before.end);
+    const span = spanOf(before);
     state.reporter.error(
       `"${name}" is already defined`,
       at,
-      `The first definition is in line ${line} of ${span.file.name}`,
+      `The first definition is at ${describeSpan(span)}`,
     );
-    return;
+    return false;
   }
   state.defined.set(name, at);
+  return true;
 }
 
 /** Local names belong to the label before them; `..name` to none (NASM manual, 3.9). */
@@ -187,7 +194,7 @@ function unknownMnemonic(word: Token, { reporter }: ParserState): never {
   return reporter.fail(
     `Unknown instruction or directive "${word.text}"`,
     word,
-    didYouMean(word.text.toLowerCase(), known),
+    suggest(word.text.toLowerCase(), known),
   );
 }
 
