@@ -332,6 +332,79 @@ tick:
     exits: { "native": {}, "full-hw": { "io": 13, "external-interrupt": 5, "hlt": 1 } },
     timed: ["rcx", "rax"],
   },
+  "an interrupt waits until the guest lets it in": {
+    text: `start:
+    ${gate(32, "tick")}
+    mov   al, 0x11
+    out   0x20, al
+    mov   al, 32
+    out   0x21, al
+    mov   al, 4
+    out   0x21, al
+    mov   al, 1
+    out   0x21, al
+    mov   al, 0xfe
+    out   0x21, al
+    mov   al, 0x30
+    out   0x43, al
+    mov   al, 200
+    out   0x40, al
+    xor   eax, eax
+    out   0x40, al
+    xor   ebx, ebx
+    mov   ecx, 300000
+.l: dec   ecx
+    jnz   .l
+    sti
+    inc   ebx
+    cli
+    hlt
+tick:
+    shl   ebx, 4
+    inc   ebx
+    iretq`,
+    // STI holds interrupts back for one instruction more.
+    expect: { registers: { rbx: 0x11n } },
+    exits: {
+      "full-bt": {
+        "io": 8,
+        "external-interrupt": 1,
+        "interrupt-window": 1,
+        "instruction": 1,
+        "hlt": 1,
+      },
+      "full-hw": { "io": 8, "external-interrupt": 1, "interrupt-window": 1, "hlt": 1 },
+    },
+  },
+  "user mode has the ports that IOPL gives it": {
+    text: `start:
+    ${MAP_PAGE}
+    ${gate(0x50, "finish", 0xee00)}
+    mov   rdi, 0x40000000
+    lea   rsi, [rel user]
+    mov   ecx, user_end - user
+    rep movsb
+    push  0x23
+    push  0x40001000
+    push  0x3002
+    push  0x2b
+    mov   rax, 0x40000000
+    push  rax
+    iretq
+finish:
+    hlt
+user:
+    mov   edx, 0x3f8
+    mov   al, 'u'
+    out   dx, al
+    cli
+    pushfq
+    pop   rbx
+    int   0x50
+user_end:`,
+    expect: { console: "u", registers: { rbx: 0x3002n } },
+    exits: { "full-hw": { io: 1, hlt: 1 } },
+  },
   "code changes itself": {
     text: `start:
     mov   ecx, 10
@@ -418,6 +491,55 @@ for (const [name, { text, options, expect, exits = {}, timed = [] }] of Object.e
     }
   });
 }
+
+// Guests that never end, or end badly: whatever they do, the run comes back, and soon.
+const HOSTILE: Record<string, { text: string; end: Trace["end"]["kind"] }> = {
+  "spins": { text: "start: jmp start", end: "limit" },
+  "faults in its fault handler": {
+    text: `start:\n${gate(6, "handler", 0x8e01)}\n    ud2\nhandler:\n    ud2`,
+    end: "limit",
+  },
+  "calls its interrupt handler from there": {
+    text: `start:\n${gate(0x50, "handler", 0x8e01)}\nhandler:\n    int 0x50`,
+    end: "limit",
+  },
+  "writes to a port for ever": {
+    text: "start:\n    mov rcx, -1\n    mov edx, 0x80\n    mov esi, 0x110000\n    rep outsb",
+    end: "limit",
+  },
+  "jumps into a device": { text: "start:\n    mov eax, 0xfee00000\n    jmp rax", end: "crash" },
+  "halts with a timer that it masks": {
+    text: `start:
+    mov   al, 0x34
+    out   0x43, al
+    mov   al, 1
+    out   0x40, al
+    out   0x40, al
+    hlt`,
+    end: "halt",
+  },
+};
+
+for (const [what, { text, end }] of Object.entries(HOSTILE)) {
+  Deno.test(`every PC back end ends a guest that ${what}`, () => {
+    const limits = { instructions: 20_000, exits: 10_000 };
+    for (const backend of PC_BACKENDS) {
+      const trace = runProgram(backend, text, { limits });
+      assertEquals(trace.end.kind, end, backend);
+      assert(trace.counts.instructions <= limits.instructions, backend);
+    }
+  });
+}
+
+Deno.test("an instruction limit is met to the instruction on every PC back end", () => {
+  const text = "start:\n    inc rax\n    inc rbx\n    jmp start";
+  for (const backend of PC_BACKENDS) {
+    for (const instructions of [1, 2, 3, 1000, 1001]) {
+      const { counts } = runProgram(backend, text, { limits: { instructions } });
+      assertEquals(counts.instructions, instructions, backend);
+    }
+  }
+});
 
 const adaptation = PROGRAMS["a page-table entry changes a hundred times"]?.text ?? "";
 const viaOf = (trace: Trace, kind: ExitKind) => {

@@ -88,21 +88,14 @@ export function portIo(exit: ExitOf<"io">, machine: Machine): Outcome {
   return RESUME;
 }
 
-/** Device memory, however the access was caught. Code there, or page tables, are beyond any VMM's emulation. */
+/** Device memory, however the access was caught. */
 export function deviceMemory(
   exit: ExitOf<"ept-violation" | "mmio">,
   machine: Machine,
 ): Outcome {
   const { detail } = exit;
   const { gpa, access, size } = detail;
-  if (access === "execute" || size === undefined) {
-    const what = access === "execute" ? "Code is fetched" : "Page tables are walked";
-    return stop({
-      kind: "crash",
-      reason: `${what} at guest-physical ${hex(gpa)}, where there is no RAM`,
-      rip: exit.rip,
-    });
-  }
+  if (access === "execute" || size === undefined) return beyondRam(exit);
   if (access === "read") {
     detail.value = readDevice(machine.bus, "memory", gpa, size);
     machine.vcpu.complete(detail.value);
@@ -111,6 +104,12 @@ export function deviceMemory(
     machine.vcpu.complete();
   }
   return RESUME;
+}
+
+/** The end of a guest whose code or page tables lie outside RAM: no VMM emulates that, and no machine could go on. */
+export function beyondRam({ detail, rip }: ExitOf<"ept-violation" | "mmio">): Outcome {
+  const reason = `The guest's code or page tables are at ${hex(detail.gpa)}, where there is no RAM`;
+  return stop({ kind: "crash", reason, rip });
 }
 
 /** The guest halts: it waits for an interrupt, or for good when it masks them. */

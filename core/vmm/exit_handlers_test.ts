@@ -98,7 +98,7 @@ const ROWS: Record<string, Row> = {
       do: "stop",
       end: {
         kind: "crash",
-        reason: "Code is fetched at guest-physical 0xfee00000, where there is no RAM",
+        reason: "The guest's code or page tables are at 0xfee00000, where there is no RAM",
         rip: 0x1000n,
       },
     },

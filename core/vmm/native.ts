@@ -7,7 +7,7 @@ import { pcBoard } from "../machine/board.ts";
 import type { InterruptController } from "../machine/device.ts";
 import type { Exit } from "../trace/exit.ts";
 import { startBare } from "./bare_start.ts";
-import { interruptsMasked, unknownExit } from "./exit_handlers.ts";
+import { beyondRam, interruptsMasked, unknownExit } from "./exit_handlers.ts";
 import { InterruptDelivery } from "./interrupts.ts";
 import {
   type BackendDefinition,
@@ -62,6 +62,8 @@ class Native implements Monitor {
         return RESUME;
       case "triple-fault":
         return stop({ kind: "triple-fault" });
+      case "mmio":
+        return beyondRam(exit);
       default:
         return unknownExit(exit);
     }

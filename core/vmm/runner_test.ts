@@ -177,9 +177,9 @@ Deno.test("runCase() ends by limit when measured time runs out, however long the
   assertEquals(trace.end, { kind: "limit", limit: "time" });
 });
 
-Deno.test("runCase() crashes the run when the guest makes no progress", () => {
+Deno.test("runCase() ends by limit when the guest makes no progress", () => {
   const trace = run({ steps: [() => ({ reason: "budget" })] });
-  assertEquals(trace.end.kind === "crash" && trace.end.reason, "The guest makes no progress");
+  assertEquals(trace.end, { kind: "limit", limit: "time" });
 });
 
 Deno.test("runCase() crashes the run when a handler names memory that is not there", () => {
