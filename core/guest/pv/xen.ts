@@ -8,6 +8,7 @@ import block from "./xen_block.asm" with { type: "text" };
 import console from "./xen_console.asm" with { type: "text" };
 import events from "./xen_events.asm" with { type: "text" };
 import paging from "./xen_paging.asm" with { type: "text" };
+import tables from "./xen_tables.asm" with { type: "text" };
 import timer from "./xen_timer.asm" with { type: "text" };
 import traps from "./xen_traps.asm" with { type: "text" };
 import user from "./xen_user.asm" with { type: "text" };
@@ -55,10 +56,10 @@ export const XEN: PvLibrary = {
     unit("user", 3, user, ["syscall_set", "user_enter", "user_exit"], [
       "xen_events",
       "xen_traps",
-      "xen_paging",
+      "xen_tables",
     ]),
+    unit("tables", 7, tables, ["alloc_frame"]),
     unit("paging", 4, paging, [
-      "alloc_frame",
       "map_page",
       "map_user",
       "protect_page",
@@ -66,10 +67,10 @@ export const XEN: PvLibrary = {
       "new_space",
       "switch_space",
       "tlb_flush",
-    ]),
+    ], ["xen_tables"]),
     unit("timer", 5, timer, ["time_now", "timer_set", "timer_periodic", "timer_stop"], [
       "xen_events",
     ]),
-    unit("block", 6, block, ["block_read", "block_write"], ["xen_paging"]),
+    unit("block", 6, block, ["block_read", "block_write"], ["xen_tables"]),
   ],
 };

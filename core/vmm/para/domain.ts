@@ -2,7 +2,7 @@
 import { type Gpa, PAGE_SIZE } from "../../base/address.ts";
 import type { Alarm } from "../../base/clock.ts";
 import type { Vcpu } from "../../engine/vcpu.ts";
-import { XEN_SHARED_INFO } from "../../guest/layout.ts";
+import { XEN_BLOCK_RING, XEN_GRANT_TABLE, XEN_SHARED_INFO } from "../../guest/layout.ts";
 import type { GuestMemory } from "../../machine/memory.ts";
 import type { Setup } from "../monitor.ts";
 import { FLAT, VIRQ } from "./abi.ts";
@@ -67,8 +67,6 @@ export class Domain {
   writablePageTables = false;
   /** Frames of the guest's own part of the GDT. */
   gdtFrames: readonly number[] = [];
-  /** Hypercalls that nobody implements, by number: how often each was tried. */
-  readonly unknownHypercalls = new Map<bigint, number>();
   #poll: Poll | undefined;
 
   constructor(setup: Setup, vcpu: Vcpu, built: BuiltDomain) {
@@ -89,6 +87,10 @@ export class Domain {
     this.types.pin(built.topTable / PAGE_SIZE, FRAME_TYPE.l4);
     // One use more, as what CR3 holds.
     this.types.get(built.topTable / PAGE_SIZE, FRAME_TYPE.l4);
+    // What Xen itself writes to must never become a page table.
+    for (const shared of [XEN_SHARED_INFO, XEN_GRANT_TABLE, XEN_BLOCK_RING]) {
+      this.types.get(shared / PAGE_SIZE, FRAME_TYPE.writable);
+    }
   }
 
   /** The top-level table in use. */

@@ -76,6 +76,14 @@ Deno.test("mmu_update refuses Xen's frames, foreign domains and endless lists", 
   assertEquals(test.call("mmu_update", 0x4000_0000, 1, 0, SELF), -14n);
 });
 
+Deno.test("mmu_update keeps the pages that Xen writes to from becoming tables", () => {
+  for (const shared of [0x41000, 0x45000, 0x46000]) {
+    const test = testDomain();
+    assertEquals(mmuUpdate(test, entryFor(test, shared), shared | RO), 0n);
+    assertEquals(mmuext(test, MMUEXT.PIN_L1_TABLE, shared / PAGE_SIZE), -22n);
+  }
+});
+
 Deno.test("mmu_update of the M2P changes what the guest reads there", () => {
   const test = testDomain();
   assertEquals(mmuUpdate(test, SCRATCH | 1, 42), 0n);
