@@ -2,7 +2,7 @@
 import { Register } from "iced-x86";
 import { evaluate, type Scope } from "./evaluate.ts";
 import type { MemoryAddress } from "./operand.ts";
-import { needsLongMode, registerClass, registerName, registerSize } from "./registers.ts";
+import { needsLongMode, registerClass, registerName, registerSize } from "./isa/registers.ts";
 import type { Token } from "./token.ts";
 import { plain, type Value, ZERO } from "./value.ts";
 

@@ -3,10 +3,11 @@ import type { Diagnostic } from "../../base/diagnostic.ts";
 import type { SourceFile } from "../../base/source.ts";
 import type { LineEntry } from "../image.ts";
 import { layOut } from "./layout.ts";
-import { Preprocessor } from "./preprocessor.ts";
+import { Preprocessor } from "./preprocess/preprocessor.ts";
 import type { Item } from "./program.ts";
 import { abandons, GiveUp, Reporter } from "./reporter.ts";
-import { parseLine, type ParserState } from "./statement.ts";
+import type { ParserState } from "./parser_state.ts";
+import { parseLine } from "./statement.ts";
 import type { AsmSource } from "./token.ts";
 
 export type { AsmSource } from "./token.ts";

@@ -1,20 +1,18 @@
 // NASM's directives (NASM manual, chapter 7), in both spellings: `bits 32` and `[bits 32]`.
 import { Cursor } from "./cursor.ts";
 import { type Expression, parseExpression } from "./expression.ts";
+import { type ParserState, qualifier } from "./parser_state.ts";
 import type { Bits, Item } from "./program.ts";
-import { DIRECTIVES, parseLine, type ParserState, qualifier } from "./statement.ts";
-import type { Token } from "./token.ts";
 import { suggest } from "./suggest.ts";
+import { retold, type Token } from "./token.ts";
+import { DIRECTIVES } from "./words.ts";
 
-/** Bytes of one element. */
-export const DATA_WIDTHS: Readonly<Record<string, number>> = { db: 1, dw: 2, dd: 4, dq: 8, dt: 10 };
-export const RESERVE_WIDTHS: Readonly<Record<string, number>> = {
-  resb: 1,
-  resw: 2,
-  resd: 4,
-  resq: 8,
-  rest: 10,
-};
+/** Parses what stands behind a label: handed in by the parser of statements, which needs directives itself. */
+export type ParseBody = (
+  cursor: Cursor,
+  site: Token | undefined,
+  state: ParserState,
+) => Item | undefined;
 
 const SECTIONS = [".text", ".data", ".rodata", ".bss"];
 
@@ -23,6 +21,7 @@ export function parseDirective(
   cursor: Cursor,
   site: Token | undefined,
   state: ParserState,
+  parseBody: ParseBody,
 ): Item | undefined {
   const first = cursor.peek() ?? cursor.last();
   const bracketed = cursor.takeOp("[");
@@ -36,7 +35,7 @@ export function parseDirective(
     );
   }
   cursor.next();
-  const item = parseNamed(name, word, cursor, site, state);
+  const item = parseNamed(name, word, cursor, site, state, parseBody);
   if (bracketed) cursor.expectOp("]");
   cursor.expectEnd();
   return item;
@@ -48,6 +47,7 @@ function parseNamed(
   cursor: Cursor,
   site: Token | undefined,
   state: ParserState,
+  parseBody: ParseBody,
 ): Item | undefined {
   const expression = () => parseExpression(cursor, qualifier(state));
   switch (name) {
@@ -68,7 +68,7 @@ function parseNamed(
       return { is: "org", origin: expression(), first, last: cursor.last(), site };
     case "align":
     case "alignb":
-      return parseAlign(name, first, cursor, site, state);
+      return parseAlign(name, first, cursor, site, state, parseBody);
     case "section":
     case "segment":
       return parseSection(first, cursor, site, state);
@@ -104,35 +104,29 @@ function parseAlign(
   cursor: Cursor,
   site: Token | undefined,
   state: ParserState,
+  parseBody: ParseBody,
 ): Item {
   const to = parseExpression(cursor, qualifier(state));
   let fill: Item | undefined;
-  if (cursor.takeOp(",")) {
-    fill = parseFill(cursor.tokens.slice(cursor.at), site, state);
-    cursor.at = cursor.tokens.length;
-  } else if (name === "align") {
-    const nop: Token = { ...first, kind: "word", text: "nop" };
-    fill = parseFill([nop], site, state);
+  if (cursor.takeOp(",")) fill = parseFill(cursor, site, state, parseBody);
+  else if (name === "align") {
+    const nop = new Cursor([retold(first, "word", "nop")], state.reporter);
+    fill = parseFill(nop, site, state, parseBody);
   }
   return { is: "align", to, fill, first, last: cursor.last(), site };
 }
 
-/** The instruction or data that fills up: parsed like a line, but kept instead of appended. */
+/** The instruction or data that fills up. */
 function parseFill(
-  tokens: readonly Token[],
+  cursor: Cursor,
   site: Token | undefined,
   state: ParserState,
+  parseBody: ParseBody,
 ): Item | undefined {
-  const [first] = tokens;
-  if (!first) return undefined;
-  const items: Item[] = [];
-  parseLine(tokens, site, { ...state, items });
-  const [item] = items;
-  const usable = item?.is === "data" || item?.is === "instruction" || item?.is === "reserve";
-  if (!usable || items.length !== 1) {
-    return state.reporter.fail("Padding is an instruction or data, such as db 0", first);
-  }
-  return item;
+  const first = cursor.peek() ?? cursor.last();
+  const item = parseBody(cursor, site, state);
+  if (item?.is === "data" || item?.is === "instruction" || item?.is === "reserve") return item;
+  return state.reporter.fail("Padding is an instruction or data, such as db 0", first);
 }
 
 function parseSection(

@@ -1,9 +1,9 @@
 // A form and its operands to bytes, by iced's encoder.
 import { Encoder, Instruction, OpKind, Register } from "iced-x86";
 import type { EncodedAddress } from "./address.ts";
-import type { Form } from "./forms.ts";
-import { KINDS } from "./kinds.ts";
-import { type RegisterClass, resized } from "./registers.ts";
+import type { Form } from "./isa/forms.ts";
+import { KINDS } from "./isa/kinds.ts";
+import { type RegisterClass, resized } from "./isa/registers.ts";
 import type { Resolved } from "./select.ts";
 import type { Value } from "./value.ts";
 

@@ -1,6 +1,6 @@
 // What an expression is worth at one place in the program, in one pass.
 import type { Expression } from "./expression.ts";
-import { REGISTER_NAMES } from "./registers.ts";
+import { REGISTER_NAMES } from "./isa/registers.ts";
 import type { Reporter } from "./reporter.ts";
 import type { Token } from "./token.ts";
 import { binary, plain, unary, UNKNOWN, type Value } from "./value.ts";

@@ -1,8 +1,14 @@
 // Says why no form of an instruction fits, in the words of whoever wrote it.
-import type { Form } from "./forms.ts";
+import type { Form } from "./isa/forms.ts";
 import { describeOperand, sizeName } from "./operand.ts";
 import type { InstructionItem } from "./program.ts";
-import { needsLongMode, registerClass, registerName, registerSize, resized } from "./registers.ts";
+import {
+  needsLongMode,
+  registerClass,
+  registerName,
+  registerSize,
+  resized,
+} from "./isa/registers.ts";
 import { Abandon, type Reporter } from "./reporter.ts";
 import { type Resolved, selectForm } from "./select.ts";
 

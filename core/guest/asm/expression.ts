@@ -1,6 +1,6 @@
 // Parses NASM's expressions (NASM manual, 3.5) into trees. What names are worth is found later, by `evaluate.ts`.
 import type { Cursor } from "./cursor.ts";
-import { registerNamed } from "./registers.ts";
+import { registerNamed } from "./isa/registers.ts";
 import type { Token } from "./token.ts";
 import { plain, type Value, ZERO } from "./value.ts";
 

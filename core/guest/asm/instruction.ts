@@ -5,7 +5,7 @@ import { warnIfTooLarge } from "./data.ts";
 import { encode } from "./encode.ts";
 import { evaluate, type Scope } from "./evaluate.ts";
 import { explainMismatch, explainSize } from "./explain.ts";
-import type { Form } from "./forms.ts";
+import type { Form } from "./isa/forms.ts";
 import { describeOperand } from "./operand.ts";
 import type { InstructionItem } from "./program.ts";
 import { type Resolved, selectForm } from "./select.ts";

@@ -2,7 +2,7 @@
 import { Register } from "iced-x86";
 import type { Cursor } from "./cursor.ts";
 import { type Expression, parseExpression, type Qualify } from "./expression.ts";
-import { registerClass, registerIndex, registerNamed, registerSize } from "./registers.ts";
+import { registerClass, registerIndex, registerNamed, registerSize } from "./isa/registers.ts";
 import type { Token } from "./token.ts";
 
 /** Size keywords, in bytes (NASM manual, 3.2 and 3.7). */

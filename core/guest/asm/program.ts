@@ -1,7 +1,7 @@
 // What parsing makes of a program: a list of items, laid out over and over until every address is known.
 import type { Span } from "../../base/source.ts";
 import type { Expression } from "./expression.ts";
-import type { Form } from "./forms.ts";
+import type { Form } from "./isa/forms.ts";
 import type { Operand } from "./operand.ts";
 import { spanOf, type Token } from "./token.ts";
 

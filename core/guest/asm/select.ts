@@ -1,10 +1,10 @@
 // Picks the form of an instruction that fits its operands: the first that needs no more prefixes than another.
 import { Register } from "iced-x86";
 import type { EncodedAddress } from "./address.ts";
-import type { Form } from "./forms.ts";
-import type { ImmediateKind, OperandKind } from "./kinds.ts";
+import type { Form } from "./isa/forms.ts";
+import type { ImmediateKind, OperandKind } from "./isa/kinds.ts";
 import type { Operand } from "./operand.ts";
-import { needsLongMode, registerClass, registerSize } from "./registers.ts";
+import { needsLongMode, registerClass, registerSize } from "./isa/registers.ts";
 import type { Value } from "./value.ts";
 
 /** An operand with its values known. */

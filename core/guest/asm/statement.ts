@@ -2,11 +2,12 @@
 import { Register } from "iced-x86";
 import { describeSpan } from "../../base/source.ts";
 import { Cursor } from "./cursor.ts";
-import { DATA_WIDTHS, parseDirective, RESERVE_WIDTHS } from "./directives.ts";
+import { parseDirective } from "./directives.ts";
 import { evaluate, type Scope } from "./evaluate.ts";
-import { type Expression, parseExpression, type Qualify } from "./expression.ts";
-import { formsOf, mnemonics } from "./forms.ts";
+import { type Expression, parseExpression } from "./expression.ts";
+import { formsOf, mnemonics } from "./isa/forms.ts";
 import { type Operand, parseOperand } from "./operand.ts";
+import { type ParserState, qualifier } from "./parser_state.ts";
 import {
   areFixed,
   type Bits,
@@ -15,40 +16,12 @@ import {
   type Item,
   type Prefixes,
 } from "./program.ts";
-import { registerClass, registerNamed } from "./registers.ts";
+import { registerClass, registerNamed } from "./isa/registers.ts";
 import { abandons, Reporter } from "./reporter.ts";
-import { spanOf, type Token } from "./token.ts";
-import { UNKNOWN, type Value } from "./value.ts";
 import { suggest } from "./suggest.ts";
-
-/** What holds from one line to the next. */
-export interface ParserState {
-  readonly reporter: Reporter;
-  bits: Bits;
-  defaultRelative: boolean;
-  /** The last label without a dot, to which local ones belong. */
-  parent: string;
-  /** The first definition of each name. */
-  readonly defined: Map<string, Token>;
-  readonly items: Item[];
-  /** Told of each constant whose value is known at once, for the preprocessor's sake. */
-  readonly constants: Map<string, Value>;
-}
-
-const PREFIX_WORDS: ReadonlySet<string> = new Set([
-  "rep",
-  "repe",
-  "repz",
-  "repne",
-  "repnz",
-  "lock",
-  "a16",
-  "a32",
-  "a64",
-  "o16",
-  "o32",
-  "o64",
-]);
+import { spanOf, type Token } from "./token.ts";
+import { UNKNOWN } from "./value.ts";
+import { DATA_WIDTHS, DIRECTIVES, isKnownWord, isSegment, RESERVE_WIDTHS } from "./words.ts";
 
 /** Parses one line and appends what it stands for. `site` is the macro invocation that brought it, if one did. */
 export function parseLine(
@@ -149,40 +122,6 @@ function define(name: string, at: Token, state: ParserState): boolean {
   return true;
 }
 
-/** Local names belong to the label before them; `..name` to none (NASM manual, 3.9). */
-export function qualifier(state: ParserState): Qualify {
-  return (name) => name.startsWith(".") && !name.startsWith("..") ? state.parent + name : name;
-}
-
-function isKnownWord(word: string): boolean {
-  const lower = word.toLowerCase();
-  return formsOf(lower) !== undefined || PREFIX_WORDS.has(lower) || lower in DATA_WIDTHS ||
-    lower in RESERVE_WIDTHS || lower === "times" || lower === "equ" || DIRECTIVES.has(lower) ||
-    isSegment(lower);
-}
-
-export const DIRECTIVES: ReadonlySet<string> = new Set([
-  "bits",
-  "use16",
-  "use32",
-  "use64",
-  "default",
-  "org",
-  "section",
-  "segment",
-  "align",
-  "alignb",
-  "global",
-  "extern",
-  "cpu",
-  "incbin",
-]);
-
-function isSegment(word: string): boolean {
-  const register = registerNamed(word);
-  return register !== undefined && registerClass(register) === "segment";
-}
-
 function unknownMnemonic(word: Token, { reporter }: ParserState): never {
   const known = [
     ...mnemonics(),
@@ -205,7 +144,9 @@ function parseBody(
 ): Item | undefined {
   const first = cursor.peek();
   if (!first) return cursor.unexpected("an instruction");
-  if (first.kind === "op" && first.text === "[") return parseDirective(cursor, site, state);
+  if (first.kind === "op" && first.text === "[") {
+    return parseDirective(cursor, site, state, parseBody);
+  }
   if (first.kind !== "word" || first.escaped) return cursor.unexpected("an instruction");
   const word = first.text.toLowerCase();
   if (word === "times") {
@@ -230,7 +171,7 @@ function parseBody(
     cursor.expectEnd();
     return { is: "reserve", width: reserved, count, first, last: cursor.last(), site };
   }
-  if (DIRECTIVES.has(word)) return parseDirective(cursor, site, state);
+  if (DIRECTIVES.has(word)) return parseDirective(cursor, site, state, parseBody);
   return parseInstruction(cursor, site, state);
 }
 

@@ -1,8 +1,8 @@
 // Puts the arguments of a multi-line macro into its lines: %1, %{1:3}, %0, %%local, %+1, %-1 (NASM manual, 4.3).
-import { lexFragment } from "./lexer.ts";
+import { lexFragment } from "../lexer.ts";
 import type { MacroCall } from "./macro.ts";
-import type { Reporter } from "./reporter.ts";
-import { retold, type Token } from "./token.ts";
+import type { Reporter } from "../reporter.ts";
+import { retold, type Token } from "../token.ts";
 
 /** Condition codes and their opposites, for `%-1`. */
 const OPPOSITES: Readonly<Record<string, string>> = Object.fromEntries(

@@ -1,5 +1,5 @@
 // Whole programs for the test against NASM: what only shows between lines (labels, relaxation, macros, sections).
-import type { Bits } from "./oracle_corpus.ts";
+import type { Bits } from "./corpus.ts";
 
 export interface OracleProgram {
   readonly name: string;

@@ -1,7 +1,7 @@
 // Lines of assembly for the test against NASM: every form of the table with made-up operands, from a fixed seed.
-import { formsOf, mnemonics } from "./forms.ts";
-import { KINDS } from "./kinds.ts";
-import { sizeName } from "./operand.ts";
+import { formsOf, mnemonics } from "../isa/forms.ts";
+import { KINDS } from "../isa/kinds.ts";
+import { sizeName } from "../operand.ts";
 
 export type Bits = 16 | 32 | 64;
 
@@ -152,4 +152,47 @@ export function formLines(bits: Bits, rounds: number, dice: Dice): string[] {
     }
   }
   return lines;
+}
+
+/** A program of jumps, data, padding and addresses that all depend on each other. */
+export function randomProgram(bits: Bits, length: number, dice: Dice): string {
+  const labels = Math.max(2, Math.floor(length / 8));
+  const label = () => `l${dice.roll(labels)}`;
+  const register = bits === 16 ? "ax" : bits === 32 ? "ecx" : "rdx";
+  const base = bits === 16 ? "bx" : bits === 32 ? "ebx" : "rbx";
+  const lines = Array.from({ length }, () => {
+    switch (dice.roll(16)) {
+      case 0:
+      case 1:
+      case 2:
+        return `jmp ${label()}`;
+      case 3:
+      case 4:
+        return `j${dice.pick(["z", "nc", "g", "be"])} ${label()}`;
+      case 5:
+        return `call ${label()}`;
+      case 6:
+        return `mov ${register}, ${label()} - ${label()}`;
+      case 7:
+        return `add ${register}, ${label()} - ${label()}`;
+      case 8:
+        return `mov ${register}, [${base} + ${label()} - ${label()}]`;
+      case 9:
+        return `push ${dice.pick(["5", "300", label(), `${label()} - ${label()}`])}`;
+      case 10:
+        return `times ${dice.roll(40)} nop`;
+      case 11:
+        return `align ${dice.pick(["2", "4", "8", "16"])}`;
+      case 12:
+        return `dd ${label()} - $, ${label()}`;
+      case 13:
+        return bits === 64 ? `lea ${register}, [rel ${label()}]` : `mov ${register}, [${label()}]`;
+      case 14:
+        return `times ${dice.roll(120)} db ${dice.roll(256)}`;
+      default:
+        return `mov ${register}, ${label()}`;
+    }
+  });
+  for (let i = 0; i < labels; i++) lines.splice(dice.roll(lines.length + 1), 0, `l${i}:`);
+  return lines.join("\n") + "\n";
 }

@@ -1,17 +1,17 @@
 // NASM's preprocessor (NASM manual, chapter 4): hands out one line after the other, macros expanded, files included,
 // conditions decided. Everything that a program could make it do without end is bounded.
-import type { SourceFile } from "../../base/source.ts";
+import type { SourceFile } from "../../../base/source.ts";
 import { Conditions } from "./conditions.ts";
-import { lexSource } from "./lexer.ts";
+import { lexSource } from "../lexer.ts";
 import { type MacroCall, type MultiMacro, NameTable, splitArguments } from "./macro.ts";
 import { type DirectiveHost, REPETITION, runDirective } from "./macro_directives.ts";
 import { substituteParameters } from "./parameters.ts";
-import { Abandon, type Reporter } from "./reporter.ts";
+import { Abandon, type Reporter } from "../reporter.ts";
 import { SingleExpander, type SingleMacros } from "./single_macros.ts";
-import { sourceOfFile } from "./source.ts";
-import type { AsmSource, Token, TokenLine } from "./token.ts";
-import type { Value } from "./value.ts";
-import { suggest } from "./suggest.ts";
+import { sourceOfFile } from "../source.ts";
+import type { AsmSource, Token, TokenLine } from "../token.ts";
+import type { Value } from "../value.ts";
+import { suggest } from "../suggest.ts";
 
 /** Deepest nesting of files, macros and repetitions. */
 const MAX_DEPTH = 100;

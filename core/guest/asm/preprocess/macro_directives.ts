@@ -2,8 +2,8 @@
 import { type ConditionHost, type Conditions, constantValue } from "./conditions.ts";
 import type { MultiMacro, SingleMacro } from "./macro.ts";
 import { splitArguments } from "./macro.ts";
-import { retold, type Token, type TokenLine } from "./token.ts";
-import { suggest } from "./suggest.ts";
+import { retold, type Token, type TokenLine } from "../token.ts";
+import { suggest } from "../suggest.ts";
 
 /** The preprocessor, as its directives see it. */
 export interface DirectiveHost extends ConditionHost {

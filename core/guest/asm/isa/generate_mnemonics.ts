@@ -1,4 +1,4 @@
-// Writes mnemonics.gen.ts from iced's opcode tables: `deno run -A core/guest/asm/generate_mnemonics.ts`. To be run again
+// Writes mnemonics.gen.ts from iced's opcode tables: `deno run -A core/guest/asm/isa/generate_mnemonics.ts`. To be run again
 // only when iced-x86 changes version.
 import {
   Code,

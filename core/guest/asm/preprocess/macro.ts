@@ -1,5 +1,5 @@
 // Macros as they are defined, and as they are being expanded.
-import type { Token, TokenLine } from "./token.ts";
+import type { Token, TokenLine } from "../token.ts";
 
 /** `%define name(a, b) body`, or without parentheses. */
 export interface SingleMacro {

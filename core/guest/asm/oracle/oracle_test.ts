@@ -1,10 +1,10 @@
 // NASM is the oracle: byte for byte over every form of the table, over lines written by hand, and over whole programs.
 import { assert, assertEquals } from "@std/assert";
-import { hexBytes } from "../../base/hex.ts";
-import { assemble, sourceOfFile } from "./assemble.ts";
-import { type Bits, Dice, formLines } from "./oracle_corpus.ts";
-import { LINES_32_16, LINES_64 } from "./oracle_lines.ts";
-import { ORACLE_PROGRAMS, type OracleProgram } from "./oracle_programs.ts";
+import { hexBytes } from "../../../base/hex.ts";
+import { assemble, sourceOfFile } from "../assemble.ts";
+import { type Bits, Dice, formLines } from "./corpus.ts";
+import { LINES_32_16, LINES_64 } from "./lines.ts";
+import { ORACLE_PROGRAMS, type OracleProgram } from "./programs.ts";
 
 /** Lines where both encodings are right, or where NASM's is not, and why. */
 const DIFFERENCES: readonly {

@@ -1,8 +1,8 @@
 // Expands single-line macros (NASM manual, 4.1), and joins what `%+` joins.
-import { lexFragment } from "./lexer.ts";
+import { lexFragment } from "../lexer.ts";
 import type { NameTable, SingleMacro } from "./macro.ts";
-import type { Reporter } from "./reporter.ts";
-import type { Token } from "./token.ts";
+import type { Reporter } from "../reporter.ts";
+import type { Token } from "../token.ts";
 
 /** Longest line after expansion, in tokens. */
 const MAX_TOKENS = 20_000;

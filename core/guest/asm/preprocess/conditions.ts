@@ -1,13 +1,13 @@
 // %if and its kin (NASM manual, 4.4): which lines count.
-import { Cursor } from "./cursor.ts";
-import { evaluate, type Scope } from "./evaluate.ts";
-import { parseExpression } from "./expression.ts";
+import { Cursor } from "../cursor.ts";
+import { evaluate, type Scope } from "../evaluate.ts";
+import { parseExpression } from "../expression.ts";
 import { type MultiMacro, type NameTable, splitArguments } from "./macro.ts";
-import type { Reporter } from "./reporter.ts";
+import type { Reporter } from "../reporter.ts";
 import type { SingleExpander, SingleMacros } from "./single_macros.ts";
-import type { Token } from "./token.ts";
-import { UNKNOWN, type Value } from "./value.ts";
-import { suggest } from "./suggest.ts";
+import type { Token } from "../token.ts";
+import { UNKNOWN, type Value } from "../value.ts";
+import { suggest } from "../suggest.ts";
 
 /** What conditions ask about. */
 export interface ConditionHost {
