@@ -9,7 +9,7 @@ import {
   VECTOR,
 } from "../../base/registers.ts";
 import { checkPrivilege, exitDetail, isIdleRepeat } from "../../cpu/classify.ts";
-import type { AccessType, Cpu, Surroundings } from "../../cpu/cpu.ts";
+import type { Cpu, Surroundings } from "../../cpu/cpu.ts";
 import { deliver, escalate } from "../../cpu/deliver.ts";
 import { execute, isSlow } from "../../cpu/execute/execute.ts";
 import { GuestFault } from "../../cpu/fault.ts";
@@ -32,11 +32,13 @@ import type {
   Vcpu,
   VcpuConfig,
 } from "../vcpu.ts";
-import { ALONE, CodeCache, type CodePlace, type Context } from "./code_cache.ts";
+import { ALONE, CodeCache, type Context } from "./code_cache.ts";
 import { CompletionBus } from "./completion.ts";
-import { type Core, giveCore, type SlowPaths, takeCore } from "./core.ts";
+import { CodeReader } from "./code_reader.ts";
+import { type Core, giveCore, takeCore } from "./core.ts";
 import { DeviceAccess, EnginePhysicalMemory } from "./physical.ts";
-import { type SlowInstruction, SlowInstructions } from "./slow_instructions.ts";
+import { guarded, RegionMemory } from "./region_memory.ts";
+import type { SlowInstruction } from "./slow_instructions.ts";
 import { Tlb } from "./tlb.ts";
 
 const CAPABILITIES: Capabilities = {
@@ -63,16 +65,13 @@ const IDLE_STOP: Stop = { reason: "idle" };
 
 const NO_STOPS: ReadonlySet<bigint> = new Set();
 
-/** Longest instruction (SDM vol. 2, 2.3.11). */
-const MAX_INSTRUCTION = 15;
-
 /** Control registers that decide where linear addresses lead. */
 const PAGING_REGISTERS: ReadonlySet<RegisterName> = new Set(["cr0", "cr3", "cr4", "efer"]);
 
 /** What became of one instruction. */
 type Step = "done" | "idle" | GuestFault | DeviceAccess;
 
-export class EmbeddedVcpu implements Vcpu, SlowPaths {
+export class EmbeddedVcpu implements Vcpu {
   readonly capabilities = CAPABILITIES;
   readonly memory: GuestMemory;
 
@@ -88,7 +87,8 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
   readonly #completion = new CompletionBus();
   readonly #tlb: Tlb;
   readonly #code: CodeCache;
-  readonly #slow = new SlowInstructions();
+  readonly #reader: CodeReader;
+  readonly #paths: RegionMemory;
   readonly #callouts = new Map<bigint, ExitKind & ("trace" | "mmio")>();
   readonly #inlined: Record<string, number> = {};
   #stops: ReadonlySet<bigint> = new Set();
@@ -99,7 +99,6 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
   #unprotected: number | undefined;
   #context: Context | undefined;
   #contextKey = "";
-  #tlbIsUser = false;
 
   #retiredBefore = 0;
   #granted = 0;
@@ -112,9 +111,6 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
   #exited: SlowInstruction | undefined;
   /** It is to be started again, with the answers that it got. */
   #restart = false;
-  /** Why a region bailed. */
-  #bailed: GuestFault | DeviceAccess | "step" | undefined;
-  #stepping = false;
   /** A device was reached: the caller is to look at its deadlines. */
   #yielded = false;
 
@@ -122,7 +118,6 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
     this.#config = config;
     this.#controls = config.controls;
     this.#core = takeCore(config.memory);
-    this.#core.own(this);
     const buffer = this.#core.buffer;
     this.#state = new CpuState(buffer);
     this.#tlb = new Tlb(buffer);
@@ -135,6 +130,16 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
     this.#mmu = new Mmu(this.#state, this.#physical, {
       shadow: () => this.#controls.paging === "shadow" ? shadow : undefined,
     });
+    const parts = {
+      state: this.#state,
+      mmu: this.#mmu,
+      physical: this.#physical,
+      tlb: this.#tlb,
+      code: this.#code,
+    };
+    this.#paths = new RegionMemory(parts);
+    this.#core.own(this.#paths);
+    this.#reader = new CodeReader(this.#state, this.#mmu, this.#physical, this.#core.ram);
     const surroundings: Surroundings = {
       timestamp: config.timestamp,
       cpuid: config.cpuid,
@@ -156,7 +161,7 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
   }
 
   dispose(): void {
-    this.#slow.dispose();
+    this.#reader.dispose();
     giveCore(this.#core);
   }
 
@@ -278,13 +283,13 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
   }
 
   #afterBail(): Stop | undefined {
-    const why = this.#takeBail();
+    const why = this.#paths.takeBail();
     return why === "step" ? this.#instruction() : this.#failed(why, undefined);
   }
 
   /** The instruction at RIP, by itself, as the controls want it. */
   #instruction(): Stop | undefined {
-    const decoded = this.#guarded(() => this.#decode());
+    const decoded = guarded(() => this.#reader.decode());
     if (decoded instanceof GuestFault || decoded instanceof DeviceAccess) {
       return this.#failed(decoded, undefined);
     }
@@ -295,7 +300,7 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
       operation && treatment !== "execute" && treatment !== "inline" &&
       !isIdleRepeat(this.#state, insn)
     ) {
-      const body = this.#guarded(() => {
+      const body = guarded(() => {
         checkPrivilege(this.#cpu, insn, operation);
         return exitDetail(this.#cpu, insn, operation);
       });
@@ -325,9 +330,9 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
   #step(decoded: SlowInstruction, cpu: Cpu): Step {
     this.#physical.begin();
     this.#physical.stepping = true;
-    this.#stepping = true;
+    this.#paths.stepping = true;
     try {
-      const result = decoded.translated ? this.#stepTranslated() : this.#guarded(() => {
+      const result = decoded.translated ? this.#stepTranslated() : guarded(() => {
         // What neither part of the CPU knows, CPUID does not announce either.
         if (!isSlow(decoded.insn)) throw new GuestFault(VECTOR.UD);
         const effect = execute(cpu, decoded.insn);
@@ -339,14 +344,14 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
       return result === "next" ? "done" : result === "halt" ? "idle" : result;
     } finally {
       this.#physical.stepping = false;
-      this.#stepping = false;
+      this.#paths.stepping = false;
     }
   }
 
   #region(stops: ReadonlySet<bigint>, limit: number | undefined) {
     const context = this.#currentContext();
-    return this.#guarded(() =>
-      this.#code.region(context, this.#state.rip, stops, () => this.#place(), limit)
+    return guarded(() =>
+      this.#code.region(context, this.#state.rip, stops, () => this.#reader.place(), limit)
     );
   }
 
@@ -356,7 +361,7 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
     if (!region) throw new Error("An instruction is translated and is not");
     const why = region.run();
     if (why !== LEAVE.bail) return "next";
-    const cause = this.#takeBail();
+    const cause = this.#paths.takeBail();
     if (cause === "step") throw new Error("A single step asks for a single step");
     return cause;
   }
@@ -366,7 +371,7 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
     cause: GuestFault | DeviceAccess,
     decoded: SlowInstruction | undefined,
   ): Stop | undefined {
-    const at = decoded ?? this.#guarded(() => this.#decode());
+    const at = decoded ?? guarded(() => this.#reader.decode());
     const instruction = at instanceof GuestFault || at instanceof DeviceAccess ? undefined : at;
     return cause instanceof GuestFault
       ? this.#fault(cause, instruction)
@@ -385,14 +390,16 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
     if (this.#controls.paging === "nested") {
       return this.#exit("ept-violation", "vm-exit", detail, instruction);
     }
-    const via = this.#callouts.has(this.#linearRip()) ? "callout" : this.#controls.exceptionVia;
+    const via = this.#callouts.has(this.#reader.linearRip())
+      ? "callout"
+      : this.#controls.exceptionVia;
     return this.#exit("mmio", via, detail, instruction);
   }
 
   #fault(fault: GuestFault, instruction: SlowInstruction | undefined): Stop | undefined {
     this.#physical.done();
     const { vector, errorCode, address } = fault;
-    if (this.#callouts.get(this.#linearRip()) === "trace" && address !== undefined) {
+    if (this.#callouts.get(this.#reader.linearRip()) === "trace" && address !== undefined) {
       const gpa = this.translate(address);
       const isProtection = vector === VECTOR.PF && ((errorCode ?? 0) & 3) === 3;
       if (gpa !== undefined && isProtection) {
@@ -400,16 +407,16 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
       }
     }
     if (this.#controls.exceptions & (1 << vector)) {
-      const detail = { vector, ...optional({ errorCode, address }) };
+      const { type: _, ...detail } = faultEvent(fault);
       return this.#exit("exception", this.#controls.exceptionVia, detail, instruction);
     }
-    this.#queued = { type: "exception", vector, ...optional({ errorCode, address }) };
+    this.#queued = faultEvent(fault);
     return undefined;
   }
 
   /** Delivers an event through the guest's tables; a fault on the way exits, or takes its place. */
   #deliverQueued(event: Event): Stop | undefined {
-    const delivered = this.#guarded(() => deliver(this.#cpu, event));
+    const delivered = guarded(() => deliver(this.#cpu, event));
     if (delivered instanceof DeviceAccess) {
       this.#queued = undefined;
       return this.#device(delivered, undefined);
@@ -431,12 +438,7 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
   #replaceQueued(fault: GuestFault): Stop | undefined {
     const during = this.#queued;
     const next = during?.type === "exception" ? escalate(during.vector, fault) : fault;
-    this.#queued = next &&
-      {
-        type: "exception",
-        vector: next.vector,
-        ...optional({ errorCode: next.errorCode, address: next.address }),
-      };
+    this.#queued = next && faultEvent(next);
     return next ? undefined : this.#exit("triple-fault", "vm-exit", {}, undefined);
   }
 
@@ -450,7 +452,7 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
     const exit = {
       kind,
       via,
-      rip: this.#linearRip(),
+      rip: this.#reader.linearRip(),
       bytes: instruction?.bytes ?? new Uint8Array(),
       bitness: this.#state.bitness,
       detail,
@@ -471,11 +473,7 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
     }
     this.#completion.value = Number(value);
     const step = this.#step(exited, this.#completing);
-    if (step instanceof GuestFault) this.#queueFault(step);
-  }
-
-  #queueFault({ vector, errorCode, address }: GuestFault): void {
-    this.#queued = { type: "exception", vector, ...optional({ errorCode, address }) };
+    if (step instanceof GuestFault) this.#queued = faultEvent(step);
   }
 
   skip(): void {
@@ -487,22 +485,20 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
   }
 
   emulate(): Event | undefined {
-    const decoded = this.#guarded(() => this.#decode());
+    const decoded = guarded(() => this.#reader.decode());
     if (decoded instanceof DeviceAccess) throw new Error("Code to emulate stands in device memory");
     const step = decoded instanceof GuestFault ? decoded : this.#step(decoded, this.#cpu);
-    if (step instanceof GuestFault) {
-      const { vector, errorCode, address } = step;
-      return { type: "exception", vector, ...optional({ errorCode, address }) };
-    }
-    return undefined;
+    return step instanceof GuestFault ? faultEvent(step) : undefined;
   }
 
   emulateStore(gpa: number): Event | undefined {
     this.#unprotected = gpa - gpa % 4096;
+    this.#paths.unprotected = true;
     try {
       return this.emulate();
     } finally {
       this.#unprotected = undefined;
+      this.#paths.unprotected = false;
       this.#tlb.flush();
     }
   }
@@ -545,7 +541,7 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
   callOutAt(rip: bigint, kind: ExitKind & ("trace" | "mmio")): void {
     this.#callouts.set(rip, kind);
     // Regions know RIP as an offset; callouts are asked for in flat code, where the two are one.
-    this.#stops = new Set([...this.#callouts.keys()].map((linear) => linear - this.#codeBase()));
+    this.#stops = new Set([...this.#callouts.keys()].map((linear) => linear - this.#reader.base()));
     this.#code.clear();
   }
 
@@ -564,7 +560,7 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
   }
 
   instructionBytes(): Uint8Array {
-    const bytes = this.#guarded(() => this.#fetch());
+    const bytes = guarded(() => this.#reader.fetch());
     return bytes instanceof Uint8Array ? bytes : new Uint8Array();
   }
 
@@ -573,30 +569,21 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
     return entry && entry.gpa === this.#unprotected ? { ...entry, writable: true } : entry;
   }
 
-  // ---- Code --------------------------------------------------------------------------------------------------------
-
-  #codeBase(): bigint {
-    return this.#state.bitness === 64 ? 0n : this.#state.segment("cs").base;
-  }
-
-  #linearRip(): bigint {
-    const linear = this.#codeBase() + this.#state.rip;
-    return this.#state.bitness === 64 ? linear : BigInt.asUintN(32, linear);
-  }
+  // ---- Mode --------------------------------------------------------------------------------------------------------
 
   /** The regions of the mode that the CPU is in. TLBs hold the rights of one privilege: they go when that changes. */
   #currentContext(): Context {
     const state = this.#state;
     const user = state.cpl === 3;
-    if (user !== this.#tlbIsUser) {
-      this.#tlbIsUser = user;
+    if (user !== this.#paths.user) {
+      this.#paths.user = user;
       this.#tlb.flush();
     }
     const { bitness } = state;
     const stackBits = bitness === 64 ? 64 : state.segment("ss").attributes & (1 << 14) ? 32 : 16;
     const countLookups =
       (user ? this.#controls.user : this.#controls.kernel)["indirect-branch"] === "inline";
-    const key = `${bitness}/${stackBits}/${+user}/${+countLookups}/${this.#codeBase()}`;
+    const key = `${bitness}/${stackBits}/${+user}/${+countLookups}/${this.#reader.base()}`;
     if (key !== this.#contextKey || !this.#context) {
       this.#contextKey = key;
       this.#context = this.#code.context(key, () => ({ bits: bitness, stackBits, countLookups }));
@@ -604,169 +591,15 @@ export class EmbeddedVcpu implements Vcpu, SlowPaths {
     }
     return this.#context;
   }
-
-  /** Where the code at RIP is; the first instruction is there as a whole, if its pages are. */
-  #place(): CodePlace {
-    const linear = this.#linearRip();
-    const gpa = this.#codeGpa(linear);
-    const inPage = 4096 - gpa % 4096;
-    const bytes = this.#core.ram.subarray(gpa, gpa + inPage);
-    const start = this.#state.rip;
-    if (inPage >= MAX_INSTRUCTION) return { start, bytes, gpa };
-    const decoded = this.#slow.decode(start, this.#state.bitness, bytes);
-    if (!decoded.insn.isInvalid) return { start, bytes, gpa };
-    const whole = this.#fetch();
-    return { start, bytes: whole, gpa, nextGpa: this.#codeGpa(linear + BigInt(inPage)) };
-  }
-
-  /** Up to 15 bytes at RIP. A fault on the next page counts only if the instruction needs it. */
-  #fetch(): Uint8Array {
-    const linear = this.#linearRip();
-    const gpa = this.#codeGpa(linear);
-    const inPage = 4096 - gpa % 4096;
-    const first = this.#core.ram.subarray(gpa, gpa + Math.min(inPage, MAX_INSTRUCTION));
-    if (inPage >= MAX_INSTRUCTION) return first;
-    if (!this.#slow.decode(this.#state.rip, this.#state.bitness, first).insn.isInvalid) {
-      return first;
-    }
-    const next = this.#codeGpa(linear + BigInt(inPage));
-    const bytes = new Uint8Array(MAX_INSTRUCTION);
-    bytes.set(first);
-    bytes.set(this.#core.ram.subarray(next, next + MAX_INSTRUCTION - inPage), inPage);
-    return bytes;
-  }
-
-  #codeGpa(linear: bigint): number {
-    const access: AccessType = { write: false, execute: true, user: this.#state.cpl === 3 };
-    const gpa = this.#mmu.translate(linear, access);
-    if (!this.#physical.isRam(gpa, 1)) throw new DeviceAccess(gpa, 1, false, 0);
-    return gpa;
-  }
-
-  #decode(): SlowInstruction {
-    const bytes = this.#fetch();
-    return this.#slow.decode(this.#state.rip, this.#state.bitness, bytes);
-  }
-
-  // ---- Slow paths of regions -----------------------------------------------------------------------------------------
-
-  read(linear: bigint, size: 1 | 2 | 4 | 8, intent: number): bigint {
-    const value = this.#guarded(() => {
-      if (crossesPage(linear, size)) return this.#readAcross(linear, size, intent === 1);
-      const found = this.#mmu.walk(linear, {
-        write: intent === 1,
-        execute: false,
-        user: this.#tlbIsUser,
-      });
-      if (!this.#stepping && this.#isWholePageRam(found.gpa)) {
-        this.#tlb.fill(linear, found.gpa, true, found.writable && this.#mayCacheWrites(found.gpa));
-      }
-      return this.#physical.read(found.gpa, size);
-    });
-    if (typeof value === "bigint") return value;
-    this.#bail(value);
-    return 0n;
-  }
-
-  #readAcross(linear: bigint, size: number, write: boolean): bigint {
-    // With intent to write, both pages must let it: the fault is a write's.
-    if (write) {
-      for (const at of [linear, linear + BigInt(size - 1)]) {
-        this.#mmu.translate(at, { write, execute: false, user: this.#tlbIsUser });
-      }
-    }
-    return this.#mmu.read(linear, size);
-  }
-
-  write(linear: bigint, value: bigint, size: 1 | 2 | 4 | 8): void {
-    const result = this.#guarded(() => {
-      if (crossesPage(linear, size)) return this.#writeAcross(linear, value, size);
-      const found = this.#mmu.walk(linear, { write: true, execute: false, user: this.#tlbIsUser });
-      if (!this.#stepping && this.#physical.isRam(found.gpa, size)) {
-        if (this.#code.touchesCode(found.gpa, size)) return "step";
-        if (this.#isWholePageRam(found.gpa)) {
-          this.#tlb.fill(linear, found.gpa, false, this.#mayCacheWrites(found.gpa));
-        }
-      }
-      return this.#physical.write(found.gpa, size, value);
-    });
-    if (result !== undefined) this.#bail(result);
-  }
-
-  /** Code under the running region must not change: such stores, and all that cross pages into code, are single-stepped. */
-  #writeAcross(linear: bigint, value: bigint, size: number): "step" | undefined {
-    if (!this.#stepping) {
-      for (const at of [linear, linear + BigInt(size - 1)]) {
-        const gpa = this.#mmu.translate(at, { write: true, execute: false, user: this.#tlbIsUser });
-        if (this.#code.isCode(gpa)) return "step";
-      }
-    }
-    this.#mmu.write(linear, size, value);
-    return undefined;
-  }
-
-  /** Only code and the page that is unprotected for one store stay out of the write TLB. */
-  #mayCacheWrites(gpa: number): boolean {
-    return !this.#code.isCode(gpa) && this.#unprotected === undefined;
-  }
-
-  #isWholePageRam(gpa: number): boolean {
-    return this.#physical.isRam(gpa - gpa % 4096, 4096);
-  }
-
-  raise(vector: number): void {
-    this.#bail(new GuestFault(vector));
-  }
-
-  divide(upper: bigint, lower: bigint, divisor: bigint, signed: number): void {
-    const bits = signed
-      ? (n: bigint) => BigInt.asIntN(64, n)
-      : (n: bigint) => BigInt.asUintN(64, n);
-    const dividend = bits(upper) << 64n | BigInt.asUintN(64, lower);
-    const quotient = dividend / bits(divisor);
-    if (bits(quotient) !== quotient) return this.raise(VECTOR.DE);
-    this.#state.view.setBigUint64(L.DIVISION, BigInt.asUintN(64, quotient), true);
-    this.#state.view.setBigUint64(
-      L.DIVISION + 8,
-      BigInt.asUintN(64, dividend % bits(divisor)),
-      true,
-    );
-  }
-
-  #bail(cause: GuestFault | DeviceAccess | "step"): void {
-    // A device is reached instruction by instruction: regions only find out that it is one.
-    this.#bailed = cause instanceof DeviceAccess && !this.#stepping ? "step" : cause;
-    this.#state.view.setInt32(L.BAIL, 1, true);
-  }
-
-  #takeBail(): GuestFault | DeviceAccess | "step" {
-    const cause = this.#bailed;
-    if (!cause) throw new Error("A region bailed for no reason");
-    this.#bailed = undefined;
-    this.#state.view.setInt32(L.BAIL, 0, true);
-    return cause;
-  }
-
-  /** Faults and device accesses are results here, not exceptions. */
-  #guarded<T>(work: () => T): T | GuestFault | DeviceAccess {
-    try {
-      return work();
-    } catch (thrown) {
-      if (thrown instanceof GuestFault || thrown instanceof DeviceAccess) return thrown;
-      throw thrown;
-    }
-  }
 }
 
-function crossesPage(linear: bigint, size: number): boolean {
-  return Number(linear & 0xfffn) + size > 4096;
-}
-
-/** Without the keys that have no value. */
-function optional(fields: { errorCode: number | undefined; address: bigint | undefined }) {
+/** The event that delivers a fault. */
+function faultEvent({ vector, errorCode, address }: GuestFault): Event {
   return {
-    ...(fields.errorCode === undefined ? {} : { errorCode: fields.errorCode }),
-    ...(fields.address === undefined ? {} : { address: fields.address }),
+    type: "exception",
+    vector,
+    ...(errorCode === undefined ? {} : { errorCode }),
+    ...(address === undefined ? {} : { address }),
   };
 }
 

@@ -1,0 +1,155 @@
+// What translated regions call when a TLB has no entry for them: memory through the MMU, and the few computations that
+// WebAssembly has no instruction for. What can't be done in the middle of a region makes it bail.
+import { VECTOR } from "../../base/registers.ts";
+import { GuestFault } from "../../cpu/fault.ts";
+import * as L from "../../cpu/layout.ts";
+import type { Mmu } from "../../cpu/mmu.ts";
+import type { CpuState } from "../../cpu/state.ts";
+import type { CodeCache } from "./code_cache.ts";
+import type { SlowPaths } from "./core.ts";
+import { DeviceAccess, type EnginePhysicalMemory } from "./physical.ts";
+import type { Tlb } from "./tlb.ts";
+
+/** Why a region left at the start of an instruction: `step` asks for that instruction by itself. */
+export type Bail = GuestFault | DeviceAccess | "step";
+
+/** The parts of a virtual CPU that its memory accesses go through. */
+export interface MemoryParts {
+  readonly state: CpuState;
+  readonly mmu: Mmu;
+  readonly physical: EnginePhysicalMemory;
+  readonly tlb: Tlb;
+  readonly code: CodeCache;
+}
+
+export class RegionMemory implements SlowPaths {
+  readonly #parts: MemoryParts;
+  #bailed: Bail | undefined;
+  /** Are accesses checked as user mode's? What the TLBs hold was. */
+  user = false;
+  /** Is a single instruction executed? Only then are devices reached and is code changed. */
+  stepping = false;
+  /** May a protected page be written for one store? Then nothing of that stays in the TLB. */
+  unprotected = false;
+
+  constructor(parts: MemoryParts) {
+    this.#parts = parts;
+  }
+
+  read(linear: bigint, size: 1 | 2 | 4 | 8, intent: number): bigint {
+    const value = guarded(() => {
+      if (crossesPage(linear, size)) return this.#readAcross(linear, size, intent === 1);
+      const found = this.#parts.mmu.walk(linear, {
+        write: intent === 1,
+        execute: false,
+        user: this.user,
+      });
+      if (!this.stepping && this.#isWholePageRam(found.gpa)) {
+        this.#parts.tlb.fill(
+          linear,
+          found.gpa,
+          true,
+          found.writable && this.#mayCacheWrites(found.gpa),
+        );
+      }
+      return this.#parts.physical.read(found.gpa, size);
+    });
+    if (typeof value === "bigint") return value;
+    this.#bail(value);
+    return 0n;
+  }
+
+  #readAcross(linear: bigint, size: number, write: boolean): bigint {
+    // With intent to write, both pages must let it: the fault is a write's.
+    if (write) {
+      for (const at of [linear, linear + BigInt(size - 1)]) {
+        this.#parts.mmu.translate(at, { write, execute: false, user: this.user });
+      }
+    }
+    return this.#parts.mmu.read(linear, size);
+  }
+
+  write(linear: bigint, value: bigint, size: 1 | 2 | 4 | 8): void {
+    const result = guarded(() => {
+      if (crossesPage(linear, size)) return this.#writeAcross(linear, value, size);
+      const found = this.#parts.mmu.walk(linear, { write: true, execute: false, user: this.user });
+      if (!this.stepping && this.#parts.physical.isRam(found.gpa, size)) {
+        if (this.#parts.code.touchesCode(found.gpa, size)) return "step";
+        if (this.#isWholePageRam(found.gpa)) {
+          this.#parts.tlb.fill(linear, found.gpa, false, this.#mayCacheWrites(found.gpa));
+        }
+      }
+      return this.#parts.physical.write(found.gpa, size, value);
+    });
+    if (result !== undefined) this.#bail(result);
+  }
+
+  /** Code under the running region must not change: such stores, and all that cross pages into code, are single-stepped. */
+  #writeAcross(linear: bigint, value: bigint, size: number): "step" | undefined {
+    if (!this.stepping) {
+      for (const at of [linear, linear + BigInt(size - 1)]) {
+        const gpa = this.#parts.mmu.translate(at, { write: true, execute: false, user: this.user });
+        if (this.#parts.code.isCode(gpa)) return "step";
+      }
+    }
+    this.#parts.mmu.write(linear, size, value);
+    return undefined;
+  }
+
+  /** Only code and the page that is unprotected for one store stay out of the write TLB. */
+  #mayCacheWrites(gpa: number): boolean {
+    return !this.#parts.code.isCode(gpa) && !this.unprotected;
+  }
+
+  #isWholePageRam(gpa: number): boolean {
+    return this.#parts.physical.isRam(gpa - gpa % 4096, 4096);
+  }
+
+  raise(vector: number): void {
+    this.#bail(new GuestFault(vector));
+  }
+
+  divide(upper: bigint, lower: bigint, divisor: bigint, signed: number): void {
+    const bits = signed
+      ? (n: bigint) => BigInt.asIntN(64, n)
+      : (n: bigint) => BigInt.asUintN(64, n);
+    const dividend = bits(upper) << 64n | BigInt.asUintN(64, lower);
+    const quotient = dividend / bits(divisor);
+    if (bits(quotient) !== quotient) return this.raise(VECTOR.DE);
+    this.#parts.state.view.setBigUint64(L.DIVISION, BigInt.asUintN(64, quotient), true);
+    this.#parts.state.view.setBigUint64(
+      L.DIVISION + 8,
+      BigInt.asUintN(64, dividend % bits(divisor)),
+      true,
+    );
+  }
+
+  #bail(cause: Bail): void {
+    // A device is reached instruction by instruction: regions only find out that it is one.
+    this.#bailed = cause instanceof DeviceAccess && !this.stepping ? "step" : cause;
+    this.#parts.state.view.setInt32(L.BAIL, 1, true);
+  }
+
+  /** Why the region bailed; asked once. */
+  takeBail(): Bail {
+    const cause = this.#bailed;
+    if (!cause) throw new Error("A region bailed for no reason");
+    this.#bailed = undefined;
+    this.#parts.state.view.setInt32(L.BAIL, 0, true);
+    return cause;
+  }
+}
+
+/** Runs `work`; faults of the guest and device accesses are results here, not exceptions. */
+export function guarded<T>(work: () => T): T | GuestFault | DeviceAccess {
+  try {
+    return work();
+  } catch (thrown) {
+    if (thrown instanceof GuestFault || thrown instanceof DeviceAccess) return thrown;
+    throw thrown;
+  }
+}
+
+function crossesPage(linear: bigint, size: number): boolean {
+  return Number(linear & 0xfffn) + size > 4096;
+}
