@@ -5,6 +5,8 @@ import type { GuestImage } from "../guest/image.ts";
 import { PROGRAM_BASE } from "../guest/layout.ts";
 import { BACKEND_DEFINITIONS } from "../vmm/backends.ts";
 import type { CostProfile } from "../vmm/cost_profile.ts";
+import { compiledProfile } from "../vmm/compiled_profiles.ts";
+import { DEFAULT_PROFILE } from "../vmm/shipped_profiles.ts";
 import { runCase } from "../vmm/runner.ts";
 import { DEFAULT_LIMITS } from "../scenario/case.ts";
 import { KERNEL_MEMORY } from "./kernels.ts";
@@ -13,6 +15,13 @@ import { KERNEL_MEMORY } from "./kernels.ts";
 export interface KernelRun {
   readonly instructions: number;
   readonly seconds: number;
+}
+
+/** Virtual time runs by the profile that runs have by default. */
+export function benchProfile(): CostProfile {
+  const profile = compiledProfile(DEFAULT_PROFILE);
+  if (!profile) throw new Error(`The cost profile ${DEFAULT_PROFILE} is missing`);
+  return profile;
 }
 
 /** The kernel's bytes, to be loaded at `PROGRAM_BASE`. Throws if it does not assemble. */

@@ -1,7 +1,6 @@
 // What `deno task bench` measures, one function a subject.
 import { join } from "@std/path";
-import { loadProfile } from "../cli/profile.ts";
-import { assembleKernel, runEmbedded } from "./embedded.ts";
+import { assembleKernel, benchProfile, runEmbedded } from "./embedded.ts";
 import { type Kernel, KERNELS } from "./kernels.ts";
 import { firmware, runQemu } from "./qemu.ts";
 import { interleave } from "./sampling.ts";
@@ -38,7 +37,7 @@ export async function measureStart({ rounds, directory }: BenchOptions): Promise
 /** Cases a second in one process. */
 export async function measureThroughput({ rounds }: BenchOptions): Promise<Measurement[]> {
   const group = smallGroup();
-  const profile = loadProfile();
+  const profile = benchProfile();
   const probe = { name: "", sample: () => casesPerSecond(group, profile) };
   const samples = await interleave([probe], rounds, 2);
   return [{ name: "small cases", unit: "cases/s", ...estimate(samples.get("") ?? []) }];
@@ -58,7 +57,7 @@ async function measureKernel(
   { name, program, rounds: loops }: Kernel,
   { rounds, qemu, directory }: BenchOptions,
 ): Promise<Measurement[]> {
-  const profile = loadProfile();
+  const profile = benchProfile();
   const [whole, once] = [assembleKernel(program(loops)), assembleKernel(program(1))];
   // Both run the same instructions; the embedded engine counts them exactly.
   const wholeRun = runEmbedded(whole, profile);

@@ -1,7 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { loadProfile } from "../cli/profile.ts";
-import { assembleKernel, runEmbedded } from "./embedded.ts";
+import { assembleKernel, benchProfile, runEmbedded } from "./embedded.ts";
 import { KERNELS } from "./kernels.ts";
 import { firmware, qemuVersion, runQemu } from "./qemu.ts";
 
@@ -13,7 +12,7 @@ Deno.test("firmware() ends with a jump from the reset vector to its start", () =
 });
 
 const qemu = await qemuVersion();
-const profile = loadProfile();
+const profile = benchProfile();
 
 for (const { name, program } of KERNELS) {
   Deno.test(`runEmbedded() counts as many instructions a round when ${name} runs twice as long`, () => {

@@ -1,5 +1,5 @@
 // Small cases in one process: what building, running and judging cost when the guest does next to nothing.
-import { runGroup } from "../cli/run_group.ts";
+import { runGroup } from "../judge/run_group.ts";
 import type { CaseGroup } from "../scenario/case.ts";
 import { parseScenario } from "../scenario/parse.ts";
 import { plan } from "../scenario/plan.ts";

@@ -2,13 +2,13 @@
 // broken environment is not taken for a failed test.
 import { BACKENDS, ENGINES } from "../base/backend.ts";
 import { EXIT_CODE, type ExitCode } from "../judge/verdict.ts";
+import { runGroup } from "../judge/run_group.ts";
 import { left } from "../report/columns.ts";
 import { parseScenario } from "../scenario/parse.ts";
 import { plan } from "../scenario/plan.ts";
 import { BACKEND_DEFINITIONS } from "../vmm/backends.ts";
 import { toStdout } from "./output.ts";
 import { loadProfile } from "./profile.ts";
-import { runGroup } from "./run_group.ts";
 
 /** The least that every back end must do: come to an end of the guest's choosing. */
 const CANARY = `why: The canary of trivisor doctor

@@ -3,7 +3,7 @@ import { type Diagnostic, renderDiagnostic } from "../base/diagnostic.ts";
 import { buildGuest } from "../guest/build.ts";
 import type { GuestImage, Platform } from "../guest/image.ts";
 import type { CaseGroup, GuestSpec, Program } from "../scenario/case.ts";
-import { filesOf, includesOf } from "./project.ts";
+import { filesFor, includesOf } from "./project.ts";
 
 /** What the program is checked in, as nothing else of its scenario may be relied on. */
 const ROOM: Omit<GuestSpec, "program"> = {
@@ -25,10 +25,7 @@ export function buildFor(
   { guest, file }: CaseGroup,
   platform: Platform,
 ): { readonly image?: GuestImage; readonly problems: readonly string[] } {
-  const { image, diagnostics } = buildGuest(guest, platform, {
-    include: includesOf(file.name),
-    readFile: filesOf(file.name),
-  });
+  const { image, diagnostics } = buildGuest(guest, platform, filesFor(file.name));
   const problems = diagnostics.flatMap((d) => renderDiagnostic(d).split("\n"));
   return image ? { image, problems } : { problems };
 }

@@ -2,6 +2,7 @@
 // in the fixtures and beside the scenario, never elsewhere.
 import { dirname, fromFileUrl, isAbsolute, join, normalize } from "@std/path";
 import type { SourceFile } from "../base/source.ts";
+import type { BuildOptions } from "../guest/build.ts";
 import type { Located } from "../scenario/case.ts";
 
 /** The folder that holds `core`, `fixtures` and `scenarios`. */
@@ -55,4 +56,9 @@ export function filesOf(file: string): (name: Located<string>) => Uint8Array | u
     }
     return undefined;
   };
+}
+
+/** Both, as building a guest wants them. */
+export function filesFor(file: string): BuildOptions {
+  return { include: includesOf(file), readFile: filesOf(file) };
 }

@@ -4,6 +4,7 @@ import type { GroupResult } from "../judge/result.ts";
 import type { Reporter, SuiteOutcome } from "../report/reporter.ts";
 import type { CostProfile } from "../vmm/cost_profile.ts";
 import { prepare, type Prepared, type SelectionOptions } from "./prepare.ts";
+import { filesFor } from "./project.ts";
 import { loadProfile } from "./profile.ts";
 
 export interface SuiteOptions extends SelectionOptions {
@@ -80,9 +81,11 @@ async function runAll(
 ): Promise<void> {
   if (jobs <= 1) {
     // The engine and the assembler are loaded only now: a suite of broken scenarios never needs them.
-    const { runGroup } = await import("./run_group.ts");
+    const { runGroup } = await import("../judge/run_group.ts");
     for (const item of prepared) {
-      const result = "broken" in item ? item.broken : runGroup(item.group, { profile, onCase });
+      const result = "broken" in item
+        ? item.broken
+        : runGroup(item.group, { profile, filesFor, onCase });
       if (!take(result)) return;
     }
     return;

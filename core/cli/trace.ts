@@ -1,5 +1,6 @@
 // `trivisor trace CASE`: runs one case and prints what happened, with disassembly and the lines of the program.
 import { EXIT_CODE, type ExitCode } from "../judge/verdict.ts";
+import { GroupRunner } from "../judge/run_group.ts";
 import { Places, sourceLine } from "../judge/place.ts";
 import { cut, grouped, left } from "../report/columns.ts";
 import { toJson } from "../report/json.ts";
@@ -12,8 +13,8 @@ import { Complaint } from "./complaint.ts";
 import { findCase } from "./find_case.ts";
 import { toStdout } from "./output.ts";
 import type { SelectionOptions } from "./prepare.ts";
+import { filesFor } from "./project.ts";
 import { loadProfile } from "./profile.ts";
-import { GroupRunner } from "./run_group.ts";
 
 export interface TraceOptions extends SelectionOptions {
   readonly json?: boolean;
@@ -30,7 +31,9 @@ export async function trace(id: string, options: TraceOptions): Promise<ExitCode
   const { group, subject } = await findCase(id, options);
   const chosen = subject ?? group.cases.find((c) => c.skip === undefined);
   if (!chosen) throw new Complaint(`No case of ${group.id} runs; \`trivisor explain\` says why`);
-  const outcome = new GroupRunner(group, { profile: loadProfile(options.profile) }).run(chosen);
+  const outcome = new GroupRunner(group, { profile: loadProfile(options.profile), filesFor }).run(
+    chosen,
+  );
   if ("skipped" in outcome) throw new Complaint(`${chosen.id} is skipped: ${outcome.skipped}`);
   if ("error" in outcome) {
     const { faultOf } = await import("../judge/judge.ts");

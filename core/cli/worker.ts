@@ -2,11 +2,16 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 import type { FromWorker, ToWorker } from "./pool.ts";
-import { runGroup } from "./run_group.ts";
+import { runGroup } from "../judge/run_group.ts";
+import { filesFor } from "./project.ts";
 
 self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
   const { index, group, profile } = data;
   const answer = (message: FromWorker) => self.postMessage(message);
-  const result = runGroup(group, { profile, onCase: (id) => answer({ type: "case", id }) });
+  const result = runGroup(group, {
+    profile,
+    filesFor,
+    onCase: (id) => answer({ type: "case", id }),
+  });
   answer({ type: "result", index, result });
 };

@@ -60,7 +60,8 @@ Deno.test("ConsoleReporter prints a line a group, what failed under it, what it 
    │     in-order: [ ... ]
    │  1 met        hypercall mmu_update
    │  2 not met    hypercall update_va_mapping
-   │               nearest: exit 6, vm-exit cr-access register=3 mov-to value=0x3000, at remap+0x2f
+   │               nearest: exit 6, vm-exit cr-access register=3 mov-to
+   │               value=0x3000, at remap+0x2f
    │               scenarios/paging/remap.yaml:14:9:  mov   cr3, rax
  ✓ real/add                                native passed
  – real/add @para                          skipped: para starts guests in long mode

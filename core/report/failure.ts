@@ -10,7 +10,7 @@ import type {
   EventReference,
   GroupResult,
 } from "../judge/result.ts";
-import { cut, left, WIDTH } from "./columns.ts";
+import { cut, left, WIDTH, wrap } from "./columns.ts";
 
 const BAR = "   │ ";
 /** Lines of one expectation that are shown: those around the first that is not met. */
@@ -80,7 +80,7 @@ function explainLine(line: CheckLine, number: number, width: number): string[] {
   const tooLong = BAR.length + 14 + Math.max(width, [...expected].length) + result.length > WIDTH;
   const indent = `${BAR}${" ".repeat(14)}`;
   const lines = tooLong && result !== ""
-    ? [head + expected, indent + result]
+    ? [head + expected, ...wrap(result, WIDTH - indent.length).map((text) => indent + text)]
     : [(head + (result === "" ? expected : left(expected, width) + result)).trimEnd()];
   if (nearest && status !== "met") lines.push(...sourceOf(nearest).map((text) => indent + text));
   return lines;

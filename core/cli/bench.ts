@@ -1,8 +1,8 @@
 // `deno task bench [--json] [--rounds N]`: how fast trivisor is, beside QEMU TCG in the same run where that is installed.
 // Times depend on the machine and on what else it does: read the ratios, and the intervals.
-import { complaintOf } from "../cli/complaint.ts";
-import { positive } from "../cli/options.ts";
-import { toStderr, toStdout } from "../cli/output.ts";
+import { complaintOf } from "./complaint.ts";
+import { positive } from "./options.ts";
+import { toStderr, toStdout } from "./output.ts";
 import { left, right } from "../report/columns.ts";
 import { toJson } from "../report/json.ts";
 import {
@@ -11,8 +11,8 @@ import {
   type Measurement,
   measureStart,
   measureThroughput,
-} from "./measurements.ts";
-import { qemuVersion } from "./qemu.ts";
+} from "../bench/measurements.ts";
+import { qemuVersion } from "../bench/qemu.ts";
 
 const DEFAULT_ROUNDS = 9;
 

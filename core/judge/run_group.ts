@@ -1,21 +1,23 @@
-// Builds, runs and judges the cases of one group. Called in the main thread, or in a worker with `--jobs`.
+// Builds, runs and judges the cases of one group: the pipeline from Case to Verdict. Called in the main thread, in a worker
+// with `--jobs`, and by the bench.
 import type { Diagnostic } from "../base/diagnostic.ts";
 import type { Engine } from "../base/backend.ts";
 import { embedded } from "../engine/embedded/engine.ts";
 import type { VcpuFactory } from "../engine/vcpu.ts";
-import { buildGuest } from "../guest/build.ts";
+import { buildGuest, type BuildOptions } from "../guest/build.ts";
 import type { GuestImage, Platform } from "../guest/image.ts";
-import { judgeGroup, type RunOutcome } from "../judge/judge.ts";
-import type { GroupResult } from "../judge/result.ts";
 import type { Case, CaseGroup } from "../scenario/case.ts";
 import type { CostProfile } from "../vmm/cost_profile.ts";
 import { BACKEND_DEFINITIONS } from "../vmm/backends.ts";
 import { runCase } from "../vmm/runner.ts";
-import { filesOf, includesOf } from "./project.ts";
+import { judgeGroup, type RunOutcome } from "./judge.ts";
+import type { GroupResult } from "./result.ts";
 
 /** What is the same for every group of a run. */
 export interface GroupContext {
   readonly profile: CostProfile;
+  /** Finds what the scenario in this file includes and loads. */
+  readonly filesFor?: (file: string) => BuildOptions;
   /** Told the id of each case before it runs. */
   readonly onCase?: (id: string) => void;
 }
@@ -69,10 +71,8 @@ export class GroupRunner {
     const known = this.#built.get(platform);
     if (known) return known;
     const { guest, file } = this.group;
-    const { image, diagnostics } = buildGuest(guest, platform, {
-      include: includesOf(file.name),
-      readFile: filesOf(file.name),
-    });
+    const files = this.context.filesFor?.(file.name) ?? {};
+    const { image, diagnostics } = buildGuest(guest, platform, files);
     const built = image ? { image } : { error: diagnostics };
     this.#built.set(platform, built);
     return built;
