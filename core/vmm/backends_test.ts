@@ -405,6 +405,37 @@ user_end:`,
     expect: { console: "u", registers: { rbx: 0x3002n } },
     exits: { "full-hw": { io: 1, hlt: 1 } },
   },
+  "the stack lies on a page table that maps itself": {
+    // The last entries of the loader's table for the first 2 MiB; they map what nobody uses.
+    text: `start:
+    ${gate(0x50, "handler")}
+    ${gate(6, "undefined")}
+    xor   ebx, ebx
+    mov   esp, 0x8000
+    mov   r12d, 10
+.l: int   0x50
+    ud2
+    pushfq
+    pop   rax
+    call  far [rel pointer]
+    dec   r12d
+    jnz   .l
+    mov   rcx, [0x1ff000 - 0x1f7008]
+    hlt
+handler:
+    inc   ebx
+    iretq
+undefined:
+    add   qword [rsp], 2
+    inc   ebx
+    iretq
+function:
+    inc   ebx
+    retfq
+pointer: dq function
+    dw 8`,
+    expect: { registers: { rbx: 30n } },
+  },
   "code changes itself": {
     text: `start:
     mov   ecx, 10

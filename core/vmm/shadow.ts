@@ -208,9 +208,12 @@ export class ShadowPaging implements ShadowTables {
     return event;
   }
 
-  /** Lets the page table at `gpa` go: it may be written, and is shadowed again when it is next walked. */
-  release(gpa: number): void {
-    this.#map.release(frameOf(gpa));
+  /** Makes a page table writable for a store that can't be emulated by itself, until {@linkcode protect}. */
+  open(resolution: Resolution & { is: "trace" }): void {
+    const { mapping } = resolution;
+    const entry = { ...mapping.entry, writable: true };
+    this.fill({ ...resolution, mapping: { ...mapping, entry } });
+    this.#open.push(resolution.gpa);
   }
 
   /**
@@ -220,13 +223,9 @@ export class ShadowPaging implements ShadowTables {
   allow(address: bigint, user: boolean): Event | undefined {
     const resolution = this.resolve(address, PAGE_FAULT.W | (user ? PAGE_FAULT.U : 0));
     switch (resolution.is) {
-      case "trace": {
-        const { mapping } = resolution;
-        const entry = { ...mapping.entry, writable: true };
-        this.fill({ ...resolution, mapping: { ...mapping, entry } });
-        this.#open.push(resolution.gpa);
+      case "trace":
+        this.open(resolution);
         return undefined;
-      }
       case "fill":
         this.fill(resolution);
         return undefined;
@@ -239,9 +238,9 @@ export class ShadowPaging implements ShadowTables {
     }
   }
 
-  /** Ends what {@linkcode allow} began: nothing is left of what was derived from a page table that may have been written. */
+  /** Nothing is left of what was derived from a page table that has been open: it may have been written. */
   protect(): void {
-    for (const gpa of this.#open.splice(0)) this.release(gpa);
+    for (const gpa of this.#open.splice(0)) this.#map.release(frameOf(gpa));
   }
 
   /** Does the store at RIP, whatever it hits; returns the guest's own fault, if it has one. */
@@ -268,7 +267,16 @@ export class ShadowPaging implements ShadowTables {
     return event;
   }
 
+  /** Tries until it is done or the guest's own fault: what was missing on the way is put in. */
   #settled(attempt: () => Event | undefined): Event | undefined {
+    try {
+      return this.#tried(attempt);
+    } finally {
+      this.protect();
+    }
+  }
+
+  #tried(attempt: () => Event | undefined): Event | undefined {
     for (let faults = 0; faults < MAX_EMULATION_FAULTS; faults++) {
       const event = attempt();
       if (event?.vector !== VECTOR.PF || event.address === undefined) return event;
@@ -282,8 +290,8 @@ export class ShadowPaging implements ShadowTables {
           this.fill(resolution);
           break;
         case "trace":
-          // A second page table in one instruction (or a stack on one): it stops being shadowed, so that it can be written.
-          this.#map.release(frameOf(resolution.gpa));
+          // Another page table than the one that the store is known to hit: a stack on one, say.
+          this.open(resolution);
           break;
         default:
           return resolution satisfies never;

@@ -35,6 +35,7 @@ export class ShadowExits {
   /** A page fault becomes a shadow fill, a trace, or stays the guest's own exception. */
   classify(exit: Exit, { vcpu }: Machine): Exit {
     this.#resolution = undefined;
+    if (!isDelivery(exit)) this.#shadow.protect();
     if (exit.kind === "exception" && exit.detail.vector === VECTOR.PF) {
       const { address = 0n, errorCode = 0 } = exit.detail;
       this.#resolution = this.#shadow.resolve(address, errorCode);
@@ -57,9 +58,10 @@ export class ShadowExits {
       return RESUME;
     },
     "trace": (exit, machine) => {
-      // Not an instruction's store, but an event's being delivered to a stack on a page table: that is one no longer.
-      if (exit.bytes.length === 0) {
-        this.#shadow.release(exit.detail.gpa);
+      // Not an instruction's store, but that of an event being delivered to a stack on a page table. What it changes takes
+      // effect at the next exit: no later than the guest, which has to flush for it, can expect.
+      if (isDelivery(exit) && this.#resolution?.is === "trace") {
+        this.#shadow.open(this.#resolution);
         return RESUME;
       }
       this.#adapt(exit, machine);
@@ -97,6 +99,11 @@ export class ShadowExits {
     this.#sites.set(exit.rip, times);
     if (times === ADAPT_AFTER) vcpu.callOutAt(exit.rip, exit.kind);
   }
+}
+
+/** Did it come up while an event was being delivered (or code fetched), so that there is no instruction to it? */
+function isDelivery(exit: Exit): boolean {
+  return exit.bytes.length === 0;
 }
 
 /** The exit that a page fault turns out to be. */
