@@ -1,45 +1,21 @@
 // The embedded engine's virtual CPU: the run loop between translated regions, instructions done in TypeScript, events and
 // exits.
-import {
-  type RegisterName,
-  type Registers,
-  RFLAGS,
-  type Segment,
-  type SegmentName,
-  VECTOR,
-} from "../../base/registers.ts";
+import { RFLAGS, VECTOR } from "../../base/registers.ts";
 import { checkPrivilege, exitDetail, isIdleRepeat } from "../../cpu/classify.ts";
-import type { Cpu, Surroundings } from "../../cpu/cpu.ts";
+import type { Cpu } from "../../cpu/cpu.ts";
 import { deliver, escalate } from "../../cpu/deliver.ts";
 import { execute, isSlow } from "../../cpu/execute/execute.ts";
 import { GuestFault } from "../../cpu/fault.ts";
 import * as L from "../../cpu/layout.ts";
-import { Mmu } from "../../cpu/mmu.ts";
-import { readMsr, writeMsr } from "../../cpu/msr.ts";
-import { reset } from "../../cpu/reset.ts";
-import { CpuState } from "../../cpu/state.ts";
 import { MAX_BLOCK } from "../../cpu/translate/region.ts";
 import { LEAVE } from "../../cpu/translate/runtime.ts";
-import { walkTables } from "../../cpu/walk.ts";
-import { ByteMemory, type GuestMemory } from "../../machine/memory.ts";
 import type { Exit, ExitKind } from "../../trace/exit.ts";
-import type {
-  Capabilities,
-  Event,
-  ExecutionControls,
-  ShadowTables,
-  Stop,
-  Vcpu,
-  VcpuConfig,
-} from "../vcpu.ts";
-import { ALONE, CodeCache, type Context } from "./code_cache.ts";
-import { CompletionBus } from "./completion.ts";
-import { CodeReader } from "./code_reader.ts";
-import { type Core, giveCore, takeCore } from "./core.ts";
-import { DeviceAccess, EnginePhysicalMemory } from "./physical.ts";
-import { guarded, RegionMemory } from "./region_memory.ts";
+import type { Capabilities, Event, Stop, Vcpu } from "../vcpu.ts";
+import { ALONE } from "./code_cache.ts";
+import { DeviceAccess } from "./physical.ts";
+import { Processor } from "./processor.ts";
+import { guarded } from "./region_memory.ts";
 import type { SlowInstruction } from "./slow_instructions.ts";
-import { Tlb } from "./tlb.ts";
 
 const CAPABILITIES: Capabilities = {
   exits: "exact",
@@ -65,41 +41,12 @@ const IDLE_STOP: Stop = { reason: "idle" };
 
 const NO_STOPS: ReadonlySet<bigint> = new Set();
 
-/** Control registers that decide where linear addresses lead. */
-const PAGING_REGISTERS: ReadonlySet<RegisterName> = new Set(["cr0", "cr3", "cr4", "efer"]);
-
 /** What became of one instruction. */
 type Step = "done" | "idle" | GuestFault | DeviceAccess;
 
-export class EmbeddedVcpu implements Vcpu {
+export class EmbeddedVcpu extends Processor implements Vcpu {
   readonly capabilities = CAPABILITIES;
-  readonly memory: GuestMemory;
-
-  readonly #config: VcpuConfig;
-  readonly #core: Core;
-  readonly #state: CpuState;
-  readonly #physical: EnginePhysicalMemory;
-  readonly #mmu: Mmu;
-  readonly #cpu: Cpu;
-  /** For what translated code inlines: it works on the virtual CPU's state, and costs nothing that bare hardware's does. */
-  readonly #inlining: Cpu;
-  readonly #completing: Cpu;
-  readonly #completion = new CompletionBus();
-  readonly #tlb: Tlb;
-  readonly #code: CodeCache;
-  readonly #reader: CodeReader;
-  readonly #paths: RegionMemory;
-  readonly #callouts = new Map<bigint, ExitKind & ("trace" | "mmio")>();
   readonly #inlined: Record<string, number> = {};
-  #stops: ReadonlySet<bigint> = new Set();
-
-  #controls: ExecutionControls;
-  #shadow: ShadowTables | undefined;
-  /** The page that a store may write although it is protected, while `emulateStore` is at work. */
-  #unprotected: number | undefined;
-  #context: Context | undefined;
-  #contextKey = "";
-
   #retiredBefore = 0;
   #granted = 0;
   #queued: Event | undefined;
@@ -114,57 +61,6 @@ export class EmbeddedVcpu implements Vcpu {
   /** A device was reached: the caller is to look at its deadlines. */
   #yielded = false;
 
-  constructor(config: VcpuConfig) {
-    this.#config = config;
-    this.#controls = config.controls;
-    this.#core = takeCore(config.memory);
-    const buffer = this.#core.buffer;
-    this.#state = new CpuState(buffer);
-    this.#tlb = new Tlb(buffer);
-    this.#code = new CodeCache(this.#core, this.#tlb);
-    this.#physical = new EnginePhysicalMemory(buffer, config.memory, config.bus, (gpa, length) => {
-      this.#code.written(gpa, length);
-    });
-    this.memory = new ByteMemory(this.#core.ram, (gpa, length) => this.#code.written(gpa, length));
-    const shadow = { lookup: (page: bigint) => this.#lookUpShadow(page) };
-    this.#mmu = new Mmu(this.#state, this.#physical, {
-      shadow: () => this.#controls.paging === "shadow" ? shadow : undefined,
-    });
-    const parts = {
-      state: this.#state,
-      mmu: this.#mmu,
-      physical: this.#physical,
-      tlb: this.#tlb,
-      code: this.#code,
-    };
-    this.#paths = new RegionMemory(parts);
-    this.#core.own(this.#paths);
-    this.#reader = new CodeReader(this.#state, this.#mmu, this.#physical, this.#core.ram);
-    const surroundings: Surroundings = {
-      timestamp: config.timestamp,
-      cpuid: config.cpuid,
-      flushTranslations: (linear) => this.flush(linear),
-      count: config.count,
-    };
-    const cpu = { state: this.#state, physical: this.#physical, memory: this.#mmu };
-    this.#cpu = {
-      ...cpu,
-      surroundings: config.bus ? { ...surroundings, bus: config.bus } : surroundings,
-    };
-    this.#inlining = { ...cpu, surroundings: { ...surroundings, count: () => {} } };
-    this.#completing = {
-      ...cpu,
-      surroundings: { ...surroundings, count: () => {}, bus: this.#completion },
-    };
-    reset(this.#state);
-    this.flush();
-  }
-
-  dispose(): void {
-    this.#reader.dispose();
-    giveCore(this.#core);
-  }
-
   // ---- State -------------------------------------------------------------------------------------------------------
 
   get retired(): number {
@@ -172,52 +68,15 @@ export class EmbeddedVcpu implements Vcpu {
   }
   /** Instructions that may still be executed in this slice. */
   get #budget(): number {
-    return Number(this.#state.view.getBigInt64(L.BUDGET, true));
+    return Number(this.state.view.getBigInt64(L.BUDGET, true));
   }
   set #budget(value: number) {
-    this.#state.view.setBigInt64(L.BUDGET, BigInt(value), true);
+    this.state.view.setBigInt64(L.BUDGET, BigInt(value), true);
   }
   inlined(): Record<string, number> {
-    const lookups = Number(this.#state.view.getBigInt64(L.LOOKUPS, true));
+    const lookups = Number(this.state.view.getBigInt64(L.LOOKUPS, true));
     return lookups > 0 ? { ...this.#inlined, "indirect-branch": lookups } : { ...this.#inlined };
   }
-  get(name: RegisterName): bigint {
-    return this.#state.get(name);
-  }
-  set(name: RegisterName, value: bigint): void {
-    this.#state.set(name, value);
-    if (PAGING_REGISTERS.has(name)) this.flush();
-  }
-  segment(name: SegmentName): Segment {
-    return this.#state.segment(name);
-  }
-  setSegment(name: SegmentName, segment: Segment): void {
-    this.#state.setSegment(name, segment);
-  }
-  setDescriptorTable(name: "gdtr" | "idtr", base: bigint, limit: number): void {
-    this.#state[name] = { base, limit };
-  }
-  getMsr(msr: number): bigint | undefined {
-    try {
-      return readMsr(this.#cpu, msr);
-    } catch (error) {
-      if (error instanceof GuestFault) return undefined;
-      throw error;
-    }
-  }
-  setMsr(msr: number, value: bigint): void {
-    writeMsr(this.#cpu, msr, value);
-  }
-  registers(): Registers {
-    return this.#state.snapshot();
-  }
-  get cpl(): number {
-    return this.#state.cpl;
-  }
-  get bitness(): 16 | 32 | 64 {
-    return this.#state.bitness;
-  }
-
   // ---- Running -----------------------------------------------------------------------------------------------------
 
   run(budget: number): Stop {
@@ -254,20 +113,20 @@ export class EmbeddedVcpu implements Vcpu {
       return this.#exit("interrupt-window", "vm-exit", {}, undefined);
     }
     if (this.#budget <= 0) return BUDGET_STOP;
-    if (this.#restart || (this.#windowWanted && this.#state.interruptShadow)) {
+    if (this.#restart || (this.#windowWanted && this.state.interruptShadow)) {
       this.#restart = false;
       return this.#instruction();
     }
-    this.#state.interruptShadow = false;
+    this.state.interruptShadow = false;
     // Near the end of a grant, regions are made so short that they do not overrun it.
     const limit = more ? undefined : shortRegion(this.#budget);
-    const region = this.#region(this.#stops, limit);
+    const region = this.#region(this.stops, limit);
     if (region instanceof GuestFault || region instanceof DeviceAccess) {
       return this.#failed(region, undefined);
     }
     if (!region) return this.#instruction();
-    if (!limit) this.#tlb.setJump(this.#state.rip, region.slot);
-    const why = limit ? region.run() : this.#core.runtime.dispatch();
+    if (!limit) this.tlb.setJump(this.state.rip, region.slot);
+    const why = limit ? region.run() : this.core.runtime.dispatch();
     switch (why) {
       case LEAVE.dispatch:
         return undefined;
@@ -283,54 +142,54 @@ export class EmbeddedVcpu implements Vcpu {
   }
 
   #afterBail(): Stop | undefined {
-    const why = this.#paths.takeBail();
+    const why = this.paths.takeBail();
     return why === "step" ? this.#instruction() : this.#failed(why, undefined);
   }
 
   /** The instruction at RIP, by itself, as the controls want it. */
   #instruction(): Stop | undefined {
-    const decoded = guarded(() => this.#reader.decode());
+    const decoded = guarded(() => this.reader.decode());
     if (decoded instanceof GuestFault || decoded instanceof DeviceAccess) {
       return this.#failed(decoded, undefined);
     }
     const { insn, operation } = decoded;
-    const table = this.#state.cpl === 3 ? this.#controls.user : this.#controls.kernel;
+    const table = this.state.cpl === 3 ? this.controls.user : this.controls.kernel;
     const treatment = operation && operation !== "indirect-branch" ? table[operation] : "execute";
     if (
       operation && treatment !== "execute" && treatment !== "inline" &&
-      !isIdleRepeat(this.#state, insn)
+      !isIdleRepeat(this.state, insn)
     ) {
       const body = guarded(() => {
-        checkPrivilege(this.#cpu, insn, operation);
-        return exitDetail(this.#cpu, insn, operation);
+        checkPrivilege(this.cpu, insn, operation);
+        return exitDetail(this.cpu, insn, operation);
       });
       if (body instanceof GuestFault || body instanceof DeviceAccess) {
         return this.#failed(body, decoded);
       }
       return this.#exit(body.kind, treatment, body.detail, decoded);
     }
-    const before = this.#state.interruptShadow;
-    this.#state.interruptShadow = false;
-    const step = this.#step(decoded, treatment === "inline" ? this.#inlining : this.#cpu);
+    const before = this.state.interruptShadow;
+    this.state.interruptShadow = false;
+    const step = this.#step(decoded, treatment === "inline" ? this.inlining : this.cpu);
     if (step === "done" || step === "idle") {
       if (operation && treatment === "inline") {
         this.#inlined[operation] = (this.#inlined[operation] ?? 0) + 1;
       }
       if (step === "idle") return IDLE_STOP;
       // A device was reached directly: its deadlines may be nearer than the budget says.
-      this.#yielded = this.#physical.takeReached() ||
-        operation === "port-io" && this.#config.bus !== undefined;
+      this.#yielded = this.physical.takeReached() ||
+        operation === "port-io" && this.config.bus !== undefined;
       return this.#yielded ? BUDGET_STOP : undefined;
     }
-    this.#state.interruptShadow = before;
+    this.state.interruptShadow = before;
     return this.#failed(step, decoded);
   }
 
   /** Executes one instruction; retires it if it gets done. */
   #step(decoded: SlowInstruction, cpu: Cpu): Step {
-    this.#physical.begin();
-    this.#physical.stepping = true;
-    this.#paths.stepping = true;
+    this.physical.begin();
+    this.physical.stepping = true;
+    this.paths.stepping = true;
     try {
       const result = decoded.translated ? this.#stepTranslated() : guarded(() => {
         // What neither part of the CPU knows, CPUID does not announce either.
@@ -340,18 +199,18 @@ export class EmbeddedVcpu implements Vcpu {
         return effect;
       });
       if (result instanceof DeviceAccess) return result;
-      this.#physical.done();
+      this.physical.done();
       return result === "next" ? "done" : result === "halt" ? "idle" : result;
     } finally {
-      this.#physical.stepping = false;
-      this.#paths.stepping = false;
+      this.physical.stepping = false;
+      this.paths.stepping = false;
     }
   }
 
   #region(stops: ReadonlySet<bigint>, limit: number | undefined) {
-    const context = this.#currentContext();
+    const context = this.context();
     return guarded(() =>
-      this.#code.region(context, this.#state.rip, stops, () => this.#reader.place(), limit)
+      this.code.region(context, this.state.rip, stops, () => this.reader.place(), limit)
     );
   }
 
@@ -361,7 +220,7 @@ export class EmbeddedVcpu implements Vcpu {
     if (!region) throw new Error("An instruction is translated and is not");
     const why = region.run();
     if (why !== LEAVE.bail) return "next";
-    const cause = this.#paths.takeBail();
+    const cause = this.paths.takeBail();
     if (cause === "step") throw new Error("A single step asks for a single step");
     return cause;
   }
@@ -371,7 +230,7 @@ export class EmbeddedVcpu implements Vcpu {
     cause: GuestFault | DeviceAccess,
     decoded: SlowInstruction | undefined,
   ): Stop | undefined {
-    const at = decoded ?? guarded(() => this.#reader.decode());
+    const at = decoded ?? guarded(() => this.reader.decode());
     const instruction = at instanceof GuestFault || at instanceof DeviceAccess ? undefined : at;
     return cause instanceof GuestFault
       ? this.#fault(cause, instruction)
@@ -387,28 +246,26 @@ export class EmbeddedVcpu implements Vcpu {
       size,
       value: BigInt(value),
     } as const;
-    if (this.#controls.paging === "nested") {
+    if (this.controls.paging === "nested") {
       return this.#exit("ept-violation", "vm-exit", detail, instruction);
     }
-    const via = this.#callouts.has(this.#reader.linearRip())
-      ? "callout"
-      : this.#controls.exceptionVia;
+    const via = this.callouts.has(this.reader.linearRip()) ? "callout" : this.controls.exceptionVia;
     return this.#exit("mmio", via, detail, instruction);
   }
 
   #fault(fault: GuestFault, instruction: SlowInstruction | undefined): Stop | undefined {
-    this.#physical.done();
+    this.physical.done();
     const { vector, errorCode, address } = fault;
-    if (this.#callouts.get(this.#reader.linearRip()) === "trace" && address !== undefined) {
+    if (this.callouts.get(this.reader.linearRip()) === "trace" && address !== undefined) {
       const gpa = this.translate(address);
       const isProtection = vector === VECTOR.PF && ((errorCode ?? 0) & 3) === 3;
       if (gpa !== undefined && isProtection) {
         return this.#exit("trace", "callout", { address, gpa }, instruction);
       }
     }
-    if (this.#controls.exceptions & (1 << vector)) {
+    if (this.controls.exceptions & (1 << vector)) {
       const { type: _, ...detail } = faultEvent(fault);
-      return this.#exit("exception", this.#controls.exceptionVia, detail, instruction);
+      return this.#exit("exception", this.controls.exceptionVia, detail, instruction);
     }
     this.#queued = faultEvent(fault);
     return undefined;
@@ -416,7 +273,7 @@ export class EmbeddedVcpu implements Vcpu {
 
   /** Delivers an event through the guest's tables; a fault on the way exits, or takes its place. */
   #deliverQueued(event: Event): Stop | undefined {
-    const delivered = guarded(() => deliver(this.#cpu, event));
+    const delivered = guarded(() => deliver(this.cpu, event));
     if (delivered instanceof DeviceAccess) {
       this.#queued = undefined;
       return this.#device(delivered, undefined);
@@ -427,7 +284,7 @@ export class EmbeddedVcpu implements Vcpu {
       this.#yielded = true;
       return BUDGET_STOP;
     }
-    if (this.#controls.exceptions & (1 << delivered.vector)) {
+    if (this.controls.exceptions & (1 << delivered.vector)) {
       // The event stays queued: the VMM mends what is in its way, or injects another one.
       return this.#fault(delivered, undefined);
     }
@@ -452,9 +309,9 @@ export class EmbeddedVcpu implements Vcpu {
     const exit = {
       kind,
       via,
-      rip: this.#reader.linearRip(),
+      rip: this.reader.linearRip(),
       bytes: instruction?.bytes ?? new Uint8Array(),
-      bitness: this.#state.bitness,
+      bitness: this.state.bitness,
       detail,
     };
     // Kind and detail belong together by the signature, which TypeScript can't follow through a generic object.
@@ -467,40 +324,32 @@ export class EmbeddedVcpu implements Vcpu {
     const exited = this.#exited;
     if (!exited) throw new Error("Nothing to complete");
     if (exited.operation !== "port-io") {
-      this.#physical.answer(Number(value));
+      this.physical.answer(Number(value));
       this.#restart = true;
       return;
     }
-    this.#completion.value = Number(value);
-    const step = this.#step(exited, this.#completing);
+    this.completion.value = Number(value);
+    const step = this.#step(exited, this.completing);
     if (step instanceof GuestFault) this.#queued = faultEvent(step);
   }
 
   skip(): void {
     const length = this.#exited?.insn.length ?? 0;
-    this.#state.rip = BigInt.asUintN(this.#state.bitness, this.#state.rip + BigInt(length));
-    this.#state.interruptShadow = false;
-    this.#physical.done();
+    this.state.rip = BigInt.asUintN(this.state.bitness, this.state.rip + BigInt(length));
+    this.state.interruptShadow = false;
+    this.physical.done();
     this.#budget--;
   }
 
   emulate(): Event | undefined {
-    const decoded = guarded(() => this.#reader.decode());
+    const decoded = guarded(() => this.reader.decode());
     if (decoded instanceof DeviceAccess) throw new Error("Code to emulate stands in device memory");
-    const step = decoded instanceof GuestFault ? decoded : this.#step(decoded, this.#cpu);
+    const step = decoded instanceof GuestFault ? decoded : this.#step(decoded, this.cpu);
     return step instanceof GuestFault ? faultEvent(step) : undefined;
   }
 
   emulateStore(gpa: number): Event | undefined {
-    this.#unprotected = gpa - gpa % 4096;
-    this.#paths.unprotected = true;
-    try {
-      return this.emulate();
-    } finally {
-      this.#unprotected = undefined;
-      this.#paths.unprotected = false;
-      this.#tlb.flush();
-    }
+    return this.withUnprotected(gpa, () => this.emulate());
   }
 
   inject(event: Event): void {
@@ -511,85 +360,12 @@ export class EmbeddedVcpu implements Vcpu {
   }
 
   get interruptible(): boolean {
-    return !this.#queued && !this.#state.interruptShadow && !this.#restart &&
-      (this.#state.rflags & BigInt(RFLAGS.IF)) !== 0n;
+    return !this.#queued && !this.state.interruptShadow && !this.#restart &&
+      (this.state.rflags & BigInt(RFLAGS.IF)) !== 0n;
   }
 
   requestInterruptWindow(wanted: boolean): void {
     this.#windowWanted = wanted;
-  }
-
-  // ---- Controls ----------------------------------------------------------------------------------------------------
-
-  setControls(controls: ExecutionControls): void {
-    if (controls === this.#controls) return;
-    if (controls.paging !== this.#controls.paging) this.flush();
-    this.#controls = controls;
-    this.#contextKey = "";
-  }
-
-  setShadow(tables: ShadowTables): void {
-    this.#shadow = tables;
-    this.flush();
-  }
-
-  flush(page?: bigint): void {
-    this.#tlb.flush(page);
-    this.#code.translationsChanged();
-  }
-
-  callOutAt(rip: bigint, kind: ExitKind & ("trace" | "mmio")): void {
-    this.#callouts.set(rip, kind);
-    // Regions know RIP as an offset; callouts are asked for in flat code, where the two are one.
-    this.#stops = new Set([...this.#callouts.keys()].map((linear) => linear - this.#reader.base()));
-    this.#code.clear();
-  }
-
-  translate(linear: bigint): number | undefined {
-    const state = this.#state;
-    const read = (gpa: number, size: 4 | 8) =>
-      this.#physical.isRam(gpa, size) ? this.#physical.read(gpa, size) : 0n;
-    const [cr0, cr3, cr4, efer] = [
-      state.control("cr0"),
-      state.control("cr3"),
-      state.control("cr4"),
-      state.control("efer"),
-    ];
-    const walk = walkTables(cr0, cr3, cr4, efer, read, linear);
-    return walk.mapped ? walk.gpa : undefined;
-  }
-
-  instructionBytes(): Uint8Array {
-    const bytes = guarded(() => this.#reader.fetch());
-    return bytes instanceof Uint8Array ? bytes : new Uint8Array();
-  }
-
-  #lookUpShadow(page: bigint) {
-    const entry = this.#shadow?.lookup(page);
-    return entry && entry.gpa === this.#unprotected ? { ...entry, writable: true } : entry;
-  }
-
-  // ---- Mode --------------------------------------------------------------------------------------------------------
-
-  /** The regions of the mode that the CPU is in. TLBs hold the rights of one privilege: they go when that changes. */
-  #currentContext(): Context {
-    const state = this.#state;
-    const user = state.cpl === 3;
-    if (user !== this.#paths.user) {
-      this.#paths.user = user;
-      this.#tlb.flush();
-    }
-    const { bitness } = state;
-    const stackBits = bitness === 64 ? 64 : state.segment("ss").attributes & (1 << 14) ? 32 : 16;
-    const countLookups =
-      (user ? this.#controls.user : this.#controls.kernel)["indirect-branch"] === "inline";
-    const key = `${bitness}/${stackBits}/${+user}/${+countLookups}/${this.#reader.base()}`;
-    if (key !== this.#contextKey || !this.#context) {
-      this.#contextKey = key;
-      this.#context = this.#code.context(key, () => ({ bits: bitness, stackBits, countLookups }));
-      this.#tlb.flushJumps();
-    }
-    return this.#context;
   }
 }
 

@@ -1,0 +1,227 @@
+// A virtual CPU without its run loop: state, memory, the controls that a monitor sets, and which regions go with them.
+import type { RegisterName, Registers, Segment, SegmentName } from "../../base/registers.ts";
+import type { Cpu, Surroundings } from "../../cpu/cpu.ts";
+import { GuestFault } from "../../cpu/fault.ts";
+import { Mmu } from "../../cpu/mmu.ts";
+import { readMsr, writeMsr } from "../../cpu/msr.ts";
+import { reset } from "../../cpu/reset.ts";
+import { ATTRIBUTE, CpuState } from "../../cpu/state.ts";
+import { walkTables } from "../../cpu/walk.ts";
+import { ByteMemory, type GuestMemory } from "../../machine/memory.ts";
+import type { ExitKind } from "../../trace/exit.ts";
+import type { ExecutionControls, ShadowTables, VcpuConfig } from "../vcpu.ts";
+import { CodeCache, type Context } from "./code_cache.ts";
+import { CodeReader } from "./code_reader.ts";
+import { CompletionBus } from "./completion.ts";
+import { type Core, giveCore, takeCore } from "./core.ts";
+import { EnginePhysicalMemory } from "./physical.ts";
+import { guarded, RegionMemory } from "./region_memory.ts";
+import { Tlb } from "./tlb.ts";
+
+/** Control registers that decide where linear addresses lead. */
+const PAGING_REGISTERS: ReadonlySet<RegisterName> = new Set(["cr0", "cr3", "cr4", "efer"]);
+
+export class Processor {
+  readonly memory: GuestMemory;
+  protected readonly config: VcpuConfig;
+  protected readonly core: Core;
+  protected readonly state: CpuState;
+  protected readonly physical: EnginePhysicalMemory;
+  protected readonly mmu: Mmu;
+  /** For what the guest's instructions do. */
+  protected readonly cpu: Cpu;
+  /** For what translated code inlines: it works on the virtual CPU's state, and costs nothing that bare hardware's does. */
+  protected readonly inlining: Cpu;
+  /** For a port instruction that the VMM has done; `completion` hands over the value. */
+  protected readonly completing: Cpu;
+  protected readonly completion = new CompletionBus();
+  protected readonly tlb: Tlb;
+  protected readonly code: CodeCache;
+  protected readonly reader: CodeReader;
+  protected readonly paths: RegionMemory;
+  protected readonly callouts = new Map<bigint, ExitKind & ("trace" | "mmio")>();
+  /** RIPs at which regions end because of a callout. */
+  protected stops: ReadonlySet<bigint> = new Set();
+  protected controls: ExecutionControls;
+  #shadow: ShadowTables | undefined;
+  /** The page that a store may write although it is protected. */
+  #unprotected: number | undefined;
+  #context: Context | undefined;
+  #contextKey = "";
+
+  constructor(config: VcpuConfig) {
+    this.config = config;
+    this.controls = config.controls;
+    this.core = takeCore(config.memory);
+    const buffer = this.core.buffer;
+    this.state = new CpuState(buffer);
+    this.tlb = new Tlb(buffer);
+    this.code = new CodeCache(this.core, this.tlb);
+    this.physical = new EnginePhysicalMemory(buffer, config.memory, config.bus, (gpa, length) => {
+      this.code.written(gpa, length);
+    });
+    this.memory = new ByteMemory(this.core.ram, (gpa, length) => this.code.written(gpa, length));
+    const shadow = { lookup: (page: bigint) => this.#lookUpShadow(page) };
+    this.mmu = new Mmu(this.state, this.physical, {
+      shadow: () => this.controls.paging === "shadow" ? shadow : undefined,
+    });
+    const parts = {
+      state: this.state,
+      mmu: this.mmu,
+      physical: this.physical,
+      tlb: this.tlb,
+      code: this.code,
+    };
+    this.paths = new RegionMemory(parts);
+    this.core.own(this.paths);
+    this.reader = new CodeReader(this.state, this.mmu, this.physical, this.core.ram);
+    const surroundings: Surroundings = {
+      timestamp: config.timestamp,
+      cpuid: config.cpuid,
+      flushTranslations: (linear) => this.flush(linear),
+      count: config.count,
+    };
+    const cpu = { state: this.state, physical: this.physical, memory: this.mmu };
+    this.cpu = {
+      ...cpu,
+      surroundings: config.bus ? { ...surroundings, bus: config.bus } : surroundings,
+    };
+    this.inlining = { ...cpu, surroundings: { ...surroundings, count: () => {} } };
+    this.completing = {
+      ...cpu,
+      surroundings: { ...surroundings, count: () => {}, bus: this.completion },
+    };
+    reset(this.state);
+    this.flush();
+  }
+
+  dispose(): void {
+    this.reader.dispose();
+    giveCore(this.core);
+  }
+
+  // ---- State ---------------------------------------------------------------------------------------------------------
+
+  get(name: RegisterName): bigint {
+    return this.state.get(name);
+  }
+  set(name: RegisterName, value: bigint): void {
+    this.state.set(name, value);
+    if (PAGING_REGISTERS.has(name)) this.flush();
+  }
+  segment(name: SegmentName): Segment {
+    return this.state.segment(name);
+  }
+  setSegment(name: SegmentName, segment: Segment): void {
+    this.state.setSegment(name, segment);
+  }
+  setDescriptorTable(name: "gdtr" | "idtr", base: bigint, limit: number): void {
+    this.state[name] = { base, limit };
+  }
+  getMsr(msr: number): bigint | undefined {
+    try {
+      return readMsr(this.cpu, msr);
+    } catch (error) {
+      if (error instanceof GuestFault) return undefined;
+      throw error;
+    }
+  }
+  setMsr(msr: number, value: bigint): void {
+    writeMsr(this.cpu, msr, value);
+  }
+  registers(): Registers {
+    return this.state.snapshot();
+  }
+  get cpl(): number {
+    return this.state.cpl;
+  }
+  get bitness(): 16 | 32 | 64 {
+    return this.state.bitness;
+  }
+
+  // ---- Controls ------------------------------------------------------------------------------------------------------
+
+  setControls(controls: ExecutionControls): void {
+    if (controls === this.controls) return;
+    if (controls.paging !== this.controls.paging) this.flush();
+    this.controls = controls;
+    this.#contextKey = "";
+  }
+
+  setShadow(tables: ShadowTables): void {
+    this.#shadow = tables;
+    this.flush();
+  }
+
+  flush(page?: bigint): void {
+    this.tlb.flush(page);
+    this.code.translationsChanged();
+  }
+
+  callOutAt(rip: bigint, kind: ExitKind & ("trace" | "mmio")): void {
+    this.callouts.set(rip, kind);
+    // Regions know RIP as an offset; callouts are asked for in flat code, where the two are one.
+    this.stops = new Set([...this.callouts.keys()].map((linear) => linear - this.reader.base()));
+    this.code.clear();
+  }
+
+  translate(linear: bigint): number | undefined {
+    const state = this.state;
+    const read = (gpa: number, size: 4 | 8) =>
+      this.physical.isRam(gpa, size) ? this.physical.read(gpa, size) : 0n;
+    const [cr0, cr3, cr4, efer] = [
+      state.control("cr0"),
+      state.control("cr3"),
+      state.control("cr4"),
+      state.control("efer"),
+    ];
+    const walk = walkTables(cr0, cr3, cr4, efer, read, linear);
+    return walk.mapped ? walk.gpa : undefined;
+  }
+
+  instructionBytes(): Uint8Array {
+    const bytes = guarded(() => this.reader.fetch());
+    return bytes instanceof Uint8Array ? bytes : new Uint8Array();
+  }
+
+  /** Runs `work` with one page writable although the shadow tables protect it. */
+  protected withUnprotected<T>(gpa: number, work: () => T): T {
+    this.#unprotected = gpa - gpa % 4096;
+    this.paths.unprotected = true;
+    try {
+      return work();
+    } finally {
+      this.#unprotected = undefined;
+      this.paths.unprotected = false;
+      this.tlb.flush();
+    }
+  }
+
+  #lookUpShadow(page: bigint) {
+    const entry = this.#shadow?.lookup(page);
+    return entry && entry.gpa === this.#unprotected ? { ...entry, writable: true } : entry;
+  }
+
+  // ---- Mode --------------------------------------------------------------------------------------------------------
+
+  /** The regions of the mode that the CPU is in. TLBs hold the rights of one privilege: they go when that changes. */
+  protected context(): Context {
+    const state = this.state;
+    const user = state.cpl === 3;
+    if (user !== this.paths.user) {
+      this.paths.user = user;
+      this.tlb.flush();
+    }
+    const { bitness } = state;
+    const stackBits = bitness === 64 ? 64 : state.segment("ss").attributes & ATTRIBUTE.DB ? 32 : 16;
+    const countLookups =
+      (user ? this.controls.user : this.controls.kernel)["indirect-branch"] === "inline";
+    const key = `${bitness}/${stackBits}/${+user}/${+countLookups}/${this.reader.base()}`;
+    if (key !== this.#contextKey || !this.#context) {
+      this.#contextKey = key;
+      this.#context = this.code.context(key, () => ({ bits: bitness, stackBits, countLookups }));
+      this.tlb.flushJumps();
+    }
+    return this.#context;
+  }
+}
