@@ -212,6 +212,6 @@ Deno.test("checkExpectations() says where it is written, what was wanted and wha
   const [check] = checkExpectations(expect, makeTrace({ exits: IO }), new Places());
   assertEquals(check?.source, { at: "scenarios/test.yaml:7:1", text: "line 7: what was written" });
   assertEquals(check?.lines[0]?.expected, "io port=0x80");
-  assertStringIncludes(check?.lines[0]?.nearest?.text ?? "", "io port=0x3f8 out");
-  assertEquals(check?.lines[0]?.nearest?.name, "exit 1");
+  assertStringIncludes(check?.lines[0]?.event?.text ?? "", "io port=0x3f8 out");
+  assertEquals(check?.lines[0]?.event?.name, "exit 1");
 });

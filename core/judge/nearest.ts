@@ -8,10 +8,11 @@ import type { PatternStatus } from "./sequence.ts";
 const EXPLAINED = 50;
 
 /**
- * For the patterns from the first that has no place: its nearest event, and whether those after it would have had a place
- * without it.
+ * For the patterns from the first that has no place: its nearest event (of `exactly`, the one in its place), and whether
+ * those after it would have had a place without it.
  */
 export function explainRest(
+  kind: "exactly" | "inOrder",
   patterns: readonly Pattern[],
   events: readonly Happening[],
   from: number,
@@ -21,7 +22,9 @@ export function explainRest(
   let position = from;
   return patterns.map((pattern, i): PatternStatus => {
     if (i >= EXPLAINED) return { pattern, met: false };
-    const event = nearest(pattern, events, position, bindings, budget);
+    const event = i === 0 && kind === "exactly" && events[from]
+      ? from
+      : nearest(pattern, events, position, bindings, budget);
     const found = event === undefined ? undefined : events[event];
     if (event === undefined || !found) return { pattern, met: false };
     const met = i > 0 && nearness(pattern, found, bindings) > pattern.fields.length;

@@ -76,7 +76,7 @@ export function ordered(
   const end = furthest.at(-1);
   const reached = end ? end.start + end.length : 0;
   const names = end?.after ?? bindings;
-  const rest = explainRest(patterns.slice(furthest.length), events, reached, names);
+  const rest = explainRest(kind, patterns.slice(furthest.length), events, reached, names);
   return {
     met: false,
     patterns: statusOf(patterns, furthest, rest),

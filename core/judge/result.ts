@@ -43,8 +43,10 @@ export interface CheckLine {
   readonly expected: string;
   /** What there was instead. */
   readonly actual?: string;
-  /** The nearest candidate, or the event that should not have been. */
-  readonly nearest?: EventReference;
+  /** What met it, the nearest candidate, or the event that should not have been. */
+  readonly event?: EventReference;
+  /** Is the event what stood in its place (`exactly`, `never`), not merely what came nearest? */
+  readonly instead?: boolean;
 }
 
 /** What one run came to, in figures. */

@@ -41,7 +41,8 @@ export function checkSequence(
       status: "not met",
       expected: "nothing more",
       actual: `${events.length - result.surplus} more, the first:`,
-      nearest: referTo(surplus, result.surplus, context.places),
+      event: referTo(surplus, result.surplus, context.places),
+      instead: true,
     });
   }
   if (result.undecided) {
@@ -93,10 +94,11 @@ function lineOf(
   const expected = kind === "never" ? `never ${text}` : text;
   const happening = event === undefined ? undefined : events[event];
   // Of a check that holds, nobody asks where: only failures are worth the disassembly.
-  const nearest = overall === "met" || !happening || event === undefined
-    ? {}
-    : { nearest: referTo(happening, event, places) };
+  const told = overall === "met" || !happening || event === undefined ? {} : {
+    event: referTo(happening, event, places),
+    ...(met || (kind !== "exactly" && kind !== "never") ? {} : { instead: true }),
+  };
   const counted = count !== undefined && pattern.source.times ? { actual: `${count} matched` } : {};
   const nothing = !met && !happening ? { actual: "there are none left" } : {};
-  return { status, expected, ...nothing, ...counted, ...nearest };
+  return { status, expected, ...nothing, ...counted, ...told };
 }

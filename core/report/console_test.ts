@@ -26,7 +26,7 @@ const FAILED = makeGroupResult("paging/remap", [
         {
           status: "not met",
           expected: "hypercall update_va_mapping",
-          nearest: {
+          event: {
             name: "exit 6",
             text: "vm-exit cr-access register=3 mov-to value=0x3000",
             place: "remap+0x2f",

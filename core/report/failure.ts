@@ -70,11 +70,12 @@ function explainLines(lines: readonly CheckLine[]): string[] {
 }
 
 function explainLine(line: CheckLine, number: number, width: number): string[] {
-  const { status, expected, actual, nearest } = line;
+  const { status, expected, actual, event, instead } = line;
   const mark = left(status, 11);
   const coloured = status === "not met" ? red(mark) : status === "unobserved" ? yellow(mark) : mark;
   const got = actual === undefined ? "" : status === "met" ? actual : `got: ${actual}`;
-  const told = nearest ? (status === "met" ? where(nearest) : `nearest: ${where(nearest)}`) : "";
+  const relation = status === "met" ? "" : instead ? "instead: " : "nearest: ";
+  const told = event ? relation + where(event) : "";
   const result = [got, told].filter((text) => text !== "").join("; ");
   const head = `${BAR}${String(number).padStart(2)} ${coloured}`;
   const tooLong = BAR.length + 14 + Math.max(width, [...expected].length) + result.length > WIDTH;
@@ -82,7 +83,7 @@ function explainLine(line: CheckLine, number: number, width: number): string[] {
   const lines = tooLong && result !== ""
     ? [head + expected, ...wrap(result, WIDTH - indent.length).map((text) => indent + text)]
     : [(head + (result === "" ? expected : left(expected, width) + result)).trimEnd()];
-  if (nearest && status !== "met") lines.push(...sourceOf(nearest).map((text) => indent + text));
+  if (event && status !== "met") lines.push(...sourceOf(event).map((text) => indent + text));
   return lines;
 }
 
