@@ -57,7 +57,9 @@ function moveElement(cpu: Cpu, instruction: Instruction, access: PortAccess): vo
     // The device must not lose a value that then can't be stored: both ends are translated first.
     const type = { write: true, execute: false, user: state.cpl === 3 };
     cpu.memory.translate(linear, type);
-    cpu.memory.translate(linear + BigInt(size - 1), type);
+    const end = linear + BigInt(size - 1);
+    // A fault in the second page is told of at its first byte.
+    if ((end ^ linear) >> 12n) cpu.memory.translate(end & ~0xfffn, type);
     cpu.memory.write(linear, size, input(cpu, access));
   } else output(cpu, access, cpu.memory.read(linear, size));
   const step = state.rflags & BigInt(RFLAGS.DF) ? -size : size;

@@ -56,6 +56,6 @@ Deno.test("execute() goes down and wraps as the address size says when DF is set
 Deno.test("execute() does not read the port when INS can't store", () => {
   const cpu = longMode().set({ rdx: 0x80, rdi: 0x20ffe });
   cpu.poke64(TABLES.pages + 0x3000 + 8 * 0x21, 0n);
-  assertEquals(cpu.fault(0x6d), [VECTOR.PF, 2, 0x21001n]);
+  assertEquals(cpu.fault(0x6d), [VECTOR.PF, 2, 0x21000n]);
   assertEquals([cpu.echo.log, cpu.state.get("rdi"), cpu.counts], [[], 0x20ffen, {}]);
 });
