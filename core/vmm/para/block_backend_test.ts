@@ -11,6 +11,9 @@ const FLUSH = 3;
 const GRANT = 1;
 const GRANT_READ_ONLY = 5;
 
+/** A frame of Xen's own: of the M2P list, in a domain of this size. */
+const XEN_PAGE = (testDomain().domain.built.xenFrames[0] ?? 0) * PAGE_SIZE;
+
 interface Segment {
   readonly page: number;
   readonly first?: number;
@@ -105,6 +108,8 @@ const ERRORS: readonly [
   ["a page granted to somebody else", READ, 0, [{ page: SCRATCH, to: 3 }], -1],
   ["a page granted for reading only", READ, 0, [{ page: SCRATCH, flags: GRANT_READ_ONLY }], -1],
   ["a page that is not the domain's", READ, 0, [{ page: 64 << 20 }], -1],
+  ["writing to disk a page that is not the domain's", WRITE, 0, [{ page: 64 << 20 }], -1],
+  ["writing to disk a page of Xen's", WRITE, 0, [{ page: XEN_PAGE }], -1],
   ["a page table", READ, 0, [{ page: 0xa0000 }], -1],
   ["more segments than a request has", READ, 0, Array(12).fill({ page: SCRATCH, last: 0 }), -1],
   ["an unknown operation", 5, 0, [], -2],

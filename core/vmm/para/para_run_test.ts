@@ -159,9 +159,12 @@ Deno.test("INT n reaches the kernel's handler if it may be used so, else #GP wit
     start:
         trap  13, 0, protection
         trap  0x80, 3, handler
+        trap  0x82, 0, handler          ; Xen's alone to call
         xor   r12d, r12d
         int   0x80
         int   0x81                      ; no handler
+        mov   r14, r13
+        int   0x82
         finish 0
     handler:
         inc   r12d
@@ -178,8 +181,9 @@ Deno.test("INT n reaches the kernel's handler if it may be used so, else #GP wit
         push  0
         jmp   PAGE + 32 * 23`);
   assertEquals(trace.end, { kind: "shutdown", code: 0 });
-  assertEquals([trace.final.registers.r12, trace.final.registers.r13], [1n, 0x40an]);
-  assertEquals(trace.counts.exits.kinds["software-interrupt"], 2);
+  const { r12, r13, r14 } = trace.final.registers;
+  assertEquals([r12, r14, r13], [1n, 0x40an, 0x412n]);
+  assertEquals(trace.counts.exits.kinds["software-interrupt"], 3);
 });
 
 Deno.test("iret loses neither RAX, RCX nor R11", () => {

@@ -127,10 +127,16 @@ Deno.test("timers fire VIRQ_TIMER: periodic, single, and not when stopped", () =
   assertEquals(test.call("set_timer_op", 0), 0n);
   test.at(40 * MS);
   assertEquals(fired.length, 3);
+  // A new deadline replaces the old one.
+  assertEquals(test.call("set_timer_op", 41 * MS), 0n);
+  assertEquals(test.call("set_timer_op", 60 * MS), 0n);
+  test.at(50 * MS);
+  assertEquals(fired.length, 3);
+  assertEquals(test.call("set_timer_op", 0), 0n);
   // Single shot with the "future" flag: -ETIME when it is past.
   assertEquals(test.call("vcpu_op", 8, 0, test.put(SCRATCH, 5 * MS, 1)), -62n);
   assertEquals(test.call("vcpu_op", 8, 0, test.put(SCRATCH, 5 * MS, 0)), 0n);
-  test.at(40 * MS);
+  test.at(50 * MS);
   assertEquals(fired.length, 4);
   assertEquals(test.call("vcpu_op", 3, 1, 0), -2n, "there is one virtual CPU");
   assertEquals(test.call("vcpu_op", 3, 0, 0), 1n);
