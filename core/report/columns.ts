@@ -27,10 +27,14 @@ export function grouped(value: number): string {
   return String(Math.round(value)).replaceAll(/\B(?=(\d{3})+(?!\d))/g, " ");
 }
 
-/** As {@linkcode grouped}, in at most 9 characters: from ten million on in millions, then in billions (`12 345 M`). */
+/**
+ * As {@linkcode grouped}, in at most 7 characters, so that columns stay apart: from a million on with four digits in
+ * millions (`6.213 M`), billions or trillions.
+ */
 export function short(value: number): string {
-  if (value < 1e7) return grouped(value);
-  return value < 1e10 ? `${grouped(value / 1e6)} M` : `${grouped(value / 1e9)} G`;
+  if (value < 1e6) return grouped(value);
+  const [unit, letter] = value < 1e9 ? [1e6, "M"] : value < 1e12 ? [1e9, "G"] : [1e12, "T"];
+  return `${(value / unit).toPrecision(4)} ${letter}`;
 }
 
 /** `4.4x`, `39x`, `1 200x`. */

@@ -44,10 +44,12 @@ Deno.test("wrap() breaks at spaces, and leaves long words whole", () => {
 });
 
 const SHORT: readonly (readonly [number, string])[] = [
-  [9_999_999, "9 999 999"],
-  [10_000_000, "10 M"],
-  [9_876_543_210, "9 877 M"],
-  [12_345_678_901_234, "12 346 G"],
+  [999_999, "999 999"],
+  [1_000_000, "1.000 M"],
+  [6_213_293, "6.213 M"],
+  [987_654_321, "987.7 M"],
+  [9_876_543_210, "9.877 G"],
+  [12_345_678_901_234, "12.35 T"],
 ];
 for (const [value, text] of SHORT) {
   Deno.test(`short() is "${text}" for ${value}`, () => assertEquals(short(value), text));
