@@ -69,6 +69,12 @@ const boundFields = fc.record({
 }, { requiredKeys: [] });
 const times = fc.option(fc.oneof(fc.nat(3).map(match), fc.nat(2).map(atLeast)), { nil: undefined });
 
+/** Few enough values that names clash, and that the first match is often the wrong one. */
+const clashing: fc.Arbitrary<EventPattern> = fc.record({
+  port: fc.constantFrom("$a", "$b"),
+  value: fc.constantFrom(0, 1, "$b"),
+}).map((fields) => pattern("io", fields));
+
 function patternOf(
   fields: fc.Arbitrary<Record<string, number | string>>,
 ): fc.Arbitrary<EventPattern> {
@@ -81,9 +87,15 @@ function patternOf(
 const events = fc.array(event, { maxLength: 7 });
 
 for (const kind of ["exactly", "inOrder"] as const) {
-  for (const [what, fields] of [["plain patterns", plainFields], ["names", boundFields]] as const) {
+  for (
+    const [what, arbitrary] of [
+      ["plain patterns", patternOf(plainFields)],
+      ["names", patternOf(boundFields)],
+      ["names that clash", clashing],
+    ] as const
+  ) {
     Deno.test(`judgeSequence() finds places for ${kind} with ${what} exactly when there are any`, () => {
-      const patterns = fc.array(patternOf(fields), { maxLength: 4 });
+      const patterns = fc.array(arbitrary, { maxLength: 4 });
       fc.assert(
         fc.property(patterns, events, (patterns, events) => {
           const compiled = patterns.map(compilePattern);
