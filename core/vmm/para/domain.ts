@@ -2,7 +2,12 @@
 import { type Gpa, PAGE_SIZE } from "../../base/address.ts";
 import type { Alarm } from "../../base/clock.ts";
 import type { Vcpu } from "../../engine/vcpu.ts";
-import { XEN_BLOCK_RING, XEN_GRANT_TABLE, XEN_SHARED_INFO } from "../../guest/layout.ts";
+import {
+  XEN_BLOCK_RING,
+  XEN_CONSOLE_RING,
+  XEN_GRANT_TABLE,
+  XEN_SHARED_INFO,
+} from "../../guest/layout.ts";
 import type { GuestMemory } from "../../machine/memory.ts";
 import type { Setup } from "../monitor.ts";
 import { FLAT, VIRQ } from "./abi.ts";
@@ -28,6 +33,8 @@ export interface Callback {
   readonly address: bigint;
   readonly maskEvents: boolean;
 }
+
+const SHARED_PAGES = [XEN_SHARED_INFO, XEN_CONSOLE_RING, XEN_GRANT_TABLE, XEN_BLOCK_RING];
 
 /** A SCHEDOP_poll that has not returned. */
 interface Poll {
@@ -88,9 +95,7 @@ export class Domain {
     // One use more, as what CR3 holds.
     this.types.get(built.topTable / PAGE_SIZE, FRAME_TYPE.l4);
     // What Xen itself writes to must never become a page table.
-    for (const shared of [XEN_SHARED_INFO, XEN_GRANT_TABLE, XEN_BLOCK_RING]) {
-      this.types.get(shared / PAGE_SIZE, FRAME_TYPE.writable);
-    }
+    for (const shared of SHARED_PAGES) this.types.get(shared / PAGE_SIZE, FRAME_TYPE.writable);
   }
 
   /** The top-level table in use. */

@@ -17,6 +17,7 @@ import {
 } from "../monitor.ts";
 import { BlockBackend } from "./block_backend.ts";
 import { classify, hypercallArguments } from "./classify.ts";
+import { ConsoleBackend } from "./console_backend.ts";
 import { Domain } from "./domain.ts";
 import { buildDomain, DomainBuildError } from "./domain_builder.ts";
 import { enterDomain } from "./entry_state.ts";
@@ -145,13 +146,15 @@ class Para implements Monitor {
 /** What dom0 has at the other end of the ports that the domain builder binds. */
 function attachBackends(domain: Domain): void {
   const { events, setup } = domain;
-  // Nobody reads what a guest puts on its console ring, and there is no xenstore: they are there, and silent.
-  events.bind({ to: "backend", notify: () => {} }, XEN_CONSOLE_PORT);
-  events.bind({ to: "backend", notify: () => {} }, XEN_STORE_PORT);
+  const bind = (port: number, notify: () => void) => events.bind({ to: "backend", notify }, port);
+  const console = new ConsoleBackend(domain, () => events.raise(XEN_CONSOLE_PORT));
+  bind(XEN_CONSOLE_PORT, () => console.kicked());
+  // There is no xenstore: its ring is there, and silent.
+  bind(XEN_STORE_PORT, () => {});
   const disk = setup.disks[0];
   if (!disk) return;
-  const backend = new BlockBackend(domain, disk, () => events.raise(XEN_BLOCK_PORT));
-  events.bind({ to: "backend", notify: () => backend.kicked() }, XEN_BLOCK_PORT);
+  const block = new BlockBackend(domain, disk, () => events.raise(XEN_BLOCK_PORT));
+  bind(XEN_BLOCK_PORT, () => block.kicked());
 }
 
 export const para: BackendDefinition = {

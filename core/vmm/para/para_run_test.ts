@@ -258,6 +258,24 @@ Deno.test("multicall is one exit, whatever it carries", () => {
   assertEquals(trace.counts.exits.total, 2);
 });
 
+Deno.test("the console ring prints with one event, whatever the length", () => {
+  const trace = run(`
+    start:
+        mov   rdi, 0x42000 + 1024       ; out[2048]
+        mov   al, "x"
+        mov   ecx, 300
+        rep stosb
+        mov   dword [0x42000 + 3084], 300
+        mov   dword [0x200000], ${XEN_CONSOLE_PORT}
+        mov   edi, 4
+        mov   esi, 0x200000
+        hypercall 32
+        finish 0`);
+  assertEquals(trace.end, { kind: "shutdown", code: 0 });
+  assertEquals(new TextDecoder().decode(trace.console), "x".repeat(300));
+  assertEquals(trace.counts.exits.total, 2);
+});
+
 Deno.test("unknown hypercalls fail, are counted, and show their number", () => {
   const trace = run(`
     start:

@@ -77,7 +77,7 @@ Deno.test("mmu_update refuses Xen's frames, foreign domains and endless lists", 
 });
 
 Deno.test("mmu_update keeps the pages that Xen writes to from becoming tables", () => {
-  for (const shared of [0x41000, 0x45000, 0x46000]) {
+  for (const shared of [0x41000, 0x42000, 0x45000, 0x46000]) {
     const test = testDomain();
     assertEquals(mmuUpdate(test, entryFor(test, shared), shared | RO), 0n);
     assertEquals(mmuext(test, MMUEXT.PIN_L1_TABLE, shared / PAGE_SIZE), -22n);
