@@ -11,17 +11,18 @@ function ring() {
   let notified = 0;
   const backend = new ConsoleBackend(test.domain, () => notified++);
   let produced = 0;
+  const setProduced = (value: number) => memory.writeU32(XEN_CONSOLE_RING + 3084 as Gpa, value);
   return {
     ...test,
     backend,
     notified: () => notified,
     consumed: () => memory.readU32(XEN_CONSOLE_RING + 3080 as Gpa),
-    setProduced: (value: number) => memory.writeU32(XEN_CONSOLE_RING + 3084 as Gpa, value),
+    setProduced,
     print(text: string) {
       for (const byte of new TextEncoder().encode(text)) {
         memory.write(XEN_CONSOLE_RING + 1024 + produced++ % 2048 as Gpa, Uint8Array.of(byte));
       }
-      this.setProduced(produced);
+      setProduced(produced);
       backend.kicked();
     },
     printed: () => new TextDecoder().decode(test.recorder.consoleBytes()),
