@@ -227,6 +227,16 @@ const FAULTS: FaultRow[] = [
     fault: [VECTOR.TS, SELECTORS.tss | 1],
   },
   {
+    name: "the interrupt stack is not canonical",
+    cpu: () => {
+      const cpu = longMode();
+      cpu.poke64(TABLES.tss + 0x24, 1n << 47n);
+      return withGate(cpu, 0x20, gate(SELECTORS.code0, 0, INTERRUPT, 1));
+    },
+    event: software(0x20),
+    fault: [VECTOR.SS, 0],
+  },
+  {
     name: "the inner stack segment is null",
     cpu: () => {
       const cpu = protectedMode({ level: 3 });

@@ -5,6 +5,7 @@ import { isLongMode, selectorCode, SYSTEM, SYSTEM_ACCESS } from "./descriptors.t
 import { GuestFault } from "./fault.ts";
 import { resolveStackSegment } from "./segments.ts";
 import { type StackPlace, stackWidth } from "./stack.ts";
+import { isCanonical } from "./walk.ts";
 
 /** Bit of an error code: the number is a vector, not a selector (SDM vol. 3, figure 6-7). */
 const IDT_CODE = 2;
@@ -70,10 +71,12 @@ function readTss(cpu: Cpu, tr: Segment, offset: number, size: number, ext: numbe
 const TSS64_RSP0 = 4;
 const TSS64_IST1 = 0x24;
 
-/** Stack of a long-mode entry: RSP0 to RSP2 of the TSS by level, or an interrupt stack. */
+/** Stack of a long-mode entry: RSP0 to RSP2 of the TSS by level, or an interrupt stack; #SS if it is not canonical. */
 export function longModeStack(cpu: Cpu, level: number, ist: number, ext: number): bigint {
   const at = ist ? TSS64_IST1 + 8 * (ist - 1) : TSS64_RSP0 + 8 * level;
-  return readTss(cpu, cpu.state.segment("tr"), at, 8, ext);
+  const rsp = readTss(cpu, cpu.state.segment("tr"), at, 8, ext);
+  if (!isCanonical(rsp)) throw new GuestFault(VECTOR.SS, ext);
+  return rsp;
 }
 
 /** SS and ESP of a more privileged level, from a 32-bit or 16-bit TSS, checked. */

@@ -212,7 +212,9 @@ Deno.test("IRET faults when the frame is not one to return to", () => {
     assertEquals(cpu.state.snapshot(), before, name);
   }
   const nested = push(protectedMode(), 4, 0, SELECTORS.code0, 2).set({ rflags: RFLAGS.NT | 2 });
-  assertEquals(nested.fault(0xcf), [VECTOR.GP, 0], "NT");
+  assertEquals(nested.fault(0xcf), [VECTOR.TS, 0], "NT");
+  const long = push(longMode(), 8, 0, SELECTORS.code0, 2, 0, 0).set({ rflags: RFLAGS.NT | 2 });
+  assertEquals(long.fault(0x48, 0xcf), [VECTOR.GP, 0], "NT in long mode");
 });
 
 Deno.test("IRETD enters virtual-8086 mode when VM is set in the image", () => {
