@@ -113,7 +113,7 @@ function runCommand(done: (code: ExitCode) => void) {
     .option("--fail-fast", "stop after the first group that does not pass")
     .option("--profile <name>", "cost profile: a name, or a YAML file (default: kvm-2017)")
     .option("--overhead", "the overhead of every group, not of a few")
-    .option("--allow-empty", "selecting nothing is a success")
+    .option("--allow-empty", "a run in which nothing runs is a success")
     .addHelpText("after", RUN_HELP)
     .action(async (paths, flags) => {
       const { run } = await import("./run.ts");
@@ -204,7 +204,7 @@ Examples:
 Exit codes:
   0  nothing worse than a known deviation (also skipped and unobserved: they are counted, read the summary)
   1  a subject failed or diverged, or a comparison failed
-  2  the command line or a scenario is wrong, or nothing was selected
+  2  the command line or a scenario is wrong, or nothing ran
   3  the harness or the environment is at fault`;
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

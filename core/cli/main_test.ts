@@ -59,6 +59,12 @@ const ROWS: readonly Row[] = [
     code: 0,
   },
   {
+    when: "everything selected is skipped",
+    args: ["run", "--engine", "kvm"],
+    code: 2,
+    stderr: ["Nothing ran: everything selected was skipped", "the engine kvm is not built"],
+  },
+  {
     when: "there is no such folder",
     args: ["run", "nowhere"],
     code: 2,

@@ -1,5 +1,5 @@
 // `trivisor run`: runs scenarios and says what became of them.
-import { EXIT_CODE, type ExitCode, exitCodeOf } from "../judge/verdict.ts";
+import { type ExitCode, exitCodeOf } from "../judge/verdict.ts";
 import { ConsoleReporter } from "../report/console.ts";
 import { JsonReporter } from "../report/json.ts";
 import { ProgressReporter } from "../report/progress.ts";
@@ -24,10 +24,11 @@ export async function run(options: RunVerbOptions): Promise<ExitCode> {
     report: (event) => reporters.forEach((r) => r.report(event)),
   });
   file?.flush();
-  if (isEmpty(outcome) && !options.allowEmpty) {
-    throw new Complaint("Nothing was selected. --allow-empty makes that a success");
+  const nothing = whyNothingRan(outcome);
+  if (nothing && !options.allowEmpty) {
+    throw new Complaint(`${nothing}. --allow-empty makes that a success`);
   }
-  return isEmpty(outcome) ? EXIT_CODE.ok : exitCodeOf(outcome.summary, outcome.harnessErrors);
+  return exitCodeOf(outcome.summary, outcome.harnessErrors);
 }
 
 function reporterOf({ reporter, overhead }: RunVerbOptions, write: Write): Reporter {
@@ -46,6 +47,12 @@ function progress(): Reporter[] {
   return Deno.stderr.isTerminal() ? [new ProgressReporter(toStderr, () => performance.now())] : [];
 }
 
-function isEmpty({ groups }: SuiteOutcome): boolean {
-  return groups.every((g) => g.cases.length === 0 && !g.fault);
+/** A run in which nothing ran proves nothing: why, or undefined where something did. */
+function whyNothingRan({ groups }: SuiteOutcome): string | undefined {
+  if (groups.some((g) => g.fault || g.cases.some((c) => c.verdict !== "skipped"))) return undefined;
+  const [first] = groups.flatMap((g) => g.cases);
+  if (!first) return "Nothing was selected";
+  return `Nothing ran: everything selected was skipped, the first because ${
+    first.reason ?? "it was"
+  }`;
 }

@@ -2,7 +2,7 @@
 import { bold, dim, green, red, yellow } from "@std/fmt/colors";
 import type { GroupResult } from "../judge/result.ts";
 import { isWorse, type Summary, type Verdict, worst } from "../judge/verdict.ts";
-import { left } from "./columns.ts";
+import { left, WIDTH, widthOf } from "./columns.ts";
 import { explainCases, explainComparison, explainFaults } from "./failure.ts";
 import { overheadSummary, overheadTable } from "./overhead.ts";
 import type { Reporter, SuiteEvent, SuiteOutcome, Write } from "./reporter.ts";
@@ -115,12 +115,16 @@ function phrase(verdict: Verdict): string {
   return verdict === "unobserved" ? "not fully observed" : verdict;
 }
 
-/** One line for all that were skipped for the same reason. */
+/** One entry for all that were skipped for the same reason. */
 function skipLines(group: GroupResult): string[] {
   const skipped = group.cases.filter((c) => c.verdict === "skipped");
-  return [...Map.groupBy(skipped, (c) => c.reason ?? "no reason")].map(([reason, cases]) => {
-    const who = cases.map((c) => `@${c.backend}`).join(" ");
-    return dim(` – ${left(`${group.id} ${who}`, ID_WIDTH)}skipped: ${reason}`);
+  return [...Map.groupBy(skipped, (c) => c.reason ?? "no reason")].flatMap(([reason, cases]) => {
+    const who = ` – ${
+      left(`${group.id} ${cases.map((c) => `@${c.backend}`).join(" ")}`, ID_WIDTH)
+    }`;
+    const why = `skipped: ${reason}`;
+    const lines = widthOf(who + why) <= WIDTH ? [who + why] : [who, `     ${why}`];
+    return lines.map(dim);
   });
 }
 
