@@ -17,6 +17,7 @@ import { GuestPointers } from "./guest_pointer.ts";
 import { checkDescriptorPage, loadGuestGdt } from "./descriptors.ts";
 import { MSR } from "./msrs.ts";
 import { FRAME_TYPE, PageTypes } from "./page_types.ts";
+import { PvClock } from "./pv_clock.ts";
 import { Timers } from "./timers.ts";
 
 /** A handler that the guest registered for a vector. */
@@ -52,6 +53,7 @@ export class Domain {
   readonly events: EventChannels;
   readonly pointers: GuestPointers;
   readonly timers: Timers;
+  readonly clock: PvClock;
   readonly traps = new Map<number, TrapHandler>();
   readonly callbacks: {
     event?: Callback;
@@ -90,6 +92,7 @@ export class Domain {
     this.pointers = new GuestPointers(this.memory, () => this.table);
     this.events = new EventChannels(this.memory, XEN_SHARED_INFO, () => this.vcpuInfo);
     this.timers = new Timers(setup.clock, () => this.events.raiseVirq(VIRQ.TIMER));
+    this.clock = new PvClock(this.memory);
     for (const frame of built.xenFrames) this.types.reserve(frame);
     this.types.pin(built.topTable / PAGE_SIZE, FRAME_TYPE.l4);
     // One use more, as what CR3 holds.

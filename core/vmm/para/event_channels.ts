@@ -126,16 +126,13 @@ export class EventChannels {
 
   /** Is an upcall due: pending and not held back? */
   get upcallDue(): boolean {
-    return this.upcallPending && !this.masked;
-  }
-
-  get upcallPending(): boolean {
-    return this.#readByte(VCPU_INFO.evtchn_upcall_pending) !== 0;
+    const flags = this.#flags();
+    return (flags & 0xff) !== 0 && flags >> 8 === 0;
   }
 
   /** evtchn_upcall_mask: the virtual interrupt flag, inverted. */
   get masked(): boolean {
-    return this.#readByte(VCPU_INFO.evtchn_upcall_mask) !== 0;
+    return this.#flags() >> 8 !== 0;
   }
 
   set masked(masked: boolean) {
@@ -196,8 +193,9 @@ export class EventChannels {
     const mask = 1n << BigInt(bit % EVENTS_PER_WORD);
     this.#memory.writeU64(word, this.#memory.readU64(word) & ~mask);
   }
-  #readByte(offset: number): number {
-    return this.#memory.read(this.#at(offset), 1)[0] ?? 0;
+  /** Both flags, in one read as it is done before every entry: pending below, mask above. */
+  #flags(): number {
+    return this.#memory.readU16(this.#at(VCPU_INFO.evtchn_upcall_pending));
   }
   #writeByte(offset: number, value: number): void {
     this.#memory.write(this.#at(offset), Uint8Array.of(value));

@@ -29,7 +29,6 @@ import {
   handleSoftwareInterrupt,
 } from "./faults.ts";
 import { hypercallTable } from "./hypercalls/all.ts";
-import { writeTime } from "./pv_clock.ts";
 import { deliverEvent, deliverFault, deliverSyscall } from "./trap_delivery.ts";
 import { xenCpuid } from "./xen_cpuid.ts";
 
@@ -134,7 +133,7 @@ class Para implements Monitor {
     const domain = this.#domain;
     if (!domain) return stop({ kind: "crash", reason: this.#notBuilt, rip: 0n });
     domain.endPoll();
-    writeTime(domain.memory, domain.vcpuInfo, this.#setup.clock.now());
+    domain.clock.update(domain.vcpuInfo, this.#setup.clock.now());
     return domain.events.upcallDue ? deliverEvent(domain) : RESUME;
   }
 

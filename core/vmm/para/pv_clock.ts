@@ -20,13 +20,32 @@ export function timeScale(hz: number): { mul: number; shift: number } {
 
 const SCALE = timeScale(TSC_HZ);
 
-/** Writes the record: `now` is both the counter and nanoseconds. An odd version would mean that it is being written. */
-export function writeTime(memory: GuestMemory, vcpuInfo: number, now: number): void {
-  const at = (offset: number): Gpa => vcpuInfo + VCPU_INFO.time + offset as Gpa;
-  const version = memory.readU32(at(TIME_INFO.version));
-  memory.writeU64(at(TIME_INFO.tsc_timestamp), BigInt(now));
-  memory.writeU64(at(TIME_INFO.system_time), BigInt(now));
-  memory.writeU32(at(TIME_INFO.tsc_to_system_mul), SCALE.mul);
-  memory.write(at(TIME_INFO.tsc_shift), Uint8Array.of(SCALE.shift & 0xff));
-  memory.writeU32(at(TIME_INFO.version), version + 2 >>> 0);
+/** How long a record may serve, in nanoseconds. Xen renews it when it calibrates, once a second; counters don't drift here. */
+const RENEWAL = 1e9;
+
+/** Keeps the record of one virtual CPU. */
+export class PvClock {
+  readonly #memory: GuestMemory;
+  #place = -1;
+  #written = 0;
+
+  constructor(memory: GuestMemory) {
+    this.#memory = memory;
+  }
+
+  /** Renews the record if it is old, or if vcpu_info has moved. `now` is both the counter and nanoseconds. */
+  update(vcpuInfo: number, now: number): void {
+    if (vcpuInfo === this.#place && now - this.#written < RENEWAL) return;
+    this.#place = vcpuInfo;
+    this.#written = now;
+    const memory = this.#memory;
+    const at = (offset: number): Gpa => vcpuInfo + VCPU_INFO.time + offset as Gpa;
+    // An odd version says that the record is being written: the guest reads it again.
+    const version = memory.readU32(at(TIME_INFO.version));
+    memory.writeU64(at(TIME_INFO.tsc_timestamp), BigInt(now));
+    memory.writeU64(at(TIME_INFO.system_time), BigInt(now));
+    memory.writeU32(at(TIME_INFO.tsc_to_system_mul), SCALE.mul);
+    memory.write(at(TIME_INFO.tsc_shift), Uint8Array.of(SCALE.shift & 0xff));
+    memory.writeU32(at(TIME_INFO.version), version + 2 >>> 0);
+  }
 }
