@@ -4,6 +4,8 @@ import type { Token } from "./token.ts";
 
 export class Cursor {
   at = 0;
+  /** Operators of the expression being parsed, so that its length can be bounded. */
+  operators = 0;
 
   /** `line` is never empty. */
   constructor(readonly tokens: readonly Token[], readonly reporter: Reporter) {}

@@ -1,7 +1,7 @@
 // What an expression is worth at one place in the program, in one pass.
 import type { Expression } from "./expression.ts";
 import { REGISTER_NAMES } from "./isa/registers.ts";
-import type { Reporter } from "./reporter.ts";
+import { MAX_ERRORS, type Reporter } from "./reporter.ts";
 import type { Token } from "./token.ts";
 import { binary, plain, unary, UNKNOWN, type Value } from "./value.ts";
 import { suggest } from "./suggest.ts";
@@ -102,6 +102,10 @@ export function reportUndefined(
   known: readonly string[],
   reporter: Reporter,
 ): void {
+  // Looking for likely names takes a while: nobody reads that many suggestions.
+  if (reporter.errors >= MAX_ERRORS) {
+    return reporter.error(`Label or constant "${name}" is not defined`, at);
+  }
   const register = suggest(at.text, REGISTER_NAMES);
   const suggestion = suggest(name, known.filter((k) => !k.startsWith("..@"))) ??
     (register && `It is no register either. ${register}`) ??

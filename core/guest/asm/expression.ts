@@ -52,12 +52,15 @@ const LEVEL_OF: ReadonlyMap<string, number> = new Map(
 
 /** Deepest nesting of parentheses and unary operators; deeper input is refused before it hurts. */
 const MAX_DEPTH = 200;
+/** Longest expression: its tree is walked recursively. */
+const MAX_OPERATORS = 500;
 
 /** Turns a written name into a full one: `.x` into `parent.x`. */
 export type Qualify = (name: string, at: Token) => string;
 
 /** Parses one expression and leaves the cursor behind it. */
 export function parseExpression(cursor: Cursor, qualify: Qualify, depth = 0): Expression {
+  if (depth === 0) cursor.operators = 0;
   const condition = parseLevel(cursor, qualify, 0, depth);
   const at = cursor.peek();
   if (!at || !cursor.takeOp("?")) return condition;
@@ -75,6 +78,9 @@ function parseLevel(cursor: Cursor, qualify: Qualify, level: number, depth: numb
     const found = at && (at.kind === "op") ? LEVEL_OF.get(at.text) : undefined;
     if (at === undefined || found === undefined || found < level) return left;
     cursor.next();
+    if (++cursor.operators > MAX_OPERATORS) {
+      cursor.reporter.fail(`Expression has more than ${MAX_OPERATORS} operators`, at);
+    }
     left = {
       is: "binary",
       operator: at.text,

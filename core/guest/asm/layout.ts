@@ -6,7 +6,7 @@ import { dataBytes } from "./data.ts";
 import { evaluate, reportUndefined, type Scope } from "./evaluate.ts";
 import { type Item, siteSpan } from "./program.ts";
 import { Abandon, GiveUp, Reporter } from "./reporter.ts";
-import { Section } from "./section.ts";
+import { type Section, Sections } from "./section.ts";
 import type { Token } from "./token.ts";
 import { sameValue, UNKNOWN, type Value } from "./value.ts";
 
@@ -15,8 +15,9 @@ export const MAX_OUTPUT = 16 * 1024 * 1024;
 /** From this pass on, an instruction that changes its length is kept long: lengths can no longer swing for ever. */
 const GROW_ONLY_AFTER = 8;
 const MAX_PASSES = 64;
+const MAX_ERRORS_A_PASS = 1000;
 /** Items encoded, over all passes: bounds the time that `times` can cost. */
-const MAX_WORK = 1_000_000;
+const MAX_WORK = 500_000;
 
 export interface LaidOut {
   readonly bytes: Uint8Array;
@@ -50,8 +51,7 @@ class Layout implements Scope {
   section: Value = UNKNOWN;
   readonly #symbols = new Map<string, Value>();
   readonly #states: ItemState[];
-  readonly #sections: Section[] = [new Section(".text", 0)];
-  #current: Section;
+  readonly #sections = new Sections();
   #origin: number;
   #pass = 0;
   #changed = false;
@@ -63,7 +63,6 @@ class Layout implements Scope {
 
   constructor(readonly items: readonly Item[], origin: number) {
     this.#origin = origin;
-    this.#current = this.#sections[0] ?? new Section(".text", 0);
     this.#states = items.map(() => ({ length: -1, noShort: false, bytes: undefined }));
   }
 
@@ -76,7 +75,8 @@ class Layout implements Scope {
         }
         break;
       }
-      this.reporter = new Reporter();
+      // What is wrong now may be right in the next pass: only the last one is believed, and none is cut short early.
+      this.reporter = new Reporter(MAX_ERRORS_A_PASS);
       try {
         this.#runPass();
       } catch (error) {
@@ -106,9 +106,9 @@ class Layout implements Scope {
     this.#changed = false;
     this.#unknown = false;
     this.#lines = [];
-    this.#placeSections();
-    for (const section of this.#sections) section.rewind();
-    this.#select(this.#sections[0] ?? this.#current);
+    if (this.#sections.place(this.#origin)) this.#changed = true;
+    this.#sections.rewind();
+    this.#refresh();
     for (let i = 0; i < this.items.length; i++) {
       const item = this.items[i];
       const state = this.#states[i];
@@ -125,31 +125,14 @@ class Layout implements Scope {
     }
   }
 
-  /** Sections follow each other in order, those without contents last. */
-  #placeSections(): void {
-    let at = BigInt(this.#origin);
-    const ordered = [
-      ...this.#sections.filter((s) => !s.isBss),
-      ...this.#sections.filter((s) => s.isBss),
-    ];
-    for (const section of ordered) {
-      const start = section === ordered[0] ? at : alignUp(at, BigInt(section.alignment));
-      if (section.start !== start) this.#changed = true;
-      section.start = start;
-      at = start + BigInt(section.size);
-    }
+  /** Sees to it that `$` and `$$` are those of the current section. */
+  #refresh(): void {
+    this.section = this.#sections.address(0);
+    this.here = this.#sections.address(this.#current.size);
   }
 
-  #select(section: Section): void {
-    this.#current = section;
-    this.section = this.#address(0);
-    this.here = this.#address(section.size);
-  }
-
-  /** The address of an offset in the section at hand. */
-  #address(offset: number): Value {
-    const { start, number } = this.#current;
-    return { n: start + BigInt(offset), relative: 1, section: number, unknown: false };
+  get #current(): Section {
+    return this.#sections.current;
   }
 
   #set(name: string, value: Value, at: Token): void {
@@ -162,7 +145,7 @@ class Layout implements Scope {
   }
 
   #place(item: Item, state: ItemState): void {
-    this.here = this.#address(this.#current.size);
+    this.here = this.#sections.address(this.#current.size);
     switch (item.is) {
       case "label":
         this.#set(item.name, this.here, item.first);
@@ -196,22 +179,18 @@ class Layout implements Scope {
     if (Number(value.n) !== this.#origin) {
       this.#origin = Number(value.n);
       this.#changed = true;
-      this.#placeSections();
-      this.#select(this.#current);
+      this.#sections.place(this.#origin);
+      this.#refresh();
     }
   }
 
   #enterSection(item: Item & { is: "section" }): void {
-    let section = this.#sections.find((s) => s.name === item.name);
-    if (!section) {
-      section = new Section(item.name, this.#sections.length);
-      this.#sections.push(section);
-      this.#changed = true;
-    }
+    if (this.#sections.enter(item.name)) this.#changed = true;
     if (item.align) {
-      section.alignment = Number(this.#powerOfTwo(evaluate(item.align, this), item.first));
+      const alignment = this.#powerOfTwo(evaluate(item.align, this), item.first);
+      this.#current.alignment = Number(alignment);
     }
-    this.#select(section);
+    this.#refresh();
   }
 
   #emit(item: Item, state: ItemState): void {
@@ -251,7 +230,7 @@ class Layout implements Scope {
       if (item.fixed && this.reporter.count === found) state.bytes = bytes;
       return bytes;
     }
-    const position = this.#address(this.#current.size);
+    const position = this.#sections.address(this.#current.size);
     let bytes = instructionBytes(item, this, position, state.noShort);
     if (this.#pass > GROW_ONLY_AFTER && state.length !== -1 && bytes.length !== state.length) {
       state.noShort = true;
@@ -282,7 +261,7 @@ class Layout implements Scope {
     const to = this.#powerOfTwo(evaluate(item.to, this), item.first);
     const missing = Number((to - BigInt(this.#current.size) % to) % to);
     this.#room(missing, item);
-    if (this.#current !== this.#sections[0] && this.#current.alignment < Number(to)) {
+    if (!this.#sections.isFirst(this.#current) && this.#current.alignment < Number(to)) {
       this.#current.alignment = Number(to);
     }
     if (!item.fill || item.fill.is === "reserve" || this.#current.isBss) {
@@ -321,26 +300,15 @@ class Layout implements Scope {
   }
 
   #room(more: number, item: Item): void {
-    const size = this.#sections.reduce((sum, s) => sum + s.size, more);
-    if (size > MAX_OUTPUT) {
+    if (this.#sections.size + more > MAX_OUTPUT) {
       this.reporter.giveUp(`A program has at most ${MAX_OUTPUT >> 20} MiB`, item.first);
     }
   }
 
   #result(): LaidOut {
-    const solid = this.#sections.filter((s) => s.written > 0);
-    const end = solid.reduce((max, s) => Math.max(max, Number(s.start) + s.written), this.#origin);
-    const bytes = new Uint8Array(end - this.#origin);
-    for (const section of solid) {
-      bytes.set(section.contents(), Number(section.start) - this.#origin);
-    }
-    return {
-      bytes,
-      origin: this.#origin,
-      end: this.#sections.reduce((max, s) => Math.max(max, Number(s.start) + s.size), end),
-      symbols: this.#symbols,
-      lines: this.#lineEntries(),
-    };
+    const { bytes, end } = this.#sections.image(this.#origin);
+    const lines = this.#lineEntries();
+    return { bytes, origin: this.#origin, end, symbols: this.#symbols, lines };
   }
 
   /** One entry an item; what a macro made of one line is one entry. */
@@ -362,8 +330,4 @@ class Layout implements Scope {
     }
     return lines.sort((a, b) => a.address - b.address);
   }
-}
-
-function alignUp(at: bigint, to: bigint): bigint {
-  return (at + to - 1n) / to * to;
 }

@@ -4,8 +4,10 @@ import { decodeEscapes, utf8 } from "./escapes.ts";
 import { parseNumber } from "./number.ts";
 import type { AsmSource, LineOrigin, Token, TokenKind, TokenLine } from "./token.ts";
 
-/** Longest line that is looked at, in UTF-16 units; the rest is reported. */
+/** Longest line, in UTF-16 units. */
 const MAX_LINE = 100_000;
+/** Longest name. */
+const MAX_NAME = 255;
 
 const BLANK = /[ \t\f\v\r]+/y;
 // A lone `?` is an operator (the conditional, or uninitialized data).
@@ -13,6 +15,7 @@ const WORD = /(?!\?(?![\w.?$@~#]))[A-Za-z_.?@\u0080-\uffff][\w.?$@~#\u0080-\ufff
 const ESCAPED_WORD = /\$[A-Za-z_?@.~#][\w.?$@~#]*/y;
 const NUMBER =
   /0[xX][\da-fA-F_]*\.[\da-fA-F_]*(?:[pP][+-]?\d+)?|\d[\d_]*\.[\d_]*(?:[eE][+-]?\d+)?|\d[\d_]*[eE][+-]?\d+(?!\w)|\$?\d\w*/y;
+const CONTINUATION = /\\[ \t\r]*$/y;
 const OPERATOR =
   /<=>|<<<|>>>|<<|>>|<=|>=|<>|==|!=|&&|\|\||\^\^|\/\/|%%|\$\$|[-+*\/%&|^~!=<>?:,()[\]{}$]/y;
 /** `%{...}` or `%[`, `%$name`, `%%name`, `%name`, `%1`, `%+1`, `%+`, `%?`, `%??`, `%*name`. */
@@ -61,7 +64,7 @@ export function lexLines(source: AsmSource): TokenLine[] {
 function lexLine(text: string, origin: LineOrigin, into: Token[]): boolean {
   let at = 0;
   let spaced = true;
-  const end = Math.min(text.length, MAX_LINE);
+  const end = text.length;
   const match = (pattern: RegExp) => {
     pattern.lastIndex = at;
     return pattern.exec(text)?.[0];
@@ -75,6 +78,10 @@ function lexLine(text: string, origin: LineOrigin, into: Token[]): boolean {
     at += length;
     spaced = false;
   };
+  if (end > MAX_LINE) {
+    push("bad", 1, `Line is longer than ${MAX_LINE} characters`);
+    return false;
+  }
   while (at < end) {
     const character = text.charAt(at);
     if (character === ";") break;
@@ -84,14 +91,15 @@ function lexLine(text: string, origin: LineOrigin, into: Token[]): boolean {
       spaced = true;
       continue;
     }
-    if (character === "\\" && text.slice(at + 1).trim() === "") return true;
+    if (character === "\\" && match(CONTINUATION)) return true;
     if (character === '"' || character === "'" || character === "`") {
       pushString(text, at, push);
       continue;
     }
     const word = match(WORD);
     if (word) {
-      push("word", word.length, word);
+      if (word.length <= MAX_NAME) push("word", word.length, word);
+      else push("bad", word.length, `Name is longer than ${MAX_NAME} characters`);
       continue;
     }
     const escaped = match(ESCAPED_WORD);
@@ -120,7 +128,6 @@ function lexLine(text: string, origin: LineOrigin, into: Token[]): boolean {
     if (operator) push("op", operator.length, operator);
     else push("bad", 1, `Unexpected character "${character}"`);
   }
-  if (text.length > MAX_LINE) push("bad", 1, `Line is longer than ${MAX_LINE} characters`);
   return false;
 }
 

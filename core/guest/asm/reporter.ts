@@ -6,6 +6,9 @@ import { spanOf, type Token } from "./token.ts";
 /** Errors after which assembling stops: more would bury the first. */
 export const MAX_ERRORS = 50;
 
+/** As many times may each of them be found again (a mistake in a macro is found at every use) before that is the end too. */
+const REPEATS = 10;
+
 /** Thrown to leave the statement at hand, once its error is reported. Never leaves this folder. */
 export class Abandon extends Error {
   override readonly name = "Abandon";
@@ -22,6 +25,12 @@ export class Reporter {
   #errors = 0;
   /** The use of a macro that brought what is looked at now, to be named beside a place inside the macro. */
   site: Token | undefined;
+
+  /** Times that something was reported, repeated reports included. */
+  #attempts = 0;
+
+  /** Gives up at the error number `limit`, or when far more was reported again and again. */
+  constructor(readonly limit = MAX_ERRORS) {}
 
   /** Errors so far. */
   get errors(): number {
@@ -70,6 +79,7 @@ export class Reporter {
   }
 
   at(severity: "error" | "warning", message: string, span: Span, suggestion?: string): void {
+    if (++this.#attempts >= this.limit * REPEATS) throw new GiveUp();
     const key = `${span.file.name}:${span.start}:${message}`;
     if (this.#found.has(key)) return;
     const hints = [suggestion, this.#usedAt(span)].filter((hint) => hint !== undefined);
@@ -81,7 +91,7 @@ export class Reporter {
         ? {}
         : { suggestion: hints.join(" ").replace(/(\w) Used by/, "$1. Used by") }),
     });
-    if (severity === "error" && ++this.#errors >= MAX_ERRORS) throw new GiveUp();
+    if (severity === "error" && ++this.#errors >= this.limit) throw new GiveUp();
   }
 
   /** Names the use of the macro, unless the diagnostic points there itself. */

