@@ -12,6 +12,7 @@ export interface EventReference {
   readonly text: string;
   /** `remap+0x2f` */
   readonly place?: string;
+  /** The line that was assembled there. */
   readonly source?: SourceLine;
   /** `mov cr3, rax` */
   readonly disassembly?: string;
@@ -21,15 +22,18 @@ export interface EventReference {
 export interface SourceLine {
   /** `scenarios/paging/remap.yaml:27:9` */
   readonly at: string;
+  /** Without its indentation. */
   readonly text: string;
 }
 
+/** `unobserved`: this subject can't show it. */
 export type CheckStatus = "met" | "not met" | "unobserved";
 
 /** One expectation of a scenario, and what became of it. */
 export interface Check {
   /** `console`, `registers.rax`, `exits.in-order`, `exits.counts.io`. */
   readonly about: string;
+  /** Of all its lines together. */
   readonly status: CheckStatus;
   /** Where it is written; absent for what is expected of every run. */
   readonly source?: SourceLine;
@@ -37,7 +41,9 @@ export interface Check {
   readonly lines: readonly CheckLine[];
 }
 
+/** One part of an expectation: a pattern of a sequence, or the value. */
 export interface CheckLine {
+  /** Of this part. */
   readonly status: CheckStatus;
   /** What was wanted. */
   readonly expected: string;
@@ -49,40 +55,57 @@ export interface CheckLine {
   readonly instead?: boolean;
 }
 
-/** What one run came to, in figures. */
+/** What one run came to, in figures. Kinds that did not occur are absent. */
 export interface Figures {
+  /** Guest instructions retired. */
   readonly instructions: number;
+  /** In all, and by kind. */
   readonly exits: { readonly total: number; readonly kinds: Readonly<Record<string, number>> };
+  /** Sensitive operations done without an exit, by operation. */
   readonly inlined: Readonly<Record<string, number>>;
+  /** What devices saw, by kind. */
   readonly accesses: Readonly<Record<string, number>>;
+  /** What was delivered to the guest, by kind. */
   readonly injections: Readonly<Record<string, number>>;
+  /** Modelled, by a cost profile. */
   readonly cycles: Cycles;
-  /** Measured; everything else is the same on every run. */
+  /** Measured, in nanoseconds; everything else is the same on every run. */
   readonly wallNs: number;
-  /** As text; at most {@linkcode CONSOLE_KEPT} bytes of it (in metrics.ts). */
+  /** As text; at most the first 64 KiB of it. */
   readonly console: string;
+  /** How it ended. */
   readonly end: EndState;
 }
 
 /** Who is at fault when there is no verdict on the subject. */
 export interface Fault {
+  /** `harness` stands for the environment too. */
   readonly by: "scenario" | "harness";
   /** Rendered diagnostics, or a sentence. */
   readonly text: string;
 }
 
+/** What became of one case. */
 export interface CaseResult {
+  /** `console/hello[length=64]@para+embedded` */
   readonly id: string;
+  /** `console/hello` */
   readonly scenario: string;
+  /** Half of the subject. */
   readonly backend: Backend;
+  /** The other half. */
   readonly engine: Engine;
+  /** The worst of its checks and differences. */
   readonly verdict: Verdict;
   /** One line: why it was skipped, what it failed. */
   readonly reason?: string;
+  /** Every expectation; none if it did not run. */
   readonly checks: readonly Check[];
   /** Where it differs from the others. */
   readonly differences: readonly Difference[];
+  /** Absent if it did not run. */
   readonly figures?: Figures;
+  /** Present if the verdict is `error`. */
   readonly fault?: Fault;
 }
 
@@ -98,24 +121,35 @@ export interface Difference {
   readonly event?: EventReference;
 }
 
+/** What became of one `compare`. */
 export interface ComparisonResult {
   /** `paging/remap[pages=16]` */
   readonly group: string;
+  /** `exits`, `vmm-cycles`, `exits/io`. */
   readonly metric: string;
   /** `hybrid at most 0.5 times full-hw` */
   readonly expected: string;
+  /** Where it is written. */
   readonly source: SourceLine;
+  /** `skipped` if a back end that it names did not run. */
   readonly verdict: Verdict;
+  /** What broke it, or why it was skipped. */
   readonly reason?: string;
+  /** The values of the metric, of those that ran. */
   readonly figures: Readonly<Partial<Record<Backend, number>>>;
 }
 
+/** What became of the cases of one scenario and one set of parameters. */
 export interface GroupResult {
+  /** `console/hello[length=64]` */
   readonly id: string;
+  /** `console/hello` */
   readonly scenario: string;
   /** The file, as the user named it. */
   readonly file: string;
+  /** In the order of the back ends. */
   readonly cases: readonly CaseResult[];
+  /** In the order of the scenario. */
   readonly comparisons: readonly ComparisonResult[];
   /** The worst of its cases and comparisons. */
   readonly verdict: Verdict;

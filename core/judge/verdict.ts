@@ -19,6 +19,7 @@ export const VERDICTS = [
   /** The scenario, the harness or the environment is at fault, never the subject. */
   "error",
 ] as const;
+/** What became of a case, or of several: one of {@linkcode VERDICTS}. */
 export type Verdict = typeof VERDICTS[number];
 
 /** Is `a` worse than `b`? */

@@ -11,7 +11,7 @@ import type { Reporter, SuiteEvent, SuiteOutcome, Write } from "./reporter.ts";
 const FEW_GROUPS = 3;
 /** Up to so many groups, every skipped case has its line; beyond, the summary counts them. */
 const SKIPS_SHOWN = 12;
-const ID_WIDTH = 40;
+const ID_WIDTH = 33;
 
 export interface ConsoleOptions {
   /** Show the whole overhead table however many groups there are. */

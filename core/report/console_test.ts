@@ -54,8 +54,8 @@ function printed(groups: readonly GroupResult[], colours = false): string {
 Deno.test("ConsoleReporter prints a line a group, what failed under it, what it cost and a summary", () => {
   assertEquals(
     printed([AGREE, FAILED, SKIPPED]),
-    ` ✓ console/hello                           3 back ends agree
- ✗ paging/remap                            para failed
+    ` ✓ console/hello                    3 back ends agree
+ ✗ paging/remap                     para failed
    │ expected on para: exits.in-order, scenarios/paging/remap.yaml:31:11
    │     in-order: [ ... ]
    │  1 met        hypercall mmu_update
@@ -63,8 +63,8 @@ Deno.test("ConsoleReporter prints a line a group, what failed under it, what it 
    │               nearest: exit 6, vm-exit cr-access register=3 mov-to
    │               value=0x3000, at remap+0x2f
    │               scenarios/paging/remap.yaml:14:9:  mov   cr3, rax
- ✓ real/add                                native passed
- – real/add @para                          skipped: para starts guests in long mode
+ ✓ real/add                         native passed
+ – real/add @para                   skipped: para starts guests in long mode
 
  OVERHEAD                                             native   full-hw      para
  console/hello
@@ -149,7 +149,7 @@ Deno.test("ConsoleReporter explains a comparison and a divergence", () => {
   const text = printed([group]);
   assertStringIncludes(
     text,
-    "≠ a/b                                     para diverged; 1 comparison failed",
+    "≠ a/b                              para diverged; 1 comparison failed",
   );
   assertStringIncludes(text, "diverged: console on para; native, hybrid agree\n");
   assertStringIncludes(
