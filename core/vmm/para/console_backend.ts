@@ -7,6 +7,7 @@ import type { Domain } from "./domain.ts";
 /** struct xencons_interface: in[1024], out[2048], in_cons, in_prod, out_cons, out_prod. */
 const RING = { out: 1024, outSize: 2048, outCons: 3080, outProd: 3084 } as const;
 
+/** The console's back end. */
 export class ConsoleBackend {
   readonly #domain: Domain;
   /** Tells the guest that there is room again. */

@@ -44,7 +44,9 @@ interface Poll {
   alarm?: Alarm;
 }
 
+/** The domain: its CPU and memory, what it has registered, and which of its modes is running. */
 export class Domain {
+  /** Where it prints, keeps its disks and records. */
   readonly setup: Setup;
   readonly vcpu: Vcpu;
   readonly memory: GuestMemory;
@@ -54,6 +56,7 @@ export class Domain {
   readonly pointers: GuestPointers;
   readonly timers: Timers;
   readonly clock: PvClock;
+  /** By vector. */
   readonly traps = new Map<number, TrapHandler>();
   readonly callbacks: {
     event?: Callback;
@@ -134,6 +137,7 @@ export class Domain {
     this.#poll = poll;
   }
 
+  /** The poll, if there was one, has returned. */
   endPoll(): void {
     this.#poll?.alarm?.cancel();
     this.#poll = undefined;

@@ -50,11 +50,13 @@ export class EventChannels {
     return port;
   }
 
+  /** EVTCHNOP_close. */
   close(port: number): void {
     if (!this.#channels.delete(port)) throw invalid();
     this.#clear(this.#pendingWord(port), port);
   }
 
+  /** EVTCHNOP_reset. */
   closeAll(): void {
     for (const port of [...this.#channels.keys()]) this.close(port);
   }
@@ -114,6 +116,7 @@ export class EventChannels {
     if (this.#test(this.#pendingWord(port), port)) this.#select(port);
   }
 
+  /** Is its pending bit set, masked or not? */
   isPending(port: number): boolean {
     return port < EVENT_CHANNELS && this.#test(this.#pendingWord(port), port);
   }
@@ -135,6 +138,7 @@ export class EventChannels {
     return this.#flags() >> 8 !== 0;
   }
 
+  /** Holds upcalls back, or lets them in. */
   set masked(masked: boolean) {
     this.#writeByte(VCPU_INFO.evtchn_upcall_mask, masked ? 1 : 0);
   }

@@ -61,6 +61,7 @@ export function handleForcedCpuid(
   return RESUME;
 }
 
+/** RDMSR of a register that Xen emulates. */
 export function handleMsrRead(domain: Domain, exit: ExitOf<"msr-read">): Outcome {
   const value = readMsr(domain.vcpu, exit.detail.msr);
   exit.detail.value = value;
@@ -70,6 +71,7 @@ export function handleMsrRead(domain: Domain, exit: ExitOf<"msr-read">): Outcome
   return RESUME;
 }
 
+/** WRMSR of one; a value that is no address is a fault. */
 export function handleMsrWrite(domain: Domain, { detail }: ExitOf<"msr-write">): Outcome {
   if (!writeMsr(domain.vcpu, detail.msr, detail.value)) {
     return deliverFault(domain, { vector: VECTOR.GP, errorCode: 0 });

@@ -36,16 +36,19 @@ export class GuestPointers {
     return new DataView(this.read(pointer, length).buffer);
   }
 
+  /** A 64-bit number. */
   readU64(pointer: bigint): bigint {
     return this.view(pointer, 8).getBigUint64(0, true);
   }
 
+  /** Writes a 32-bit number. */
   writeU32(pointer: bigint, value: number): void {
     const view = new DataView(new ArrayBuffer(4));
     view.setUint32(0, value, true);
     this.write(pointer, new Uint8Array(view.buffer));
   }
 
+  /** Writes a 64-bit number. */
   writeU64(pointer: bigint, value: bigint): void {
     const view = new DataView(new ArrayBuffer(8));
     view.setBigUint64(0, value, true);

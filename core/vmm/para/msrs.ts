@@ -18,6 +18,7 @@ export function emulatesMsr(msr: number, write: boolean): boolean {
   return WRITABLE.has(msr) || (!write && msr === MSR.EFER);
 }
 
+/** Its value. */
 export function readMsr(vcpu: Vcpu, msr: number): bigint {
   return vcpu.getMsr(msr) ?? 0n;
 }

@@ -16,8 +16,9 @@ export const PTE = {
 
 /** Page-fault error code: the access came from CPL 3 (SDM vol. 3, 4.7). */
 export const PFEC_USER = 4;
-/** As above: it was a write, and the page was there. */
+/** It was a write. */
 export const PFEC_WRITE = 2;
+/** The page was there: the rights were missing. */
 export const PFEC_PRESENT = 1;
 
 /** The machine frame's bits. */
@@ -25,6 +26,7 @@ export const ADDRESS_MASK = 0x000f_ffff_ffff_f000n;
 /** Bits 52 to 62: reserved, or ignored by the hardware; Xen lets guests have none of them. */
 export const DISALLOWED = 0x7ff0_0000_0000_0000n;
 
+/** Entries of a table, and bytes of one. */
 export const ENTRIES = 512;
 export const ENTRY_SIZE = 8;
 

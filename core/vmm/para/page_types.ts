@@ -55,10 +55,12 @@ export class PageTypes {
     this.#xen = new Uint8Array(this.frames);
   }
 
+  /** What a frame is in use as; `none` when it isn't. */
   typeOf(frame: number): FrameType {
     return (this.#type[frame] ?? FRAME_TYPE.none) as FrameType;
   }
 
+  /** How many uses keep its type. */
   uses(frame: number): number {
     return this.#uses[frame] ?? 0;
   }
@@ -113,6 +115,7 @@ export class PageTypes {
     this.#pinned[frame] = 1;
   }
 
+  /** Takes the pin back; the table may be anything again when nothing else refers to it. */
   unpin(frame: number): void {
     if (!this.#pinned[frame]) throw invalid();
     this.#pinned[frame] = 0;

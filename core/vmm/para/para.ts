@@ -156,6 +156,7 @@ function attachBackends(domain: Domain): void {
   bind(XEN_BLOCK_PORT, () => block.kicked());
 }
 
+/** The back end. */
 export const para: BackendDefinition = {
   backend: "para",
   summary: "ported guests on Xen's PV interface: hypercalls, direct paging, event channels",

@@ -4,6 +4,7 @@ import type { Alarm, AlarmClock } from "../../base/clock.ts";
 /** Shortest period Xen grants, in nanoseconds. */
 export const MIN_PERIOD = 1_000_000;
 
+/** Both, on the clock of the run. */
 export class Timers {
   readonly #clock: AlarmClock;
   readonly #fire: () => void;
@@ -16,6 +17,7 @@ export class Timers {
     this.#fire = fire;
   }
 
+  /** Nanoseconds since power on. */
   get now(): number {
     return this.#clock.now();
   }
@@ -32,6 +34,7 @@ export class Timers {
     arm();
   }
 
+  /** Stops the periodic timer, if it runs. */
   stopPeriodic(): void {
     this.#periodic?.cancel();
     this.#periodic = undefined;
@@ -44,6 +47,7 @@ export class Timers {
     this.#singleShot = this.#clock.setAlarm(Math.min(at, Number.MAX_SAFE_INTEGER), this.#fire);
   }
 
+  /** Stops the single-shot timer, if it runs. */
   stopSingleShot(): void {
     this.#singleShot?.cancel();
     this.#singleShot = undefined;
