@@ -15,6 +15,8 @@ import { readRegister, writeOperand, writeRegister } from "../operands.ts";
 
 /** Bits of DR6 and DR7 that always read as one, and the bits that exist (SDM vol. 3, figure 18-1). */
 const DR6_FIXED = 0xffff_0ff0n, DR6_BITS = 0xe00fn;
+/** General detect in DR7, and its cause in DR6. */
+const DR7_GD = 1n << 13n, DR6_BD = 1n << 13n;
 const DR7_FIXED = 0x400n, DR7_BITS = 0xffff_23ffn;
 
 export function moveControl(cpu: Cpu, instruction: Instruction): void {
@@ -27,6 +29,12 @@ export function moveControl(cpu: Cpu, instruction: Instruction): void {
 
 export function moveDebug(cpu: Cpu, instruction: Instruction): void {
   const { state } = cpu;
+  if (state.debug(7) & DR7_GD) {
+    // General detect: the debugger's own registers are touched. Its handler runs with the trap off.
+    state.setDebug(6, state.debug(6) | DR6_BD);
+    state.setDebug(7, state.debug(7) & ~DR7_GD);
+    throw new GuestFault(VECTOR.DB);
+  }
   const named = debugOperand(instruction);
   // DR4 and DR5 are aliases of DR6 and DR7; with CR4.DE they fault, before they come here.
   const number = named === 4 || named === 5 ? named + 2 : named;

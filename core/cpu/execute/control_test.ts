@@ -91,6 +91,8 @@ Deno.test("MOV DR keeps fixed bits, and takes DR4 for DR6 unless CR4.DE is set",
   const cpu = longMode().set({ rax: 0xffff_ffff });
   cpu.run(0x0f, 0x23, 0xf8);
   assertEquals(cpu.state.debug(7), 0xffff_27ffn);
+  assertEquals(cpu.fault(0x0f, 0x21, 0xf8), [VECTOR.DB], "general detect");
+  assertEquals([cpu.state.debug(6), cpu.state.debug(7)], [0xffff_2ff0n, 0xffff_07ffn]);
   cpu.set({ rax: 0 }).run(0x0f, 0x23, 0xe0);
   assertEquals(cpu.state.debug(6), 0xffff_0ff0n);
   assertEquals(cpu.set({ rax: 1n << 32n }).fault(0x0f, 0x23, 0xf8), GP0);

@@ -1,6 +1,6 @@
 // PUSHF, POPF, CLI, STI, CLAC, STAC.
 import { type Instruction, Mnemonic } from "iced-x86";
-import { CR4, RFLAGS, VECTOR } from "../../base/registers.ts";
+import { RFLAGS, VECTOR } from "../../base/registers.ts";
 import type { Cpu } from "../cpu.ts";
 import { GuestFault } from "../fault.ts";
 import { loadableFlags, loadFlags } from "../flags.ts";
@@ -47,11 +47,9 @@ export function setInterrupts(cpu: Cpu): void {
   state.interruptShadow = true;
 }
 
-/** CLAC and STAC. */
+/** CLAC and STAC, with CR4.SMAP set or not: CPUID reports them (SDM vol. 2, STAC). */
 export function setAlignmentCheck(cpu: Cpu, instruction: Instruction): void {
-  if (!(cpu.state.control("cr4") & BigInt(CR4.SMAP)) || cpu.state.cpl !== 0) {
-    throw new GuestFault(VECTOR.UD);
-  }
+  if (cpu.state.cpl !== 0) throw new GuestFault(VECTOR.UD);
   const on = instruction.mnemonic === Mnemonic.Stac;
   loadFlags(cpu, on ? BigInt(RFLAGS.AC) : 0n, BigInt(RFLAGS.AC));
 }

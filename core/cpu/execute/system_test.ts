@@ -71,9 +71,9 @@ Deno.test("HLT goes past itself and tells the run loop", () => {
   assertEquals([cpu.run(0xf4), cpu.state.rip], ["halt", 0x1001n]);
 });
 
-Deno.test("STAC and CLAC exist with CR4.SMAP, and drop cached translations", () => {
+Deno.test("STAC and CLAC are the kernel's, and drop cached translations when CR4.SMAP is set", () => {
+  assertEquals(longMode({ level: 3 }).fault(0x0f, 0x01, 0xcb), [VECTOR.UD]);
   const cpu = longMode();
-  assertEquals(cpu.fault(0x0f, 0x01, 0xcb), [VECTOR.UD]);
   cpu.state.setControl("cr4", BigInt(CR4.PAE | CR4.SMAP));
   cpu.run(0x0f, 0x01, 0xcb);
   assertEquals([cpu.state.rflags & AC, cpu.flushed], [AC, ["all"]]);
