@@ -3,6 +3,7 @@ import type { Span } from "../../base/source.ts";
 
 /** A text to assemble that knows where its lines come from. */
 export interface AsmSource {
+  /** The whole of it, lines ended by LF or CRLF. */
   readonly text: string;
   /** Span in the user's file of the columns from `startColumn` (zero-based) to `endColumn` (exclusive) of one-based `line`. */
   span(line: number, startColumn: number, endColumn: number): Span;
