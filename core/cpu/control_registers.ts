@@ -8,8 +8,10 @@ import { ENTRY, PHYSICAL_ADDRESS_BITS } from "./walk.ts";
 
 /** Control registers that exist, by number. */
 const NAMES = { 0: "cr0", 2: "cr2", 3: "cr3", 4: "cr4", 8: "cr8" } as const;
+/** Number of a control register that exists. */
 export type ControlNumber = keyof typeof NAMES;
 
+/** Is there a control register of this number? */
 export function isControlRegister(number: number): number is ControlNumber {
   return number in NAMES;
 }
@@ -34,6 +36,7 @@ export function debugOperand(instruction: Instruction): number {
   return operandIn(instruction, Register.DR0, Register.DR15);
 }
 
+/** Value of a control register. */
 export function readControl(state: CpuState, number: ControlNumber): bigint {
   return state.control(NAMES[number]);
 }

@@ -23,6 +23,7 @@ export interface AddressSpace {
   write(linear: bigint, size: number, value: bigint, access?: Partial<AccessType>): void;
 }
 
+/** What an access is, as page tables judge it. */
 export interface AccessType {
   readonly write: boolean;
   readonly execute: boolean;

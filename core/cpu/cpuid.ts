@@ -8,6 +8,7 @@ export const VENDOR = "TrivisorCPU!";
 /** 48 characters at most. */
 export const BRAND = "Trivisor virtual CPU";
 
+/** What a platform adds to the CPU's own answers. */
 export interface CpuidOptions {
   /** Is there a hypervisor to ask (leaf 1, ECX bit 31)? */
   readonly hypervisor?: boolean;

@@ -26,6 +26,7 @@ export const SYSTEM = {
 
 /** Bits of a selector: requested privilege level, and which table. */
 export const RPL_MASK = 3;
+/** Bit of a selector: set for the LDT. */
 export const TABLE_INDICATOR = 4;
 
 /** A descriptor, with where it was read. */
@@ -41,14 +42,17 @@ export function selectorCode(selector: number): number {
   return selector & 0xfffc;
 }
 
+/** Descriptor privilege level, 0 to 3. */
 export function dplOf({ attributes }: Pick<Segment, "attributes">): number {
   return (attributes >> 5) & 3;
 }
 
+/** Type field, 0 to 15. */
 export function typeOf({ attributes }: Pick<Segment, "attributes">): number {
   return attributes & 0xf;
 }
 
+/** Is the P bit set? In a segment register: is it loaded, and not null? */
 export function isPresent({ attributes }: Pick<Segment, "attributes">): boolean {
   return (attributes & ATTRIBUTE.P) !== 0;
 }
@@ -58,6 +62,7 @@ export function isOrdinary({ attributes }: Pick<Segment, "attributes">): boolean
   return (attributes & ATTRIBUTE.S) !== 0;
 }
 
+/** A code segment? */
 export function isCode(segment: Pick<Segment, "attributes">): boolean {
   return isOrdinary(segment) && (segment.attributes & TYPE.CODE) !== 0;
 }
@@ -68,6 +73,7 @@ export function isWritableData(segment: Pick<Segment, "attributes">): boolean {
   return kind === (ATTRIBUTE.S | TYPE.WRITABLE);
 }
 
+/** Code that runs at its caller's level? */
 export function isConforming(segment: Pick<Segment, "attributes">): boolean {
   return isCode(segment) && (segment.attributes & TYPE.CONFORMING) !== 0;
 }

@@ -20,6 +20,7 @@ export function isRealLike(state: CpuState): boolean {
   return (state.control("cr0") & BigInt(CR0.PE)) === 0n || isVirtual8086(state);
 }
 
+/** Is EFLAGS.VM set? */
 export function isVirtual8086(state: CpuState): boolean {
   return (state.rflags & BigInt(RFLAGS.VM)) !== 0n;
 }

@@ -110,10 +110,12 @@ export function offsetBy(instruction: Instruction, place: Place, bytes: number):
   return { segment: place.segment, offset };
 }
 
+/** Reads `size` bytes, with the segment's checks. */
 export function readPlace(cpu: Cpu, { segment, offset }: Place, size: number): bigint {
   return cpu.memory.read(linearAddress(cpu.state, segment, offset, size, false), size);
 }
 
+/** Writes the low `size` bytes of a value, with the segment's checks. */
 export function writePlace(cpu: Cpu, { segment, offset }: Place, size: number, value: bigint) {
   const linear = linearAddress(cpu.state, segment, offset, size, true);
   cpu.memory.write(linear, size, BigInt.asUintN(8 * size, value));

@@ -9,6 +9,7 @@ import { isVirtual8086 } from "./linear.ts";
 import { registerSize } from "./operands.ts";
 import type { CpuState } from "./state.ts";
 
+/** One access to a port. */
 export interface PortAccess {
   readonly port: number;
   readonly size: 1 | 2 | 4;

@@ -19,6 +19,7 @@ const DR6_FIXED = 0xffff_0ff0n, DR6_BITS = 0xe00fn;
 const DR7_GD = 1n << 13n, DR6_BD = 1n << 13n;
 const DR7_FIXED = 0x400n, DR7_BITS = 0xffff_23ffn;
 
+/** MOV to and from a control register. */
 export function moveControl(cpu: Cpu, instruction: Instruction): void {
   const number = controlOperand(instruction);
   if (!isControlRegister(number)) throw new GuestFault(VECTOR.UD);
@@ -27,6 +28,7 @@ export function moveControl(cpu: Cpu, instruction: Instruction): void {
   else writeRegister(cpu.state, instruction.op0Register, readControl(cpu.state, number));
 }
 
+/** MOV to and from a debug register. */
 export function moveDebug(cpu: Cpu, instruction: Instruction): void {
   const { state } = cpu;
   if (state.debug(7) & DR7_GD) {
@@ -47,6 +49,7 @@ export function moveDebug(cpu: Cpu, instruction: Instruction): void {
   state.setDebug(number, (value & (number === 6 ? DR6_BITS : DR7_BITS)) | fixed);
 }
 
+/** CLTS. */
 export function clearTaskSwitched(cpu: Cpu): void {
   writeControl(cpu, 0, cpu.state.control("cr0") & ~BigInt(CR0.TS));
 }
@@ -58,10 +61,12 @@ export function loadMachineStatus(cpu: Cpu, instruction: Instruction): void {
   writeControl(cpu, 0, (old & ~0xen) | value);
 }
 
+/** SMSW: 16 bits of CR0 to memory, as many as fit to a register. */
 export function storeMachineStatus(cpu: Cpu, instruction: Instruction): void {
   writeOperand(cpu, instruction, 0, 2, cpu.state.control("cr0"));
 }
 
+/** INVLPG. */
 export function invalidatePage(cpu: Cpu, instruction: Instruction): void {
   const address = invlpgAddress(cpu, instruction);
   cpu.surroundings.flushTranslations(BigInt.asUintN(64, address) & ~0xfffn);

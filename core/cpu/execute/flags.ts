@@ -16,6 +16,7 @@ const SIZES = new Map<Mnemonic, 2 | 4 | 8>([
   [Mnemonic.Popfq, 8],
 ]);
 
+/** PUSHF, PUSHFD, PUSHFQ. */
 export function pushFlags(cpu: Cpu, instruction: Instruction): void {
   const stack = new Stack(cpu);
   // The image never shows VM and RF.
@@ -24,6 +25,7 @@ export function pushFlags(cpu: Cpu, instruction: Instruction): void {
   stack.commit();
 }
 
+/** POPF, POPFD, POPFQ: what may not be loaded is passed over in silence. */
 export function popFlags(cpu: Cpu, instruction: Instruction): void {
   const size = SIZES.get(instruction.mnemonic) ?? 2;
   const stack = new Stack(cpu);
@@ -34,6 +36,7 @@ export function popFlags(cpu: Cpu, instruction: Instruction): void {
   loadFlags(cpu, allowed, loadableFlags(cpu.state, size));
 }
 
+/** CLI. */
 export function clearInterrupts(cpu: Cpu): void {
   cpu.state.rflags &= ~BigInt(RFLAGS.IF);
 }

@@ -16,6 +16,7 @@ function setPair(state: CpuState, value: bigint): void {
   state.setGpr(RDX, BigInt.asUintN(64, value) >> 32n);
 }
 
+/** CPUID, as the surroundings answer. */
 export function cpuid(cpu: Cpu): void {
   const { state } = cpu;
   const [eax, ebx, ecx, edx] = cpu.surroundings.cpuid(low(state, RAX), low(state, RCX));
@@ -25,10 +26,12 @@ export function cpuid(cpu: Cpu): void {
   state.setGpr(RDX, BigInt(edx >>> 0));
 }
 
+/** RDTSC. */
 export function readTimestampCounter(cpu: Cpu): void {
   setPair(cpu.state, readTimestamp(cpu));
 }
 
+/** RDTSCP. */
 export function readTimestampAndProcessor(cpu: Cpu): void {
   setPair(cpu.state, readTimestamp(cpu));
   cpu.state.setGpr(RCX, readMsr(cpu, MSR.TSC_AUX));
@@ -39,10 +42,12 @@ export function readPerformanceCounter(): never {
   throw new GuestFault(VECTOR.GP, 0);
 }
 
+/** RDMSR. */
 export function readModelSpecific(cpu: Cpu): void {
   setPair(cpu.state, readMsr(cpu, low(cpu.state, RCX)));
 }
 
+/** WRMSR. */
 export function writeModelSpecific(cpu: Cpu): void {
   const { state } = cpu;
   writeMsr(cpu, low(state, RCX), (BigInt(low(state, RDX)) << 32n) | BigInt(low(state, RAX)));

@@ -31,6 +31,7 @@ export function checkBounds(cpu: Cpu, instruction: Instruction): void {
   if (index < lower || index > upper) throw new GuestFault(VECTOR.BR);
 }
 
+/** #UD, always. */
 export function undefinedOpcode(): never {
   throw new GuestFault(VECTOR.UD);
 }

@@ -33,6 +33,7 @@ const SIZES = new Map<Mnemonic, 2 | 4 | 8>([
   [Mnemonic.Iretq, 8],
 ]);
 
+/** IRET, IRETD, IRETQ. */
 export function interruptReturn(cpu: Cpu, instruction: Instruction): void {
   const { state } = cpu;
   const size = SIZES.get(instruction.mnemonic) ?? 4;

@@ -61,6 +61,7 @@ function sizeOf(instruction: Instruction): 2 | 4 | 8 {
   return size;
 }
 
+/** PUSH of a segment register: the selector, zero-extended. */
 export function pushSegment(cpu: Cpu, instruction: Instruction): void {
   const { selector } = cpu.state.segment(segmentName(instruction.op0Register));
   const stack = new Stack(cpu);
@@ -68,6 +69,7 @@ export function pushSegment(cpu: Cpu, instruction: Instruction): void {
   stack.commit();
 }
 
+/** POP of a segment register. */
 export function popSegment(cpu: Cpu, instruction: Instruction): void {
   const name = segmentName(instruction.op0Register);
   const stack = new Stack(cpu);

@@ -25,6 +25,7 @@ const ALL_FLAGS = 0xffff_ffffn;
 /** What SYSRET takes from R11: all flags but RF and VM (SDM vol. 2, SYSRET). */
 const SYSRET_FLAGS = 0x3c_7fd7n;
 
+/** SYSCALL and SYSENTER. */
 export function systemCall(cpu: Cpu, instruction: Instruction): void {
   const { state } = cpu;
   if (instruction.mnemonic === Mnemonic.Sysenter) enter(cpu);
@@ -42,6 +43,7 @@ export function systemCall(cpu: Cpu, instruction: Instruction): void {
   cpu.surroundings.count("syscall");
 }
 
+/** SYSRET and SYSEXIT. */
 export function systemReturn(cpu: Cpu, instruction: Instruction): void {
   const { state } = cpu;
   const { mnemonic } = instruction;
@@ -88,6 +90,7 @@ function sysenterSelector(cpu: Cpu): number {
   return selector;
 }
 
+/** SWAPGS. */
 export function swapGs(cpu: Cpu): void {
   const { state } = cpu;
   const gs = state.segment("gs");

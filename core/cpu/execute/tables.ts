@@ -34,6 +34,7 @@ export function loadTable(cpu: Cpu, instruction: Instruction): void {
   else state.idtr = table;
 }
 
+/** SGDT and SIDT. */
 export function storeTable(cpu: Cpu, instruction: Instruction): void {
   const { state } = cpu;
   const { base, limit } = instruction.mnemonic === Mnemonic.Sgdt ? state.gdtr : state.idtr;
