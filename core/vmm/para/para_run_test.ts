@@ -20,7 +20,7 @@ const PRELUDE = `
       syscall
   %endmacro
   %macro trap 3                       ; vector, flags, handler
-      mov qword [0x200000], %1 | %2 << 8 | 0xe033 << 16
+      mov dword [0x200000], %1 | %2 << 8 | 0xe033 << 16
       lea rax, [rel %3]
       mov [0x200008], rax
       mov qword [0x200018], 0
