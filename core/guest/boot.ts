@@ -135,7 +135,8 @@ function longMode(image: GuestImage): BootState {
     special: {
       ...entryRegisters(image, cr0),
       cr3: BOOT_CR3,
-      cr4: BigInt(CR4.PAE | CR4.OSFXSR | CR4.OSXMMEXCPT),
+      // No bit that the CPU lacks: what is read here must be possible to write back.
+      cr4: BigInt(CR4.PAE),
       efer: BigInt(EFER.SCE | EFER.LME | EFER.LMA | EFER.NXE),
     },
     segments: flatSegments(SELECTOR.code64, ATTRIBUTES.code64),
