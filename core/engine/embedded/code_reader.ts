@@ -73,7 +73,7 @@ export class CodeReader {
   #codeGpa(linear: bigint): number {
     const access: AccessType = { write: false, execute: true, user: this.#state.cpl === 3 };
     const gpa = this.#mmu.translate(linear, access);
-    if (!this.#physical.isRam(gpa, 1)) throw new DeviceAccess(gpa, 1, false, 0);
+    if (!this.#physical.isRam(gpa, 1)) throw new DeviceAccess(gpa, 1, false, 0n);
     return gpa;
   }
 

@@ -8,19 +8,19 @@ import type { AccessSize } from "../../machine/device.ts";
 
 /** Thrown when an instruction needs a device that only the VMM can reach, or that must be reached one step at a time. */
 export class DeviceAccess {
-  /** `value` is what is written; 0 for a read. */
+  /** `size` is in bytes; `value` is what is written, 0 for a read. */
   constructor(
     readonly gpa: number,
-    readonly size: AccessSize,
+    readonly size: AccessSize | 8,
     readonly write: boolean,
-    readonly value: number,
+    readonly value: bigint,
   ) {}
 }
 
 export class EnginePhysicalMemory implements PhysicalMemory {
   readonly #view: DataView;
   /** Answers to the device accesses of the instruction under way. */
-  #answers: number[] = [];
+  #answers: bigint[] = [];
   #next = 0;
   #reached = false;
   /** Are devices reached now? Only when a single instruction is executed. */
@@ -53,8 +53,7 @@ export class EnginePhysicalMemory implements PhysicalMemory {
           return this.#view.getBigUint64(address, true);
       }
     }
-    if (size === 8) return this.read(address, 4) | this.read(address + 4, 4) << 32n;
-    return BigInt(this.#device(address, size, false, 0) >>> 0);
+    return this.#device(address, size, false, 0n);
   }
 
   write(address: number, size: 1 | 2 | 4 | 8, value: bigint): void {
@@ -71,30 +70,37 @@ export class EnginePhysicalMemory implements PhysicalMemory {
           return this.#view.setBigUint64(address, value, true);
       }
     }
-    if (size === 8) {
-      this.write(address, 4, value & 0xffffffffn);
-      this.write(address + 4, 4, value >> 32n);
-    } else this.#device(address, size, true, Number(BigInt.asUintN(8 * size, value)));
+    this.#device(address, size, true, BigInt.asUintN(8 * size, value));
   }
 
-  #device(gpa: number, size: AccessSize, write: boolean, value: number): number {
+  /** One access of the CPU is one exit, whatever the bus makes of it. */
+  #device(gpa: number, size: AccessSize | 8, write: boolean, value: bigint): bigint {
     const known = this.#answers[this.#next];
     if (known !== undefined) {
       this.#next++;
       return known;
     }
     if (!this.stepping || !this.bus) throw new DeviceAccess(gpa, size, write, value);
-    let answer = 0;
     this.#reached = true;
-    if (write) this.bus.write("memory", gpa, size, value);
-    else answer = this.bus.read("memory", gpa, size);
+    const answer = this.#cycles(this.bus, gpa, size, write, value);
     this.answer(answer);
     this.#next++;
     return answer;
   }
 
+  /** The bus is 32 bits wide. */
+  #cycles(bus: Bus, gpa: number, size: AccessSize | 8, write: boolean, value: bigint): bigint {
+    if (size === 8) {
+      const low = this.#cycles(bus, gpa, 4, write, value & 0xffffffffn);
+      return low | this.#cycles(bus, gpa + 4, 4, write, value >> 32n) << 32n;
+    }
+    if (!write) return BigInt(bus.read("memory", gpa, size));
+    bus.write("memory", gpa, size, Number(value));
+    return 0n;
+  }
+
   /** Answers the access that the last `DeviceAccess` was about. */
-  answer(value: number): void {
+  answer(value: bigint): void {
     this.#answers.push(value);
   }
 

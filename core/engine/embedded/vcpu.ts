@@ -244,7 +244,7 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
       gpa,
       access: instruction ? kind : "execute",
       size,
-      value: BigInt(value),
+      value,
     } as const;
     if (this.controls.paging === "nested") {
       return this.#exit("ept-violation", "vm-exit", detail, instruction);
@@ -324,7 +324,7 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
     const exited = this.#exited;
     if (!exited) throw new Error("Nothing to complete");
     if (exited.operation !== "port-io") {
-      this.physical.answer(Number(value));
+      this.physical.answer(value);
       this.#restart = true;
       return;
     }

@@ -1,0 +1,65 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { Bus } from "../../machine/bus.ts";
+import type { Access } from "../../trace/exit.ts";
+import { DeviceAccess, EnginePhysicalMemory } from "./physical.ts";
+import { RAM } from "../../cpu/layout.ts";
+
+const RAM_SIZE = 4096;
+const DEVICE = 0x10000;
+
+function memory(bus?: Bus): EnginePhysicalMemory {
+  return new EnginePhysicalMemory(new ArrayBuffer(RAM + RAM_SIZE), RAM_SIZE, bus, () => {});
+}
+
+/** What is thrown for an access that only the VMM can do. */
+function accessOf(work: () => void): DeviceAccess {
+  try {
+    work();
+  } catch (thrown) {
+    if (thrown instanceof DeviceAccess) return thrown;
+    throw thrown;
+  }
+  throw new Error("Nothing was thrown");
+}
+
+Deno.test("EnginePhysicalMemory leaves the guest once for 64 bits of a device, with all of the value", () => {
+  const value = 0xfedcba9876543210n;
+  const written = accessOf(() => memory().write(DEVICE, 8, value));
+  assertEquals({ ...written }, { gpa: DEVICE, size: 8, write: true, value });
+
+  const physical = memory();
+  const read = accessOf(() => physical.read(DEVICE, 8));
+  assertEquals([read.size, read.write], [8, false]);
+  physical.answer(value);
+  physical.begin();
+  assertEquals(physical.read(DEVICE, 8), value);
+});
+
+Deno.test("EnginePhysicalMemory asks a device once for an instruction that is started again", () => {
+  const physical = memory();
+  accessOf(() => physical.read(DEVICE, 4));
+  physical.answer(7n);
+  physical.begin();
+  assertEquals(physical.read(DEVICE, 4), 7n);
+  // The second access of the same instruction is another question; of the next one, the first is, too.
+  assertThrows(() => physical.read(DEVICE, 4));
+  physical.done();
+  assertThrows(() => physical.read(DEVICE, 4));
+});
+
+Deno.test("EnginePhysicalMemory takes 64 bits to a 32-bit bus in two cycles, the low one first", () => {
+  const seen: Access[] = [];
+  const physical = memory(new Bus((access) => seen.push(access)));
+  physical.stepping = true;
+  physical.write(DEVICE, 8, 0x0000000200000001n);
+  assertEquals(physical.read(DEVICE + 8, 8), 0xffffffffffffffffn);
+  assertEquals(
+    seen.map((a) => a.kind === "mmio" ? [a.direction, a.address, a.size, a.value] : a),
+    [
+      ["out", DEVICE, 4, 1],
+      ["out", DEVICE + 4, 4, 2],
+      ["in", DEVICE + 8, 4, 0xffffffff],
+      ["in", DEVICE + 12, 4, 0xffffffff],
+    ],
+  );
+});
