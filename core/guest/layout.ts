@@ -71,6 +71,8 @@ export const XEN_GRANT_TABLE = 0x45000;
 /** Ring of the block frontend, and the page its library uses for buffers that aren't sector-aligned. */
 export const XEN_BLOCK_RING = 0x46000;
 export const XEN_BLOCK_BOUNCE = 0x47000;
+/** A page that nothing here uses: arguments of hypercalls that a scenario makes by `lib/xen.inc`. */
+export const XEN_REQUEST_PAGE = 0x48000;
 /** Event channels that the domain builder has bound: console and store as in start_info, and the first disk. */
 export const XEN_CONSOLE_PORT = 1;
 export const XEN_STORE_PORT = 2;

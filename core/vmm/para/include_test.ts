@@ -44,7 +44,7 @@ const NAMED: Readonly<Record<string, number>> = {
   xen_block_ring: layout.XEN_BLOCK_RING,
   xen_console_port: layout.XEN_CONSOLE_PORT,
   xen_block_port: layout.XEN_BLOCK_PORT,
-  xen_request: 0x48000,
+  xen_request: layout.XEN_REQUEST_PAGE,
 };
 
 function prefixed(prefix: string, numbers: Readonly<Record<string, number>>) {
