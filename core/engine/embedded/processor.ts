@@ -64,6 +64,7 @@ export class Processor {
     const shadow = { lookup: (page: bigint) => this.#lookUpShadow(page) };
     this.mmu = new Mmu(this.state, this.physical, {
       shadow: () => this.controls.paging === "shadow" ? shadow : undefined,
+      cached: true,
     });
     const parts = {
       state: this.state,
@@ -78,7 +79,8 @@ export class Processor {
     const surroundings: Surroundings = {
       timestamp: config.timestamp,
       cpuid: config.cpuid,
-      flushTranslations: (linear) => this.flush(linear),
+      // INVLPG of a large page drops all of it, so the small pages of the TLB can't go by address.
+      flushTranslations: () => this.flush(),
       count: config.count,
     };
     const cpu = { state: this.state, physical: this.physical, memory: this.mmu };
@@ -154,6 +156,7 @@ export class Processor {
   }
 
   flush(page?: bigint): void {
+    this.mmu.flush(page);
     this.tlb.flush(page);
     this.code.translationsChanged();
   }
@@ -193,7 +196,7 @@ export class Processor {
     } finally {
       this.#unprotected = undefined;
       this.paths.unprotected = false;
-      this.tlb.flush();
+      this.flush();
     }
   }
 
