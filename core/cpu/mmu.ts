@@ -189,9 +189,11 @@ export class Mmu implements AddressSpace {
 
   /** Sets A in every entry used, and D in the last for a write. Done only when the access is granted. */
   #mark({ steps }: Walk, write: boolean): void {
+    // The pointers of PAE have no accessed bit: it is reserved there.
+    const pointers = (this.#state.control("cr4") & BigInt(CR4.PAE)) !== 0n &&
+      (this.#state.control("efer") & BigInt(EFER.LMA)) === 0n;
     for (const [i, { address, size, entry }] of steps.entries()) {
-      // The pointers of PAE have no accessed bit: it is reserved there.
-      if (i === 0 && steps.length === 3) continue;
+      if (i === 0 && pointers) continue;
       const last = i === steps.length - 1;
       const marked = entry | ENTRY.A | (last && write ? ENTRY.D : 0n);
       if (marked !== entry) this.#physical.write(address, size, marked);
