@@ -99,6 +99,34 @@ handler:
       "full-hw/shadow": { "cr-access": 2, "hlt": 1 },
     },
   },
+  "protected mode switches to PAE paging": {
+    options: { entry: "protected32" },
+    text: `start:
+    mov   dword [0x180000], 0x181001
+    mov   dword [0x181000], 0x83
+    mov   dword [0x180008], 0x182001
+    mov   dword [0x182000], 0x183003
+    mov   dword [0x183000], 0x190003
+    mov   eax, cr4
+    or    eax, 0x20
+    mov   cr4, eax
+    mov   eax, 0x180000
+    mov   cr3, eax
+    mov   eax, cr0
+    or    eax, 0x80000000
+    mov   cr0, eax
+    mov   dword [0x40000000], 0x1234
+    mov   ebx, [0x190000]
+    ; No accessed bit in the pointers, one in the directory; accessed and dirty in the table.
+    mov   ecx, [0x180008]
+    mov   edx, [0x182000]
+    mov   esi, [0x183000]
+    hlt`,
+    expect: {
+      registers: { rbx: 0x1234n, rcx: 0x182001n, rdx: 0x183023n, rsi: 0x190063n },
+    },
+    exits: { "full-bt": { "cr-access": 3, "hlt": 1 }, "full-hw": { "cr-access": 2, "hlt": 1 } },
+  },
   "POPF sets the interrupt flag": {
     text: `start:
     pushfq

@@ -7,7 +7,7 @@ import { pcBoard } from "../machine/board.ts";
 import type { InterruptController } from "../machine/device.ts";
 import type { Exit, ExitVia } from "../trace/exit.ts";
 import { startBare } from "./bare_start.ts";
-import { dispatch, type ExitHandlers, interruptsMasked, type Machine } from "./exit_handlers.ts";
+import { dispatch, type ExitHandlers, type Machine } from "./exit_handlers.ts";
 import { InterruptDelivery } from "./interrupts.ts";
 import { type Monitor, type Outcome, RESUME, type Setup } from "./monitor.ts";
 import { ShadowPaging } from "./shadow.ts";
@@ -91,11 +91,8 @@ export class PcMonitor implements Monitor {
     return RESUME;
   }
 
+  /** A guest that masks interrupts never gets to be idle: its HLT is its end. */
   wakeable(): boolean {
-    return this.#controller.pending() && !interruptsMasked(this.#machine.vcpu);
-  }
-
-  deaf(): boolean {
-    return interruptsMasked(this.#machine.vcpu);
+    return this.#controller.pending();
   }
 }

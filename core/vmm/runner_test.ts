@@ -4,6 +4,7 @@ import type { Exit, ExitVia } from "../trace/exit.ts";
 import type { Trace } from "../trace/trace.ts";
 import type { GuestImage } from "../guest/image.ts";
 import { gpa } from "../base/address.ts";
+import { treatments } from "../cpu/sensitive_operations.ts";
 import type { CostProfile, Figure } from "./cost_profile.ts";
 import {
   type BackendDefinition,
@@ -15,7 +16,7 @@ import {
   stop,
 } from "./monitor.ts";
 import { runCase } from "./runner.ts";
-import { exits, fakeEngine, FakeVcpu, idles, spins, type Step } from "./testing.ts";
+import { exits, fakeEngine, FakeVcpu, idles, madeExit, spins, type Step } from "./testing.ts";
 
 const IMAGE: GuestImage = {
   entry: "long64",
@@ -45,8 +46,8 @@ const PROFILE: CostProfile = {
       "hypercall": figure(1),
       "fault": figure(1),
     },
-    inlined: {},
-    native: {},
+    inlined: { "mov-cr8": figure(50) },
+    native: { "port-io": figure(5) },
   }],
 };
 
@@ -56,10 +57,17 @@ interface Given {
   readonly monitor?: (setup: Setup) => Partial<Monitor>;
   readonly wallClock?: () => number;
   readonly vcpu?: FakeVcpu;
+  /** Sizes of observed labels. */
+  readonly observe?: Readonly<Record<string, number>>;
+  /** Labels that the case expects something of. */
+  readonly expected?: readonly string[];
 }
 
 /** Runs made-up steps under a monitor that resumes after everything but `hlt`. */
-function run({ steps, limits = {}, monitor, wallClock, vcpu }: Given): Trace {
+function run(given: Given): Trace {
+  const { steps, limits = {}, monitor, wallClock, vcpu, expected = [] } = given;
+  const { observe = { here: 4, far: 4 } } = given;
+  const span = { file: { name: "t.yaml", text: "" }, start: 0, end: 0 };
   const cpu = vcpu ?? new FakeVcpu(IMAGE.memory, steps);
   const backend: BackendDefinition = {
     backend: "full-hw",
@@ -93,7 +101,7 @@ function run({ steps, limits = {}, monitor, wallClock, vcpu }: Given): Trace {
         registers: {},
         disks: [],
         expectedUnported: [],
-        observe: { registers: [], memory: { here: 4, far: 4 } },
+        observe: { registers: [], memory: observe },
       },
       limits: { ...DEFAULT_LIMITS, ...limits },
     },
@@ -101,7 +109,12 @@ function run({ steps, limits = {}, monitor, wallClock, vcpu }: Given): Trace {
       id: "t@full-hw+embedded",
       backend: "full-hw",
       engine: "embedded",
-      expect: { registers: {}, memory: {} },
+      expect: {
+        registers: {},
+        memory: Object.fromEntries(
+          expected.map((label) => [label, { value: { is: "any" } as const, span }]),
+        ),
+      },
     },
     image: IMAGE,
     backend,
@@ -289,4 +302,64 @@ Deno.test("runCase() gives the same trace twice but for measured time", () => {
     return trace;
   };
   assertEquals(once(), once());
+});
+
+Deno.test("runCase() keeps what is expected of a label, up to the next one, by the guest's translation", () => {
+  const vcpu = new FakeVcpu(IMAGE.memory, [HALT]);
+  vcpu.mapped.set(0x2000n, 0x5000);
+  vcpu.memory.write(gpa(0x5000), new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]));
+  const { final } = run({ steps: [], vcpu, observe: {}, expected: ["here", "there"] });
+  assertEquals(final.memory, {
+    here: new Uint8Array([1, 2, 3, 4]),
+    there: new Uint8Array([5, 6, 7, 8, 9, 10, 11, 12]),
+  });
+});
+
+Deno.test("runCase() counts native costs while the guest runs, not while its monitor emulates", () => {
+  const vcpu = new FakeVcpu(IMAGE.memory, [
+    (cpu) => {
+      cpu.config?.count("port-io");
+      cpu.retired++;
+      return { reason: "exit", exit: madeExit("io", OUT) };
+    },
+    HALT,
+  ]);
+  const trace = run({
+    steps: [],
+    vcpu,
+    monitor: () => ({
+      handle: (exit) => {
+        vcpu.config?.count("port-io");
+        return exit.kind === "hlt" ? stop({ kind: "halt" }) : RESUME;
+      },
+    }),
+  });
+  assertEquals(trace.counts.native, { "port-io": 1 });
+  assertEquals(trace.cycles.guest, 2 * 2 + 5);
+});
+
+Deno.test("runCase() lets time pass for what is inlined, where a technique inlines", () => {
+  const vcpu = new FakeVcpu(IMAGE.memory, [HALT]);
+  vcpu.inlinedCounts = { "mov-cr8": 3 };
+  const table = treatments("translated");
+  let now = 0;
+  const trace = run({
+    steps: [],
+    vcpu,
+    monitor: ({ clock }) => ({
+      controls: {
+        kernel: table,
+        user: table,
+        exceptionVia: "fault",
+        exceptions: 0,
+        paging: "nested",
+      },
+      handle: () => {
+        now = clock.now();
+        return stop({ kind: "halt" });
+      },
+    }),
+  });
+  assertEquals(now, 2 + 150 + 100);
+  assertEquals(trace.cycles.kinds["inline/mov-cr8"], 150);
 });

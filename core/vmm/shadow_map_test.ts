@@ -62,6 +62,16 @@ Deno.test("entryChanged() lets go of the tables below an entry that pointed at t
   assertEquals(map.size, 1);
 });
 
+Deno.test("entryChanged() keeps a table that another entry points at too", () => {
+  const map = new ShadowMap();
+  const shared = mapping(0x200000n, 0xb000, { pt: OTHER_PT });
+  map.add(shared);
+  map.add({ ...shared, page: 0x400000n, links: [PML4, PDPT, PD, OTHER_PT] });
+  map.entryChanged(PD);
+  assertEquals(map.size, 1);
+  assert(map.isTable(OTHER_PT));
+});
+
 Deno.test("release() drops everything that was derived from a table", () => {
   const map = new ShadowMap();
   map.add(mapping(0x10000n, 0x9000));

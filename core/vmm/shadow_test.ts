@@ -188,6 +188,22 @@ Deno.test("emulate() fills what the instruction needs, and returns the guest's o
   });
 });
 
+Deno.test("emulate() opens a page table that the instruction writes besides, and closes it again", () => {
+  const { vcpu, memory, shadow } = longMode(DIRTY);
+  const table = LINEAR + 0x1000n;
+  fill(shadow, shadow.resolve(LINEAR, 0));
+  vcpu.emulation = () => {
+    if (!shadow.lookup(table)?.writable) {
+      return { type: "exception", vector: 14, errorCode: W, address: table };
+    }
+    memory.writeU64(gpa(PTE), BigInt(0xa000) | P | RW);
+    return undefined;
+  };
+  assertEquals(shadow.emulate(), undefined);
+  assertEquals(shadow.lookup(table), undefined);
+  assertEquals(shadow.lookup(LINEAR), undefined);
+});
+
 Deno.test("sync() keeps an address space that CR3 leaves and comes back to", () => {
   const { vcpu, memory, shadow } = longMode(DIRTY);
   fill(shadow, shadow.resolve(LINEAR, 0));

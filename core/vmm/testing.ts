@@ -71,6 +71,12 @@ export class FakeVcpu implements Vcpu {
   /** What `emulate` and `emulateStore` do; by default they work. */
   emulation: (gpa?: number) => Event | undefined = () => undefined;
   shadow: ShadowTables | undefined;
+  /** What translated code is said to have inlined so far. */
+  inlinedCounts: Record<string, number> = {};
+  /** What the runner gave to the engine. */
+  config: VcpuConfig | undefined;
+  /** Guest-physical page that a linear page is said to be at; others are at their own address. */
+  readonly mapped = new Map<bigint, number>();
   readonly #registers = new Map<RegisterName, bigint>();
   readonly #segments = new Map<SegmentName, Segment>();
   readonly #steps: Step[];
@@ -88,7 +94,7 @@ export class FakeVcpu implements Vcpu {
   }
 
   inlined(): Record<string, number> {
-    return {};
+    return this.inlinedCounts;
   }
   get(name: RegisterName): bigint {
     return this.#registers.get(name) ?? 0n;
@@ -154,7 +160,8 @@ export class FakeVcpu implements Vcpu {
     this.calls.push(`callOutAt 0x${rip.toString(16)} ${kind}`);
   }
   translate(linear: bigint): number | undefined {
-    return Number(linear);
+    const page = this.mapped.get(linear & ~0xfffn);
+    return page === undefined ? Number(linear) : page + Number(linear & 0xfffn);
   }
   instructionBytes(): Uint8Array {
     return new Uint8Array([0x90]);
@@ -166,5 +173,10 @@ export class FakeVcpu implements Vcpu {
 
 /** An engine that hands out one made-up CPU. */
 export function fakeEngine(vcpu: FakeVcpu): { create(config: VcpuConfig): Vcpu } {
-  return { create: () => vcpu };
+  return {
+    create: (config) => {
+      vcpu.config = config;
+      return vcpu;
+    },
+  };
 }
