@@ -4,26 +4,37 @@ import type { SourceFile, Span } from "../base/source.ts";
 
 /** Kept with everything that a failure may have to point at. */
 export interface Located<T> {
+  /** What was written. */
   readonly value: T;
+  /** Where. */
   readonly span: Span;
 }
 
+/** A value of a parameter: what `{name}` stands for. */
 export type ParameterValue = number | string | boolean;
+/** One combination of parameters, by name. */
 export type Parameters = Readonly<Record<string, ParameterValue>>;
 
 /** The CPU mode in which the guest's first instruction runs. */
 export const ENTRIES = ["real16", "protected32", "long64"] as const;
+/** One of {@linkcode ENTRIES}; `protected32` without paging, `long64` with RAM mapped one to one. */
 export type Entry = typeof ENTRIES[number];
 
 /** A virtual disk: a repeated pattern (`{n}` is the sector number), or literal bytes, zero-filled. */
 export interface DiskSpec {
+  /** Of 512 bytes. */
   readonly sectors: number;
+  /** Does the device refuse writes? */
   readonly readOnly: boolean;
+  /** Repeated to the end of the disk, with the number of the sector it starts in. */
   readonly pattern?: string;
+  /** The first bytes of the disk. */
   readonly bytes?: Uint8Array;
 }
 
+/** The guest that a scenario describes. */
 export interface GuestSpec {
+  /** The CPU mode it starts in. */
   readonly entry: Entry;
   /** Bytes of RAM: a multiple of 4096. */
   readonly memory: number;
@@ -33,10 +44,13 @@ export interface GuestSpec {
   readonly file?: Located<string>;
   /** Values of registers at entry, by name. */
   readonly registers: Readonly<Record<string, bigint>>;
+  /** In the order in which the platform numbers them. */
   readonly disks: readonly DiskSpec[];
   /** Mnemonics that a paravirtualizing VMM is expected to report, because the guest is not ported. */
   readonly expectedUnported: readonly string[];
+  /** What must come out equal on all back ends, beside console, end and disks. */
   readonly observe: {
+    /** By name. */
     readonly registers: readonly string[];
     /** Labels, and how many bytes from there. */
     readonly memory: Readonly<Record<string, number>>;
@@ -45,6 +59,7 @@ export interface GuestSpec {
 
 /** Assembly text and where each of its lines came from. */
 export interface Program {
+  /** Intel syntax. */
   readonly text: string;
   /** Span in the YAML of the one-based line `n` of `text`, at index `n - 1`. */
   readonly lines: readonly Span[];
@@ -75,23 +90,31 @@ export type BytesMatcher =
 
 /** One exit, access or injection: its kind and the fields that matter. */
 export interface EventPattern {
+  /** An `ExitKind`, `AccessKind` or `InjectionKind`. */
   readonly kind: string;
   /** By the field names of `ExitDetails`, `Access` or `Injection`, in kebab or camel case alike; `via` too. */
   readonly fields: Readonly<Record<string, ValueMatcher>>;
   /** How many in a row (`in-order`, `exactly`) or in all (`any-order`); one if absent. */
   readonly times?: ValueMatcher;
+  /** Where it is written. */
   readonly span: Span;
 }
 
 /** The five kinds of expectation on a sequence, and counts by kind (`total` for all). */
 export interface SequenceExpectation {
+  /** All of them, in this order, and no others. */
   readonly exactly?: Located<readonly EventPattern[]>;
+  /** These, in this order; others may come between. */
   readonly inOrder?: Located<readonly EventPattern[]>;
+  /** These, among others. */
   readonly anyOrder?: Located<readonly EventPattern[]>;
+  /** None of these. */
   readonly never?: Located<readonly EventPattern[]>;
+  /** How many, by kind; `total` for all. */
   readonly counts?: Readonly<Record<string, Located<ValueMatcher>>>;
 }
 
+/** Matches how a run ended: an `EndState`. */
 export type EndMatcher =
   | { readonly kind: "any" }
   | { readonly kind: "halt" }
@@ -103,18 +126,26 @@ export type EndMatcher =
 
 /** What is expected of one subject: `expect`, with `per` laid over it key by key. */
 export interface Expectations {
+  /** All that the guest printed. */
   readonly console?: Located<BytesMatcher>;
+  /** How it ended. Absent: any way but a crash, a limit or a triple fault. */
   readonly end?: Located<EndMatcher>;
+  /** At the end, by name. */
   readonly registers: Readonly<Record<string, Located<ValueMatcher>>>;
+  /** At the end, by label. */
   readonly memory: Readonly<Record<string, Located<BytesMatcher>>>;
+  /** What the VMM saw. */
   readonly exits?: SequenceExpectation;
+  /** What devices saw. */
   readonly accesses?: SequenceExpectation;
+  /** What was delivered to the guest. */
   readonly injections?: SequenceExpectation;
 }
 
 /** What `compare` can weigh. `exits/KIND`, `accesses/KIND` and `injections/KIND` narrow to a kind. */
 export type Metric = string;
 
+/** One `compare`: figures of several back ends, weighed against each other. */
 export type Comparison =
   & { readonly metric: Metric; readonly span: Span }
   & (
@@ -130,9 +161,11 @@ export type Comparison =
     }
   );
 
+/** What ends a run that does not end by itself. All are positive. */
 export interface Limits {
   /** Guest instructions. */
   readonly instructions: number;
+  /** Exits of all kinds together. */
   readonly exits: number;
   /** Virtual time in nanoseconds. */
   readonly time: number;
@@ -152,10 +185,13 @@ export const DEFAULT_LIMITS: Limits = {
 export interface Case {
   /** `console/hello[length=64]@para+embedded`. Never changes. */
   readonly id: string;
+  /** How the guest is virtualized. */
   readonly backend: Backend;
+  /** What executes its instructions. */
   readonly engine: Engine;
   /** Why this subject is not run, where `requires` or the guest's entry rules it out. */
   readonly skip?: string;
+  /** What must come of it. */
   readonly expect: Expectations;
 }
 
@@ -165,12 +201,20 @@ export interface CaseGroup {
   readonly id: string;
   /** `console/hello`: path below the suite's root, without `.yaml`. */
   readonly scenario: string;
+  /** The scenario's text: failures point into it. */
   readonly file: SourceFile;
+  /** As the scenario has it. */
   readonly why: string;
+  /** As the scenario has them. */
   readonly tags: readonly string[];
+  /** The combination that makes this group. */
   readonly parameters: Parameters;
+  /** The same for every case; built once for each platform. */
   readonly guest: GuestSpec;
+  /** Of each case. */
   readonly limits: Limits;
+  /** Between its cases. */
   readonly comparisons: readonly Comparison[];
+  /** One for each subject, in the order of {@linkcode BACKENDS}. */
   readonly cases: readonly Case[];
 }

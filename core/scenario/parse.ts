@@ -26,6 +26,7 @@ export interface ParsedScenario {
    * are errors, so that the assembler's diagnostics can be told along with them.
    */
   readonly program?: Program;
+  /** Every mistake, in the order of the file. */
   readonly diagnostics: readonly Diagnostic[];
 }
 

@@ -20,6 +20,14 @@ export interface Selection {
   readonly engine?: Engine;
 }
 
+/** What planning makes of a scenario. */
+export interface Plan {
+  /** One for each combination of parameters, in the order of the scenario. */
+  readonly groups: readonly CaseGroup[];
+  /** What can't be planned. */
+  readonly diagnostics: readonly Diagnostic[];
+}
+
 /**
  * The cases of a scenario on the selected subjects. Subjects that it rules out become cases with a reason to skip.
  *
@@ -35,10 +43,7 @@ export interface Selection {
  * }
  * ```
  */
-export function plan(
-  scenario: Scenario,
-  selection: Selection = {},
-): { readonly groups: readonly CaseGroup[]; readonly diagnostics: readonly Diagnostic[] } {
+export function plan(scenario: Scenario, selection: Selection = {}): Plan {
   const wanted = selection.backends ?? [...DEFAULT_BACKENDS, ...scenario.named];
   const backends = BACKENDS.filter((backend) => wanted.includes(backend));
   const engine = selection.engine ?? "embedded";

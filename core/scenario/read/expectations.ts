@@ -2,6 +2,7 @@
 import type { Backend } from "../../base/backend.ts";
 import type { EndMatcher, Expectations, GuestSpec, Located, ValueMatcher } from "../case.ts";
 import type { Findings } from "../findings.ts";
+import type { AllExpectations } from "../scenario.ts";
 import { entriesOf, type Node, textOf, valueOf } from "../yaml/node.ts";
 import { readConsole, readMemory } from "./bytes.ts";
 import { overlaySequence, readSequence } from "./events.ts";
@@ -78,12 +79,6 @@ export function overlay(earlier: Expectations, later: Expectations | undefined):
   };
 }
 
-/** The expectations of a scenario on each back end. */
-export interface AllExpectations {
-  readonly common: Expectations;
-  readonly per: ReadonlyMap<string, Expectations>;
-}
-
 /** Reads `expect` and all of `per`. */
 export function readAllExpectations(
   root: Node,
@@ -100,16 +95,23 @@ export function readAllExpectations(
   };
 }
 
+function withoutExits(expect: Expectations | undefined): Expectations | undefined {
+  if (!expect) return undefined;
+  const { exits: _, ...others } = expect;
+  return others;
+}
+
 /**
- * What is expected of one back end. `full-hw/shadow` takes over what is said of `full-hw`. On `para`, a guest that is known
- * not to be ported ends as `unported`, unless the scenario says more.
+ * What is expected of one back end. `full-hw/shadow` takes over what is said of `full-hw`, but for the exits: how memory is
+ * virtualized shows in them. On `para`, a guest that is known not to be ported ends as `unported`, unless the scenario says
+ * more.
  */
 export function expectationsOf(
   { common, per }: AllExpectations,
   backend: Backend,
   unported: Located<readonly string[]> | undefined,
 ): Expectations {
-  const technique = backend === "full-hw/shadow" ? per.get("full-hw") : undefined;
+  const technique = backend === "full-hw/shadow" ? withoutExits(per.get("full-hw")) : undefined;
   const own = per.get(backend);
   const expect = overlay(overlay(common, technique), own);
   if (backend !== "para" || !unported || own?.end) return expect;

@@ -2,7 +2,7 @@
 // kept up to the next label, 8 bytes at most, or as far as a text goes that is expected there.
 import type { BytesMatcher, GuestSpec } from "../case.ts";
 import type { Findings } from "../findings.ts";
-import type { AllExpectations } from "./expectations.ts";
+import type { AllExpectations } from "../scenario.ts";
 
 /** Reports expectations that look at more bytes than are observed, or at a number of bytes that nobody knows. */
 export function checkObserved(
