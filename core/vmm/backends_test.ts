@@ -551,6 +551,34 @@ for (const [name, { text, options, expect, exits = {}, timed = [] }] of Object.e
   });
 }
 
+Deno.test("full-bt gets the CPU back from user code as from any that runs directly, by a fault", () => {
+  const spinning = (inUser: boolean) =>
+    `start:
+    alloc_frame rbx
+    mov   word [rbx], 0xfeeb            ; jmp $
+    mov   edi, 0x40000000
+    mov   rsi, rbx
+    pv    map_user
+    pv    irq_mask
+    pv    time_now
+    lea   rdi, [rax + 1000000]
+    lea   rsi, [rel due]
+    pv    timer_set
+    pv    irq_unmask
+    mov   edi, 0x40000000
+    mov   esi, 0x40001000
+    ${inUser ? "pv user_enter" : "jmp $"}
+due:
+    mov   edi, 7
+    pv    shutdown`;
+  for (const [inUser, via] of [[true, "fault"], [false, "callout"]] as const) {
+    const text = `%include "lib/frames.inc"\n${spinning(inUser)}`;
+    const trace = runProgram("full-bt", text, { memory: 4 << 20 });
+    assertEquals(trace.end, { kind: "shutdown", code: 7 });
+    assertEquals(viaOf(trace, "external-interrupt"), { [via]: 1 });
+  }
+});
+
 // Guests that never end, or end badly: whatever they do, the run comes back, and soon.
 const HOSTILE: Record<string, { text: string; end: Trace["end"]["kind"] }> = {
   "spins": { text: "start: jmp start", end: "limit" },

@@ -65,8 +65,9 @@ export const fullBt: BackendDefinition = {
     new PcMonitor(setup, {
       controls: CONTROLS,
       handlers: HANDLERS,
-      // Translated code looks for events between blocks.
+      // Translated code looks for events between blocks; code that runs directly has to be interrupted.
       preempts: "callout",
+      preemptsUser: "fault",
       adapts: true,
     }),
 };

@@ -21,6 +21,8 @@ export interface PcMonitorOptions {
   readonly handlers: ExitHandlers;
   /** How what does not come of an instruction (a host interrupt, an interrupt window) takes the CPU from the guest. */
   readonly preempts: ExitVia;
+  /** The same while user code runs, where that runs in another way than the kernel's. */
+  readonly preemptsUser?: ExitVia;
   /** Can the technique retranslate an instruction that keeps faulting? */
   readonly adapts?: boolean;
   /** What CPUID says; absent: the bare CPU's, as a VMM that hides has it. */
@@ -33,7 +35,6 @@ export interface PcMonitorOptions {
 export class PcMonitor implements Monitor {
   readonly controls: ExecutionControls;
   readonly direct = false;
-  readonly preempts: ExitVia;
   readonly #setup: Setup;
   readonly #options: PcMonitorOptions;
   readonly #controller: InterruptController;
@@ -44,9 +45,13 @@ export class PcMonitor implements Monitor {
     this.#setup = setup;
     this.#options = options;
     this.controls = options.controls;
-    this.preempts = options.preempts;
     this.#handlers = options.handlers;
     this.#controller = options.controller ?? pcBoard(setup).interrupts;
+  }
+
+  get preempts(): ExitVia {
+    const { preempts, preemptsUser = preempts } = this.#options;
+    return this.#started?.machine.vcpu.cpl === 3 ? preemptsUser : preempts;
   }
 
   get #machine(): Machine {
