@@ -24,11 +24,14 @@ export const DEFAULT_BACKENDS: readonly Backend[] = [
 
 /** What executes the guest's instructions. */
 export const ENGINES = ["embedded", "kvm", "qemu", "external"] as const;
+/** One of {@linkcode ENGINES}. Only `embedded` is built in this version. */
 export type Engine = typeof ENGINES[number];
 
 /** A back end on an engine, as in `hybrid@kvm`. */
 export interface SubjectId {
+  /** How it virtualizes. */
   readonly backend: Backend;
+  /** What executes the instructions. */
   readonly engine: Engine;
 }
 

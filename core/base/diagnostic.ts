@@ -5,9 +5,11 @@ import { describeSpan, lineText, positionOf, type Span } from "./source.ts";
 
 /** One finding about the input. */
 export interface Diagnostic {
+  /** An error keeps the input from being used, a warning does not. */
   readonly severity: "error" | "warning";
   /** A sentence, capitalised, without a full stop. */
   readonly message: string;
+  /** Where; absent if it is about no place in particular. */
   readonly span?: Span;
   /** What to write or do instead, as in `Did you mean "console_write"?` */
   readonly suggestion?: string;
@@ -38,6 +40,19 @@ export function didYouMean(word: string, candidates: readonly string[]): string 
  *       4 |   entry: long46
  *         |          ^^^^^^
  *       Did you mean "long64"?
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * const file = { name: "a.yaml", text: "entry: long46" };
+ * const told = renderDiagnostic({
+ *   severity: "error",
+ *   message: 'Unknown entry "long46"',
+ *   span: { file, start: 7, end: 13 },
+ * });
+ * assertEquals(told.split("\n")[0], 'a.yaml:1:8: error: Unknown entry "long46"');
+ * ```
  */
 export function renderDiagnostic(diagnostic: Diagnostic): string {
   const { severity, message, span, suggestion } = diagnostic;

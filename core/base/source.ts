@@ -4,13 +4,17 @@
 export interface SourceFile {
   /** As the user would name it: a path relative to where trivisor was started, or `lib/virtio.inc`. */
   readonly name: string;
+  /** The whole of it. */
   readonly text: string;
 }
 
 /** A half-open range of UTF-16 offsets in a file. */
 export interface Span {
+  /** The text it is in. */
   readonly file: SourceFile;
+  /** Of its first character. */
   readonly start: number;
+  /** After its last one. */
   readonly end: number;
 }
 

@@ -30,7 +30,7 @@ export function smallGroup(): CaseGroup {
     { name: "small.yaml", text: SMALL_CASE },
     "small",
   );
-  const [group] = scenario ? plan(scenario).groups : [];
+  const [group] = scenario ? plan(scenario) : [];
   if (!group) throw new Error(diagnostics[0]?.message ?? "The small case has no group");
   return group;
 }

@@ -61,7 +61,7 @@ function canaries(): Map<string, string> {
   const { scenario, diagnostics } = parseScenario(file, "canary");
   if (!scenario) return new Map(BACKENDS.map((b) => [b, diagnostics[0]?.message ?? "no canary"]));
   const profile = loadProfile();
-  const results = plan(scenario, { backends: BACKENDS }).groups.flatMap((group) =>
+  const results = plan(scenario, { backends: BACKENDS }).flatMap((group) =>
     runGroup(group, { profile }).cases
   );
   return new Map(results.map(({ backend, verdict, reason }) => [

@@ -56,11 +56,7 @@ async function prepareOne(
     ...(backends ? { backends } : {}),
     ...(engine ? { engine } : {}),
   });
-  const errors = [...parsed.diagnostics, ...planned.diagnostics].filter((d) =>
-    d.severity === "error"
-  );
-  if (errors.length > 0) return [{ broken: brokenScenario(name, file.name, errors) }];
-  return filterGroups(planned.groups, options).map((group) => ({ group }));
+  return filterGroups(planned, options).map((group) => ({ group }));
 }
 
 /** By place in the file: findings of several stages, as a reader of the file meets them. */

@@ -16,9 +16,11 @@ export type Treatment = "execute" | "inline" | "callout" | "vm-exit" | "hypercal
 
 /** How a back end executes its guest: the columns of the table. */
 export const TECHNIQUES = ["bare", "translated", "direct", "intercepted", "deprivileged"] as const;
+/** One of {@linkcode TECHNIQUES}: `translated` is the kernel and `direct` the user mode of binary translation. */
 export type Technique = typeof TECHNIQUES[number];
 
-interface Row {
+/** What is known of one sensitive operation. */
+export interface SensitiveRow {
   /** Must the CPU be privileged (CPL 0, or IOPL) for it? If not, it is the kind that breaks trap-and-emulate. */
   readonly privileged: boolean;
   /** The kind of exit it makes where it exits. */
@@ -27,14 +29,32 @@ interface Row {
   readonly treatments: readonly [Treatment, Treatment, Treatment, Treatment, Treatment];
 }
 
-const row = (privileged: boolean, exit: ExitKind, ...treatments: Row["treatments"]): Row => ({
+const row = (
+  privileged: boolean,
+  exit: ExitKind,
+  ...treatments: SensitiveRow["treatments"]
+): SensitiveRow => ({
   privileged,
   exit,
   treatments,
 });
 
+/**
+ * The table, by operation: is it privileged, what kind of exit does it make, and what does each technique do about it?
+ *
+ * @example On x86 POPF is sensitive, not privileged: hardware runs it, a translator must not, and `para` can't see it
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { privileged, treatments } = SENSITIVE_OPERATIONS.popf;
+ * assertEquals(privileged, false);
+ * assertEquals(treatments[TECHNIQUES.indexOf("intercepted")], "execute");
+ * assertEquals(treatments[TECHNIQUES.indexOf("translated")], "inline");
+ * assertEquals(treatments[TECHNIQUES.indexOf("deprivileged")], "execute");
+ * ```
+ */
 // deno-fmt-ignore
-const TABLE = {
+export const SENSITIVE_OPERATIONS = {
   //                            privileged  exit kind             bare       translated direct     intercepted deprivileged
   //                                                              native     full-bt,   full-bt,   full-hw,    para
   //                                                                         kernel     user       hybrid
@@ -80,12 +100,10 @@ const TABLE = {
   "monitor-mwait":        row(true,  "mwait",              "execute", "callout", "execute", "vm-exit", "execute"),
   "pause":                row(false, "pause",              "execute", "inline",  "execute", "execute", "execute"),
   "indirect-branch":      row(false, "instruction",        "execute", "inline",  "execute", "execute", "execute"),
-} as const satisfies Record<string, Row>;
+} as const satisfies Readonly<Record<string, SensitiveRow>>;
 
-export type SensitiveOperation = keyof typeof TABLE;
-
-/** The table, by operation. */
-export const SENSITIVE_OPERATIONS: Readonly<Record<SensitiveOperation, Row>> = TABLE;
+/** A row of the table: instructions that differ in nothing the table is about share one. */
+export type SensitiveOperation = keyof typeof SENSITIVE_OPERATIONS;
 
 /** What is done about every sensitive operation in one mode of one run. */
 export type TreatmentTable = Readonly<Record<SensitiveOperation, Treatment>>;
@@ -96,6 +114,8 @@ export function treatments(
   changes: Partial<Record<SensitiveOperation, Treatment>> = {},
 ): TreatmentTable {
   const column = TECHNIQUES.indexOf(technique);
-  const entries = Object.entries(TABLE).map(([name, { treatments }]) => [name, treatments[column]]);
+  const entries = Object.entries(SENSITIVE_OPERATIONS).map((
+    [name, { treatments }],
+  ) => [name, treatments[column]]);
   return { ...Object.fromEntries(entries), ...changes };
 }

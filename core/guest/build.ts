@@ -47,6 +47,24 @@ export function programBase(entry: Entry): number {
 /**
  * Builds a guest for a platform. A guest that uses no pv-op is nothing but its own bytes; for the others the units of the
  * platform's library that they use lie beside it (`PV_CODE_BASE`). The first instruction is the start of the text.
+ *
+ * @example Mistakes in the program point into the scenario
+ * ```ts
+ * import { assert, assertEquals } from "@std/assert";
+ * import { parseScenario, plan, renderDiagnostic } from "@trivisor/trivisor";
+ *
+ * const text = "why: A slip of the pen.\nguest:\n  program: |\n    start: mvo eax, 1\n";
+ * const { scenario } = parseScenario({ name: "slip.yaml", text }, "slip");
+ * assert(scenario);
+ * const [group] = plan(scenario);
+ * assert(group);
+ * const { image, diagnostics } = buildGuest(group.guest, "bare");
+ * assertEquals(image, undefined);
+ * assertEquals(
+ *   diagnostics.map(renderDiagnostic).join("\n").split("\n")[0],
+ *   'slip.yaml:4:12: error: Unknown instruction or directive "mvo"',
+ * );
+ * ```
  */
 export function buildGuest(
   guest: GuestSpec,

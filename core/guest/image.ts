@@ -4,23 +4,32 @@ import type { DiskSpec, Entry } from "../scenario/case.ts";
 
 /** What the pv-ops of a guest are bound to. */
 export const PLATFORMS = ["bare", "xen", "kvm"] as const;
+/** `bare`: a PC's devices; `xen`: the Xen PV ABI; `kvm`: virtio and KVM's PV features. */
 export type Platform = typeof PLATFORMS[number];
 
+/** Bytes and where they are loaded. */
 export interface Placed {
   /** Guest-physical address; also the linear one, as every entry starts identity-mapped. */
   readonly address: number;
+  /** At least one. */
   readonly bytes: Uint8Array;
 }
 
 /** One assembled line. */
 export interface LineEntry {
+  /** Guest-physical address of its first byte. */
   readonly address: number;
+  /** In bytes. */
   readonly length: number;
+  /** Where it is written: in the scenario, or in a library. */
   readonly span: Span;
 }
 
+/** A guest, built for one platform: all that a subject needs to run it. */
 export interface GuestImage {
+  /** The CPU mode of its first instruction. */
   readonly entry: Entry;
+  /** What its pv-ops are bound to. */
   readonly platform: Platform;
   /** Bytes of RAM. */
   readonly memory: number;
@@ -30,6 +39,7 @@ export interface GuestImage {
   readonly start: number;
   /** First address after the program and all that belongs to it, page-aligned: free RAM begins here. */
   readonly free: number;
+  /** Values at entry, by name in lower case. */
   readonly registers: Readonly<Record<string, bigint>>;
   /** Labels and equs. Local labels are `parent.local`. */
   readonly symbols: Readonly<Record<string, bigint>>;
@@ -37,5 +47,6 @@ export interface GuestImage {
   readonly lines: readonly LineEntry[];
   /** Names of the pv-ops that the program uses, sorted. Empty: an unmodified guest. */
   readonly pvOps: readonly string[];
+  /** Its disks, in the order in which the platform numbers them. */
   readonly disks: readonly DiskSpec[];
 }

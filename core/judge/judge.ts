@@ -26,7 +26,25 @@ export type RunOutcome =
   /** Diagnostics: the scenario is at fault. A message: the harness is. */
   | { readonly error: readonly Diagnostic[] | string };
 
-/** Judges a group; cases without an outcome (a run that was cut short) are skipped. */
+/**
+ * Judges a group: each case against its expectations, all against each other, and their costs. `outcomes` are by case id;
+ * cases without one (a run that was cut short) are skipped.
+ *
+ * @example A subject that could not be tried is skipped, and says why
+ * ```ts
+ * import { assert, assertEquals } from "@std/assert";
+ * import { parseScenario, plan } from "@trivisor/trivisor";
+ *
+ * const text = "why: Halting ends a run.\nguest: { program: 'hlt' }";
+ * const { scenario } = parseScenario({ name: "halt.yaml", text }, "halt");
+ * assert(scenario);
+ * const [group] = plan(scenario, { backends: ["native"] });
+ * assert(group);
+ * const outcomes = new Map([["halt@native+embedded", { skipped: "the machine is on fire" }]]);
+ * const [result] = judgeGroup(group, outcomes).cases;
+ * assertEquals([result?.verdict, result?.reason], ["skipped", "the machine is on fire"]);
+ * ```
+ */
 export function judgeGroup(
   group: CaseGroup,
   outcomes: ReadonlyMap<string, RunOutcome>,

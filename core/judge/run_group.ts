@@ -1,33 +1,50 @@
 // Builds, runs and judges the cases of one group: the pipeline from Case to Verdict. Called in the main thread, in a worker
 // with `--jobs`, and by the bench.
 import type { Diagnostic } from "../base/diagnostic.ts";
-import type { Engine } from "../base/backend.ts";
-import { embedded } from "../engine/embedded/engine.ts";
-import type { VcpuFactory } from "../engine/vcpu.ts";
 import { buildGuest, type BuildOptions } from "../guest/build.ts";
 import type { GuestImage, Platform } from "../guest/image.ts";
 import type { Case, CaseGroup } from "../scenario/case.ts";
 import type { CostProfile } from "../vmm/cost_profile.ts";
-import { BACKEND_DEFINITIONS } from "../vmm/backends.ts";
-import { runCase } from "../vmm/runner.ts";
+import { subjectOf } from "../vmm/subjects.ts";
 import { judgeGroup, type RunOutcome } from "./judge.ts";
 import type { GroupResult } from "./result.ts";
 
 /** What is the same for every group of a run. */
 export interface GroupContext {
+  /** What exits and operations cost. */
   readonly profile: CostProfile;
-  /** Finds what the scenario in this file includes and loads. */
+  /** Finds what the scenario in this file includes and loads. Without it there is nothing to include or load. */
   readonly filesFor?: (file: string) => BuildOptions;
   /** Told the id of each case before it runs. */
   readonly onCase?: (id: string) => void;
 }
 
-/** Engines that run here; the others are skipped with a reason. */
-const ENGINES: Partial<Record<Engine, VcpuFactory>> = { embedded };
-
 type Built = { readonly image: GuestImage } | { readonly error: readonly Diagnostic[] };
 
-/** Runs every case of the group, and judges them. */
+/**
+ * Builds, runs and judges every case of a group. Never throws: a guest that can't be built, or a defect of the harness,
+ * is the verdict `error` of its case.
+ *
+ * @example What a port write costs under hardware assistance: an exit to user space, of 6209 cycles
+ * ```ts
+ * import { assert, assertEquals } from "@std/assert";
+ * import { costProfile, parseScenario, plan, runGroup } from "@trivisor/trivisor";
+ *
+ * const text = `
+ * why: A byte for a port that nobody listens on.
+ * guest: { entry: protected32, program: "start: out 0x80, al" }
+ * limits: { instructions: 1 }
+ * `;
+ * const { scenario } = parseScenario({ name: "byte.yaml", text }, "byte");
+ * const profile = costProfile("kvm-2017");
+ * assert(scenario && profile);
+ * for (const group of plan(scenario, { backends: ["full-hw"] })) {
+ *   const [result] = runGroup(group, { profile }).cases;
+ *   assertEquals(result?.figures?.exits.kinds, { io: 1 });
+ *   assertEquals(result?.figures?.cycles.vmm, 6209);
+ * }
+ * ```
+ */
 export function runGroup(group: CaseGroup, context: GroupContext): GroupResult {
   const runner = new GroupRunner(group, context);
   const outcomes = new Map(group.cases.map((subject) => {
@@ -46,19 +63,18 @@ export class GroupRunner {
   /** Runs one case. Never throws: what goes wrong is an outcome. */
   run(subject: Case): RunOutcome {
     if (subject.skip !== undefined) return { skipped: subject.skip };
-    const engine = ENGINES[subject.engine];
-    if (!engine) return { skipped: `the engine ${subject.engine} is not built in this version` };
-    const backend = BACKEND_DEFINITIONS.get(subject.backend);
-    if (!backend) return { skipped: `${subject.backend} is not built in this version` };
+    const runs = subjectOf(subject);
+    if (!runs) return { skipped: `the engine ${subject.engine} is not built in this version` };
     try {
-      const unsuited = backend.unsuited(this.group.guest);
-      if (unsuited) return { skipped: unsuited };
-      const built = this.build(backend.platform);
-      if ("error" in built) return { error: built.error };
-      const { profile } = this.context;
+      const available = runs.probe();
+      if (!available.available) return { skipped: available.why };
       const { group } = this;
+      const unsuited = runs.unsuited(group.guest);
+      if (unsuited) return { skipped: unsuited };
+      const built = this.build(runs.platform);
+      if ("error" in built) return { error: built.error };
       const { image } = built;
-      return { image, trace: runCase({ group, subject, image, backend, engine, profile }) };
+      return { image, trace: runs.run({ group, subject, image, profile: this.context.profile }) };
     } catch (error) {
       return {
         error: `The harness failed: ${error instanceof Error ? error.message : String(error)}`,

@@ -9,7 +9,7 @@ Deno.test("`parseScenario()` reads every scenario in testdata", () => {
   for (const name of GOOD) {
     const { scenario, diagnostics } = parseScenario(load(name), `x/${name}`);
     assertEquals(diagnostics.map((diagnostic) => renderDiagnostic(diagnostic)), []);
-    assert(scenario && plan(scenario).groups.length > 0);
+    assert(scenario && plan(scenario).length > 0);
   }
 });
 

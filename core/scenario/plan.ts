@@ -6,7 +6,6 @@ import {
   type Engine,
   subjectName,
 } from "../base/backend.ts";
-import type { Diagnostic } from "../base/diagnostic.ts";
 import type { Case, CaseGroup, Entry } from "./case.ts";
 import { describeParameters } from "./parameters.ts";
 import { expectationsOf } from "./read/expectations.ts";
@@ -20,16 +19,9 @@ export interface Selection {
   readonly engine?: Engine;
 }
 
-/** What planning makes of a scenario. */
-export interface Plan {
-  /** One for each combination of parameters, in the order of the scenario. */
-  readonly groups: readonly CaseGroup[];
-  /** What can't be planned. */
-  readonly diagnostics: readonly Diagnostic[];
-}
-
 /**
- * The cases of a scenario on the selected subjects. Subjects that it rules out become cases with a reason to skip.
+ * The cases of a scenario on the selected subjects: a group for each combination of parameters, in the order of the
+ * scenario. Subjects that it rules out become cases with a reason to skip.
  *
  * ```ts
  * import { assertEquals } from "@std/assert";
@@ -38,16 +30,16 @@ export interface Plan {
  * const text = "why: Every length.\nparameters: { length: [5, 64] }\nguest: { program: 'hlt' }";
  * const { scenario } = parseScenario({ name: "halt.yaml", text }, "halt");
  * if (scenario) {
- *   const { groups } = plan(scenario, { backends: ["para"] });
+ *   const groups = plan(scenario, { backends: ["para"] });
  *   assertEquals(groups[1]?.cases[0]?.id, "halt[length=64]@para+embedded");
  * }
  * ```
  */
-export function plan(scenario: Scenario, selection: Selection = {}): Plan {
+export function plan(scenario: Scenario, selection: Selection = {}): readonly CaseGroup[] {
   const wanted = selection.backends ?? [...DEFAULT_BACKENDS, ...scenario.named];
   const backends = BACKENDS.filter((backend) => wanted.includes(backend));
   const engine = selection.engine ?? "embedded";
-  const groups = scenario.instances.map((instance) => {
+  return scenario.instances.map((instance) => {
     const id = scenario.name + describeParameters(instance.parameters);
     return {
       id,
@@ -62,7 +54,6 @@ export function plan(scenario: Scenario, selection: Selection = {}): Plan {
       cases: backends.map((backend) => planCase(id, scenario, instance, backend, engine)),
     };
   });
-  return { groups, diagnostics: [] };
 }
 
 function planCase(

@@ -23,10 +23,13 @@ export type TraceEvent =
 export interface Counts {
   /** Guest instructions retired; each iteration of a repeated string instruction counts as one. */
   instructions: number;
+  /** In all, and by kind. Kinds that did not occur are absent. */
   exits: { total: number; kinds: Partial<Record<ExitKind, number>> };
   /** Sensitive operations done inside translated code without leaving it, by operation name. */
   inlined: Record<string, number>;
+  /** What devices saw, by kind. */
   accesses: Partial<Record<AccessKind, number>>;
+  /** What was delivered to the guest, by kind. */
   injections: Partial<Record<InjectionKind, number>>;
   /** Things native hardware does at a cost: port I/O, exception delivery, ... by the name in the cost profile. */
   native: Record<string, number>;
@@ -34,8 +37,11 @@ export interface Counts {
 
 /** Modelled cycles, from counts and a cost profile. */
 export interface Cycles {
+  /** Name of the cost profile. */
   readonly profile: string;
+  /** What bare hardware would spend on the guest's instructions. */
   readonly guest: number;
+  /** What the VMM adds: exits, and sensitive operations done inline. */
   readonly vmm: number;
   /** The VMM's part by exit kind, and by `inline/OPERATION` for what was inlined. */
   readonly kinds: Readonly<Record<string, number>>;
@@ -43,21 +49,29 @@ export interface Cycles {
 
 /** The guest-visible state when it ended. */
 export interface FinalState {
+  /** General and special registers, by name in lower case; unsigned 64-bit values. */
   readonly registers: Readonly<Record<string, bigint>>;
   /** By label: the memory that the scenario observes or expects something of. */
   readonly memory: Readonly<Record<string, Uint8Array>>;
+  /** The whole contents of each disk, 512 bytes a sector. */
   readonly disks: readonly Uint8Array[];
 }
 
+/** The record of one run: everything that is judged. The same case gives the same trace, but for `wallNs`. */
 export interface Trace {
   /** At most {@linkcode MAX_EVENTS}. */
   readonly events: readonly TraceEvent[];
   /** Events that were counted but not kept. */
   readonly dropped: number;
+  /** Exact totals, also of what was dropped. */
   readonly counts: Counts;
+  /** Modelled, from the counts. */
   readonly cycles: Cycles;
+  /** What the guest printed, by whatever device; at most {@linkcode MAX_CONSOLE} bytes. */
   readonly console: Uint8Array;
+  /** How it ended. */
   readonly end: EndState;
+  /** What the guest left behind. */
   readonly final: FinalState;
   /** Measured, hence the only part that differs between two runs. */
   readonly wallNs: number;

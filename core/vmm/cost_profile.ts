@@ -18,6 +18,7 @@ import { EXIT_VIAS, type ExitKind } from "../trace/exit.ts";
 
 /** One published or derived number, in cycles, and why it may be believed. */
 export interface Figure {
+  /** Cycles: 0 to 1 000 000 000. */
   readonly value: number;
   /** Where it was published. */
   readonly source: string;
@@ -25,26 +26,30 @@ export interface Figure {
   readonly how?: string;
 }
 
+/** Figures by key. */
 export type Figures = Readonly<Record<string, Figure>>;
 
 /** What one profile file says itself. */
 export interface CostLayer {
+  /** As `--profile` and `inherits` name it. */
   readonly name: string;
   /** The machine, as far as the source states it. */
   readonly machine: string;
   /** Cycles of an ordinary guest instruction. */
   readonly instruction?: Figure;
   /** By `via/kind`, or by `via` for the kinds that have no figure of their own. */
-  readonly exits: Figures;
+  readonly exits: Readonly<Record<string, Figure>>;
   /** By sensitive operation, or {@linkcode OTHERS}. */
-  readonly inlined: Figures;
+  readonly inlined: Readonly<Record<string, Figure>>;
   /** By name of {@linkcode NATIVE_OPERATIONS}, or {@linkcode OTHERS}. */
-  readonly native: Figures;
+  readonly native: Readonly<Record<string, Figure>>;
 }
 
 /** A profile: its own layer first, then those that it inherits from, nearest first. */
 export interface CostProfile {
+  /** Of its own layer. */
   readonly name: string;
+  /** The first that has a figure for something wins. */
   readonly layers: readonly CostLayer[];
 }
 
@@ -121,15 +126,34 @@ const MAX_CYCLES = 1_000_000_000;
 /** A chain of inheritance longer than this goes round in circles. */
 const MAX_LAYERS = 16;
 
+/** What has become of a profile file. */
 export interface ParsedProfile {
   /** Absent when there are errors. */
   readonly profile?: CostProfile;
+  /** Every mistake, also those in inherited files. */
   readonly diagnostics: readonly Diagnostic[];
 }
 
 /**
- * Reads a cost profile. `inherited` finds the files it names under `inherits`: those that ship, unless told. Every figure needs a source; every way of
- * exiting must have a figure in the end, so that no run can meet an exit without one.
+ * Reads a cost profile. `inherited` finds the files it names under `inherits`: those that ship, unless told. Every figure
+ * needs a source; every way of exiting must have a figure in the end, so that no run can meet an exit without one. Never
+ * throws.
+ *
+ * @example A profile of your own, which takes from a shipped one what it does not measure
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * const text = `
+ * name: mine
+ * machine: the one under my desk
+ * inherits: [kvm-2017]
+ * exits:
+ *   vm-exit/cpuid: { value: 1180, source: "my notebook, page 4" }
+ * `;
+ * const { profile, diagnostics } = parseCostProfile({ name: "mine.yaml", text });
+ * assertEquals(diagnostics, []);
+ * assertEquals(profile?.layers.map((layer) => layer.name).slice(0, 2), ["mine", "kvm-2017"]);
+ * ```
  */
 export function parseCostProfile(
   file: SourceFile,

@@ -1,13 +1,14 @@
 // What can be tested: a back end on an engine, or a whole VMM run from outside. Whoever runs cases knows only this.
 import { type SubjectId, subjectName } from "../base/backend.ts";
 import type { VcpuFactory } from "../engine/vcpu.ts";
-import type { GuestImage } from "../guest/image.ts";
+import type { GuestImage, Platform } from "../guest/image.ts";
 import type { Case, CaseGroup } from "../scenario/case.ts";
 import type { Trace } from "../trace/trace.ts";
 import type { CostProfile } from "./cost_profile.ts";
 import type { BackendDefinition } from "./monitor.ts";
 import { runCase } from "./runner.ts";
 
+/** Can a subject run on this machine? */
 export type Availability =
   | { readonly available: true }
   /** `why` is a sentence for `doctor`, and the reason of a skipped case. */
@@ -15,9 +16,13 @@ export type Availability =
 
 /** One run to make, built. */
 export interface Job {
+  /** What all cases of the group share; its limits end the run, whatever the guest does. */
   readonly group: Pick<CaseGroup, "guest" | "limits">;
+  /** The case, of the back end and engine that are asked to run it. */
   readonly subject: Case;
+  /** The guest, built for the subject's platform. */
   readonly image: GuestImage;
+  /** What exits and operations cost: virtual time runs on it, and the modelled cycles come from it. */
   readonly profile: CostProfile;
   /** Asked now and then; true ends the run as a time limit does. */
   readonly abort?: () => boolean;
@@ -25,11 +30,17 @@ export interface Job {
 
 /** Something that runs cases. */
 export interface Subject {
+  /** Its back end and engine. */
   readonly id: SubjectId;
+  /** One line on how it virtualizes. */
+  readonly summary: string;
+  /** What the pv-ops of its guests are to be bound to. */
+  readonly platform: Platform;
   /** Can it run here at all? Cheap, without side effects, and the same whenever it is asked. */
   probe(): Availability;
   /** Can it run this image? A sentence says why not. */
   unsuited(image: Pick<GuestImage, "entry">): string | undefined;
+  /** Runs a case to its end. Throws only on defects of the harness itself. */
   run(job: Job): Trace;
 }
 
@@ -44,6 +55,8 @@ export function monitorSubject(
   }
   return {
     id,
+    summary: backend.summary,
+    platform: backend.platform,
     probe: () => ({ available: true }),
     unsuited: (image) => backend.unsuited(image),
     run: (job) => runCase({ ...job, backend, engine }),

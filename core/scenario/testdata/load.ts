@@ -49,7 +49,7 @@ export function planned(file: SourceFile | string, selection?: Selection): reado
   const source = typeof file === "string" ? { name: "test.yaml", text: file } : file;
   const { scenario, diagnostics } = parseScenario(source, "test");
   if (!scenario) throw new Error(diagnostics.map(({ message }) => message).join("\n"));
-  return plan(scenario, selection).groups;
+  return plan(scenario, selection);
 }
 
 /** What a scenario expects on a back end, given the text of its `expect` and what may follow that. */
