@@ -476,6 +476,36 @@ patch:
     hlt`,
     expect: { registers: { rbx: 55n } },
   },
+  "single steps trap behind exits and between iterations, and not in handlers": {
+    text: `start:
+    ${gate(1, "handler")}
+    ${gate(0x50, "called")}
+    mov   rdi, 0x110000
+    pushfq
+    or    qword [rsp], 0x100
+    popfq
+    nop
+    in    al, 0x80
+    mov   ecx, 2
+    rep stosb
+    int   0x50
+    nop
+    pushfq
+    and   qword [rsp], -1 - 0x100
+    popfq
+    nop
+    mov   rdx, dr6
+    hlt
+handler:
+    inc   ebx
+    iretq
+called:
+    inc   esi
+    iretq`,
+    // NOP, IN, MOV, two iterations, NOP, PUSHF, AND, POPF; INT goes to a handler, and its IRET began with TF clear.
+    expect: { registers: { rbx: 9n, rsi: 1n, rdx: 0xffff4ff0n } },
+    exits: { "full-hw": { io: 1, hlt: 1, "dr-access": 1 } },
+  },
   "CPUID says nothing of a hypervisor": {
     text: `start:
     mov   eax, 1

@@ -36,6 +36,9 @@ const SLICE = 2_000_000;
  */
 const MAX_DELIVERIES = 256;
 
+/** DR6: the trap is that of single-stepping (SDM vol. 3, figure 18-1). */
+const DR6_BS = 1n << 14n;
+
 const BUDGET_STOP: Stop = { reason: "budget" };
 const IDLE_STOP: Stop = { reason: "idle" };
 
@@ -60,6 +63,8 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
   #restart = false;
   /** A device was reached: the caller is to look at its deadlines. */
   #yielded = false;
+  /** An instruction retired under TF: #DB comes before anything else. */
+  #stepped = false;
 
   // ---- State -------------------------------------------------------------------------------------------------------
 
@@ -108,12 +113,13 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
       this.#shutdown = undefined;
       return stop;
     }
+    if (this.#stepped) return this.#singleStepTrap();
     if (this.#queued) return this.#deliverQueued(this.#queued);
     if (this.#windowWanted && this.interruptible) {
       return this.#exit("interrupt-window", "vm-exit", {}, undefined);
     }
     if (this.#budget <= 0) return BUDGET_STOP;
-    if (this.#restart || (this.#windowWanted && this.state.interruptShadow)) {
+    if (this.#restart || this.#tracing || (this.#windowWanted && this.state.interruptShadow)) {
       this.#restart = false;
       return this.#instruction();
     }
@@ -185,8 +191,24 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
     return this.#failed(step, decoded);
   }
 
+  /** RFLAGS.TF: #DB after every instruction. */
+  get #tracing(): boolean {
+    return (this.state.view.getUint32(L.FLAGS_REST, true) & RFLAGS.TF) !== 0;
+  }
+
+  /** The trap of single-stepping, SDM vol. 3, 18.3.1.4. */
+  #singleStepTrap(): Stop | undefined {
+    this.#stepped = false;
+    this.state.setDebug(6, this.state.debug(6) | DR6_BS);
+    return this.#fault(new GuestFault(VECTOR.DB), undefined);
+  }
+
   /** Executes one instruction; retires it if it gets done. */
   #step(decoded: SlowInstruction, cpu: Cpu): Step {
+    const tracing = this.#tracing;
+    // Repeated string instructions are trapped after every iteration.
+    const held = tracing ? Math.max(0, this.#budget - 1) : 0;
+    this.#grant(-held);
     this.physical.begin();
     this.physical.stepping = true;
     this.paths.stepping = true;
@@ -200,11 +222,21 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
       });
       if (result instanceof DeviceAccess) return result;
       this.physical.done();
+      // What enters a handler clears TF on the way, and is not trapped; what clears it otherwise is.
+      if (tracing && result === "next" && !entersHandler(decoded)) this.#stepped = true;
       return result === "next" ? "done" : result === "halt" ? "idle" : result;
     } finally {
+      this.#grant(held);
       this.physical.stepping = false;
       this.paths.stepping = false;
     }
+  }
+
+  /** Changes what may still be executed in this slice. */
+  #grant(more: number): void {
+    if (more === 0) return;
+    this.#granted += more;
+    this.#budget += more;
   }
 
   #region(stops: ReadonlySet<bigint>, limit: number | undefined) {
@@ -339,6 +371,7 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
     this.state.interruptShadow = false;
     this.physical.done();
     this.#budget--;
+    if (this.#tracing && this.#exited && !entersHandler(this.#exited)) this.#stepped = true;
   }
 
   emulate(): Event | undefined {
@@ -360,13 +393,18 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
   }
 
   get interruptible(): boolean {
-    return !this.#queued && !this.state.interruptShadow && !this.#restart &&
+    return !this.#queued && !this.#stepped && !this.state.interruptShadow && !this.#restart &&
       (this.state.rflags & BigInt(RFLAGS.IF)) !== 0n;
   }
 
   requestInterruptWindow(wanted: boolean): void {
     this.#windowWanted = wanted;
   }
+}
+
+/** Does the instruction go to a handler of the guest's kernel, through the IDT or by SYSCALL? */
+function entersHandler({ operation }: SlowInstruction): boolean {
+  return operation === "int-n" || operation === "syscall";
 }
 
 /** The event that delivers a fault. */
