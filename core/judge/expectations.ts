@@ -1,6 +1,12 @@
 // Holds a trace against what is expected of one subject: a check for every expectation, in a fixed order, so that a
 // name (`$x`) bound by an earlier one holds in all later ones.
-import type { EndMatcher, Expectations, Located, SequenceExpectation } from "../scenario/case.ts";
+import type {
+  BytesMatcher,
+  EndMatcher,
+  Expectations,
+  Located,
+  SequenceExpectation,
+} from "../scenario/case.ts";
 import type { EndState } from "../trace/exit.ts";
 import { describeEnd, kebab } from "../trace/print.ts";
 import type { Observable, Trace } from "../trace/trace.ts";
@@ -8,6 +14,7 @@ import {
   type Bindings,
   describeBytesMatcher,
   describeValueMatcher,
+  littleEndian,
   matchBytes,
   matchValue,
   showBytes,
@@ -115,7 +122,7 @@ function checkConsole({ console }: Expectations, trace: Trace, bindings: Binding
     observed(trace, "console"),
     () => matchBytes(console.value, trace.console, bindings),
     describeBytesMatcher(console.value),
-    showBytes(trace.console),
+    showActual(console.value, trace.console),
   )];
 }
 
@@ -208,8 +215,8 @@ function checkRegisters({ registers }: Expectations, trace: Trace, bindings: Bin
       located,
       observed(trace, "registers") && value !== undefined,
       () => matchValue(located.value, value, bindings),
-      `${name} = ${describeValueMatcher(located.value)}`,
-      showValue(value),
+      `${name} = ${describeValueMatcher(located.value, "both", bindings)}`,
+      showValue(value, "both"),
     );
   });
 }
@@ -223,7 +230,24 @@ function checkMemory({ memory }: Expectations, trace: Trace, bindings: Bindings)
       observed(trace, "memory") && bytes !== undefined,
       () => bytes !== undefined && matchBytes(located.value, bytes, bindings),
       describeBytesMatcher(located.value),
-      bytes ? showBytes(bytes) : "not captured",
+      bytes ? showActual(located.value, bytes) : "not captured",
     );
   });
+}
+
+/** Differences further in than this are shown where they are: the beginnings would look alike. */
+const SHOWN_FROM_START = 24;
+
+/** What there was instead of what the matcher wants, in the same terms. */
+function showActual(matcher: BytesMatcher, bytes: Uint8Array): string {
+  if (matcher.is === "integer") return showValue(littleEndian(bytes), "both");
+  if (matcher.is !== "equal" && matcher.is !== "starts-with") return showBytes(bytes);
+  const wanted = matcher.bytes;
+  let at = 0;
+  while (at < wanted.length && wanted[at] === bytes[at]) at++;
+  if (at < SHOWN_FROM_START) return showBytes(bytes);
+  const [here, there] = [bytes, wanted].map((all) =>
+    at < all.length ? showBytes(all.slice(at), SHOWN_FROM_START) : "the end"
+  );
+  return `the same up to byte ${at}, then ${here} in place of ${there}`;
 }

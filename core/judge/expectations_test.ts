@@ -4,7 +4,19 @@ import type { Exit } from "../trace/exit.ts";
 import { checkExpectations } from "./expectations.ts";
 import { Places } from "./place.ts";
 import type { CheckStatus } from "./result.ts";
-import { atLeast, hlt, type Made, makeTrace, match, NOTHING, on, out, pattern } from "./testing.ts";
+import {
+  atLeast,
+  cpuid,
+  hlt,
+  lineSpan,
+  type Made,
+  makeTrace,
+  match,
+  NOTHING,
+  on,
+  out,
+  pattern,
+} from "./testing.ts";
 
 const IO: readonly Exit[] = [out(0x3f8, 1), out(0x3f8, 2), hlt()];
 
@@ -208,10 +220,118 @@ for (const { when, expect, made, statuses } of ROWS) {
 }
 
 Deno.test("checkExpectations() says where it is written, what was wanted and what came nearest", () => {
-  const expect = { ...NOTHING, exits: { inOrder: on(7, [pattern("io", { port: 0x80 })]) } };
+  const wanted = { ...pattern("io", { port: 0x80 }), span: lineSpan(7) };
+  const expect = { ...NOTHING, exits: { inOrder: on(6, [wanted]) } };
   const [check] = checkExpectations(expect, makeTrace({ exits: IO }), new Places());
   assertEquals(check?.source, { at: "scenarios/test.yaml:7:1", text: "line 7: what was written" });
   assertEquals(check?.lines[0]?.expected, "io port=0x80");
   assertStringIncludes(check?.lines[0]?.event?.text ?? "", "io port=0x3f8 out");
   assertEquals(check?.lines[0]?.event?.name, "exit 1");
 });
+
+/** One line of a report: `STATUS EXPECTED; got ACTUAL; RELATION EVENT`. */
+function told(expect: Partial<Expectations>, made: Made): string[] {
+  const checks = checkExpectations({ ...NOTHING, ...expect }, makeTrace(made), new Places());
+  return checks.filter((c) => c.status === "not met").flatMap((c) =>
+    c.lines.map(({ status, expected, actual, relation, event }) =>
+      `${status}: ${expected}${actual === undefined ? "" : `; got ${actual}`}` +
+      (event ? `; ${relation ?? "by"} ${event.name}` : "")
+    )
+  );
+}
+
+interface ToldRow {
+  readonly when: string;
+  readonly expect: Partial<Expectations>;
+  readonly made: Made;
+  readonly lines: readonly string[];
+}
+
+const io = (fields = {}, times?: Parameters<typeof pattern>[2]) => pattern("io", fields, times);
+const LONG = "0123456789".repeat(5);
+
+const TOLD: readonly ToldRow[] = [
+  {
+    when: "what is wanted came before its turn",
+    expect: { exits: { inOrder: on(1, [io({ value: 2 }), io({ value: 1 }), pattern("hlt")]) } },
+    made: { exits: IO },
+    lines: [
+      "met: io value=2; by exit 2",
+      "not met: io value=1; earlier exit 1",
+      "met: hlt; by exit 3",
+    ],
+  },
+  {
+    when: "what came before its turn is another line's, and says what a name is bound to",
+    expect: { exits: { inOrder: on(1, [io({ value: "$v" }), io({ value: "$v" })]) } },
+    made: { exits: IO },
+    lines: ["met: io value=$v (1); by exit 1", "not met: io value=$v (1); nearest exit 2"],
+  },
+  {
+    when: "a run is too short",
+    expect: { exits: { inOrder: on(1, [io({}, 3)]) } },
+    made: { exits: IO },
+    lines: ["not met: io × 3; got 2 in a row; nearest exit 1"],
+  },
+  {
+    when: "nothing of its kind is there, in any order",
+    expect: {
+      exits: { anyOrder: on(1, [pattern("cpuid"), io({ value: 9 }), io({}, atLeast(5))]) },
+    },
+    made: { exits: IO },
+    lines: [
+      "not met: cpuid; got there is no cpuid",
+      "not met: io value=9; nearest exit 1",
+      "not met: io × at least 5; got 2 in all; first exit 1",
+    ],
+  },
+  {
+    when: "all that match are wanted by others",
+    expect: { exits: { anyOrder: on(1, [pattern("hlt"), pattern("hlt")]) } },
+    made: { exits: IO },
+    lines: ["met: hlt; by exit 3", "not met: hlt; got every hlt that would do is another line's"],
+  },
+  {
+    when: "`exactly` has more",
+    expect: { exits: { exactly: on(1, [io()]) } },
+    made: { exits: [...IO, cpuid(1)] },
+    lines: ["met: io; by exit 1", "not met: nothing more; got 3 more; first exit 2"],
+  },
+  {
+    when: "registers are wrong: in hexadecimal, and as somebody would count",
+    expect: { registers: { rax: on(1, match(78)), rbx: on(2, match(1 << 24)) } },
+    made: { registers: { rax: 77n, rbx: 0xffff_ffff_0000_0000n } },
+    lines: [
+      "not met: rax = 0x4e (78); got 0x4d (77)",
+      "not met: rbx = 0x1000000; got 0xffffffff00000000",
+    ],
+  },
+  {
+    when: "an integer in memory is wrong",
+    expect: { memory: { n: on(1, { is: "integer", value: match(78) }) } },
+    made: { memory: { n: Uint8Array.of(77, 0, 0, 0) } },
+    lines: ["not met: 0x4e (78); got 0x4d (77)"],
+  },
+  {
+    when: "bytes are zero: as YAML writes them",
+    expect: { console: on(1, equal("a\0b")) },
+    made: { console: "a\0c" },
+    lines: ['not met: "a\\0b"; got "a\\0c"'],
+  },
+  {
+    when: "long output differs far in: there",
+    expect: { console: on(1, equal(`${LONG}x`)) },
+    made: { console: `${LONG}yz` },
+    lines: [
+      `not met: "${
+        LONG.slice(0, 32)
+      }"... (51 bytes); got the same up to byte 50, then "yz" in place of "x"`,
+    ],
+  },
+];
+
+for (const { when, expect, made, lines } of TOLD) {
+  Deno.test(`checkExpectations() tells line by line when ${when}`, () => {
+    assertEquals(told(expect, made), [...lines]);
+  });
+}

@@ -147,20 +147,32 @@ export function showBytes(bytes: Uint8Array, limit = 32): string {
   const shown = bytes.slice(0, limit);
   const more = bytes.length > limit ? `... (${bytes.length} bytes)` : "";
   const printable = shown.every((b) => (b >= 0x20 && b < 0x7f) || (b >= 9 && b <= 13) || b === 0);
-  return printable ? JSON.stringify(bytesText(shown)) + more : hexBytes(shown, " ") + more;
+  return printable ? quoted(shown) + more : hexBytes(shown, " ") + more;
 }
+
+/** Printable bytes as YAML's double quotes take them, `\0` for a zero. */
+function quoted(bytes: Uint8Array): string {
+  return JSON.stringify(bytesText(bytes)).replaceAll("\\u0000", "\\0").replaceAll("\\u000b", "\\v");
+}
+
+/** How numbers are written; `both`: as `0x4e (78)`, up to a million. */
+export type NumberStyle = "hex" | "decimal" | "both";
 
 /** A value for a person. */
-export function showValue(value: Value | undefined, style: "hex" | "decimal" = "hex"): string {
+export function showValue(value: Value | undefined, style: NumberStyle = "hex"): string {
   if (value === undefined) return "absent";
   if (typeof value !== "bigint") return String(value);
-  return style === "decimal" || (value >= 0n && value < 10n) ? String(value) : hex(value);
+  if (style === "decimal" || (value >= 0n && value < 10n)) return String(value);
+  return style === "both" && value >= 0n && value < 1_000_000n
+    ? `${hex(value)} (${value})`
+    : hex(value);
 }
 
-/** A value matcher in words: `0x3f8`, `at least 6`, `$frame`. */
+/** A value matcher in words: `0x3f8`, `at least 6`, `$frame`, or `$frame (0x5000)` where it is bound in `bindings`. */
 export function describeValueMatcher(
   matcher: ValueMatcher,
-  style: "hex" | "decimal" = "hex",
+  style: NumberStyle = "hex",
+  bindings?: Bindings,
 ): string {
   switch (matcher.is) {
     case "any":
@@ -176,11 +188,13 @@ export function describeValueMatcher(
       return atMost === undefined ? "any number" : `at most ${showValue(atMost, style)}`;
     }
     case "one-of":
-      return matcher.values.map((m) => describeValueMatcher(m, style)).join(" or ");
+      return matcher.values.map((m) => describeValueMatcher(m, style, bindings)).join(" or ");
     case "not":
-      return `not ${describeValueMatcher(matcher.matcher, style)}`;
-    case "bound":
-      return `$${matcher.name}`;
+      return `not ${describeValueMatcher(matcher.matcher, style, bindings)}`;
+    case "bound": {
+      const bound = bindings?.get(matcher.name);
+      return `$${matcher.name}${bound === undefined ? "" : ` (${showValue(bound, style)})`}`;
+    }
     default:
       return matcher satisfies never;
   }
@@ -202,7 +216,7 @@ export function describeBytesMatcher(matcher: BytesMatcher): string {
     case "length":
       return `${describeValueMatcher(matcher.length, "decimal")} bytes`;
     case "integer":
-      return describeValueMatcher(matcher.value);
+      return describeValueMatcher(matcher.value, "both");
     case "all-of":
       return matcher.matchers.map(describeBytesMatcher).join(" and ");
     case "not":

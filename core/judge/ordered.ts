@@ -76,10 +76,14 @@ export function ordered(
   const end = furthest.at(-1);
   const reached = end ? end.start + end.length : 0;
   const names = end?.after ?? bindings;
-  const rest = explainRest(kind, patterns.slice(furthest.length), events, reached, names);
+  const taken = new Set(
+    furthest.flatMap(({ start, length }) => Array.from({ length }, (_, i) => start + i)),
+  );
+  const rest = explainRest(kind, patterns.slice(furthest.length), events, reached, names, taken);
   return {
     met: false,
     patterns: statusOf(patterns, furthest, rest),
+    names,
     ...(furthest.length === patterns.length && reached < events.length ? { surplus: reached } : {}),
     ...(budget.spent ? { undecided: true } : {}),
   };

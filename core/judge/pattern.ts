@@ -73,10 +73,10 @@ export function nearness(pattern: Pattern, happening: Happening, bindings: Bindi
   return 1 + matching.length;
 }
 
-/** `io port=0x3f8 out value=0x68`, and `x 4` where it is wanted several times. */
-export function describePattern({ kind, fields, source }: Pattern): string {
+/** `io port=0x3f8 out value=0x68`, and `× 4` where it is wanted several times; names with what they are bound to. */
+export function describePattern({ kind, fields, source }: Pattern, bindings?: Bindings): string {
   const parts = fields.map(([name, matcher]) =>
-    describeField(name, describeValueMatcher(matcher, fieldStyle(name)))
+    describeField(name, describeValueMatcher(matcher, fieldStyle(name), bindings))
   );
   const times = source.times ? [`× ${describeValueMatcher(source.times, "decimal")}`] : [];
   return [kind, ...parts, ...times].join(" ");

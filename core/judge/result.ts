@@ -51,9 +51,15 @@ export interface CheckLine {
   readonly actual?: string;
   /** What met it, the nearest candidate, or the event that should not have been. */
   readonly event?: EventReference;
-  /** Is the event what stood in its place (`exactly`, `never`), not merely what came nearest? */
-  readonly instead?: boolean;
+  /** What the event is to a part that is not met; absent where it is met. */
+  readonly relation?: EventRelation;
 }
+
+/**
+ * `nearest`: what comes nearest to it; `earlier`: that, but before its turn; `instead`: what stood in its place, or should
+ * not have been; `first`: the first of those counted.
+ */
+export type EventRelation = "nearest" | "earlier" | "instead" | "first";
 
 /** What one run came to, in figures. Kinds that did not occur are absent. */
 export interface Figures {

@@ -15,6 +15,8 @@ export interface PatternStatus {
   readonly met: boolean;
   /** Index of the (first) event that met it; of a pattern not met, the nearest candidate. */
   readonly event?: number;
+  /** The candidate comes nearest, but came before this pattern's turn. */
+  readonly earlier?: boolean;
   /** How many events matched, where that is the point. */
   readonly count?: number;
 }
@@ -24,6 +26,8 @@ export interface SequenceStatus {
   readonly patterns: readonly PatternStatus[];
   /** `exactly`: index of the first event that no pattern asked for, when all patterns are met. */
   readonly surplus?: number;
+  /** Names bound where it went wrong, if it did. */
+  readonly names?: Bindings;
   /** The search gave up. */
   readonly undecided?: boolean;
 }

@@ -1,9 +1,9 @@
 // Tells what became of an expectation on a sequence, pattern by pattern.
 import type { EventPattern, Located } from "../scenario/case.ts";
 import type { Bindings } from "./match.ts";
-import { describePattern, type Happening } from "./pattern.ts";
+import { describePattern, type Happening, type Pattern } from "./pattern.ts";
 import { type Places, referTo, sourceLine } from "./place.ts";
-import type { Check, CheckLine, CheckStatus } from "./result.ts";
+import type { Check, CheckLine, CheckStatus, EventRelation } from "./result.ts";
 import {
   judgeSequence,
   type PatternStatus,
@@ -29,20 +29,23 @@ export function checkSequence(
   context: SequenceContext,
   bindings: Bindings,
 ): Check {
-  const source = sourceLine(located.span);
   const { about, events, seen } = context;
-  if (!seen) return { about, status: "unobserved", source, lines: [] };
+  if (!seen) return { about, status: "unobserved", source: sourceLine(located.span), lines: [] };
   const result = judgeSequence(kind, located.value, events, bindings);
   const status = statusOf(kind, result, context.complete);
-  const lines = result.patterns.map((p) => lineOf(kind, p, context, status));
+  const names = result.names ?? bindings;
+  const lines = result.patterns.map((p) => lineOf(kind, p, context, status, names));
+  // The line to look at is that of the first pattern that has no match.
+  const unmet = result.patterns.find((p) => !p.met);
+  const source = sourceLine(unmet ? unmet.pattern.source.span : located.span);
   const surplus = result.surplus === undefined ? undefined : events[result.surplus];
   if (surplus && result.surplus !== undefined) {
     lines.push({
       status: "not met",
       expected: "nothing more",
-      actual: `${events.length - result.surplus} more, the first:`,
+      actual: `${events.length - result.surplus} more`,
       event: referTo(surplus, result.surplus, context.places),
-      instead: true,
+      relation: "first",
     });
   }
   if (result.undecided) {
@@ -85,20 +88,36 @@ function statusOf(
 
 function lineOf(
   kind: SequenceKind,
-  { pattern, met, event, count }: PatternStatus,
+  { pattern, met, event, count, earlier }: PatternStatus,
   { events, places }: SequenceContext,
   overall: CheckStatus,
+  names: Bindings,
 ): CheckLine {
   const status = met ? "met" : overall === "unobserved" ? "unobserved" : "not met";
-  const text = describePattern(pattern);
+  const text = describePattern(pattern, overall === "met" ? undefined : names);
   const expected = kind === "never" ? `never ${text}` : text;
   const happening = event === undefined ? undefined : events[event];
   // Of a check that holds, nobody asks where: only failures are worth the disassembly.
   const told = overall === "met" || !happening || event === undefined ? {} : {
     event: referTo(happening, event, places),
-    ...(met || (kind !== "exactly" && kind !== "never") ? {} : { instead: true }),
+    ...(met ? {} : { relation: relationOf(kind, pattern, earlier ?? false) }),
   };
-  const counted = count !== undefined && pattern.source.times ? { actual: `${count} matched` } : {};
-  const nothing = !met && !happening ? { actual: "there are none left" } : {};
+  const counted = count !== undefined && pattern.source.times
+    ? { actual: kind === "anyOrder" ? `${count} in all` : `${count} in a row` }
+    : {};
+  const nothing = met || happening ? {} : { actual: absence(pattern, events) };
   return { status, expected, ...nothing, ...counted, ...told };
+}
+
+/** Why not even a candidate is there. */
+function absence({ kind }: Pattern, events: readonly Happening[]): string {
+  return events.some((e) => e.kind === kind)
+    ? `every ${kind} that would do is another line's`
+    : `there is no ${kind}`;
+}
+
+function relationOf(kind: SequenceKind, { source }: Pattern, earlier: boolean): EventRelation {
+  if (earlier) return "earlier";
+  if (kind === "exactly" || kind === "never") return "instead";
+  return kind === "anyOrder" && source.times ? "first" : "nearest";
 }

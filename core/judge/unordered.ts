@@ -3,7 +3,7 @@ import { assign } from "./assignment.ts";
 import { Budget } from "./budget.ts";
 import type { Bindings } from "./match.ts";
 import { nearest } from "./nearest.ts";
-import { type Happening, matchesPattern, type Pattern } from "./pattern.ts";
+import { type Happening, matchesPattern, nearness, type Pattern } from "./pattern.ts";
 import type { PatternStatus, SequenceStatus } from "./sequence.ts";
 import { timesMatch } from "./times.ts";
 
@@ -28,7 +28,10 @@ export function anyOrder(
     const own = assigned.get(pattern);
     if (own !== undefined) return { pattern, met: true, event: own };
     const event = nearest(pattern, events, 0, bindings, new Budget());
-    return { pattern, met: false, ...(event === undefined ? {} : { event }) };
+    const candidate = event === undefined ? undefined : events[event];
+    // One that matches in full is another pattern's: it would explain nothing.
+    const taken = candidate && nearness(pattern, candidate, bindings) > pattern.fields.length;
+    return { pattern, met: false, ...(event === undefined || taken ? {} : { event }) };
   });
   const met = !budget.spent && statuses.every((s) => s.met);
   return { met, patterns: statuses, ...(budget.spent ? { undecided: true } : {}) };

@@ -8,6 +8,7 @@ import type {
   ComparisonResult,
   Difference,
   EventReference,
+  EventRelation,
   GroupResult,
 } from "../judge/result.ts";
 import { cut, left, WIDTH, wrap } from "./columns.ts";
@@ -69,13 +70,19 @@ function explainLines(lines: readonly CheckLine[]): string[] {
   ];
 }
 
+const RELATIONS: Readonly<Record<EventRelation, string>> = {
+  nearest: "nearest: ",
+  earlier: "nearest, but too early: ",
+  instead: "instead: ",
+  first: "the first: ",
+};
+
 function explainLine(line: CheckLine, number: number, width: number): string[] {
-  const { status, expected, actual, event, instead } = line;
+  const { status, expected, actual, event, relation = "nearest" } = line;
   const mark = left(status, 11);
   const coloured = status === "not met" ? red(mark) : status === "unobserved" ? yellow(mark) : mark;
   const got = actual === undefined ? "" : status === "met" ? actual : `got: ${actual}`;
-  const relation = status === "met" ? "" : instead ? "instead: " : "nearest: ";
-  const told = event ? relation + where(event) : "";
+  const told = event ? (status === "met" ? "" : RELATIONS[relation]) + where(event) : "";
   const result = [got, told].filter((text) => text !== "").join("; ");
   const head = `${BAR}${String(number).padStart(2)} ${coloured}`;
   const tooLong = BAR.length + 14 + Math.max(width, [...expected].length) + result.length > WIDTH;
