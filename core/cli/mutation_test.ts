@@ -1,5 +1,6 @@
 // Is the suite worth anything? One thing is broken in a copy of trivisor, and the shipped scenarios must notice.
 import { assert, assertEquals } from "@std/assert";
+import { EXIT_CODE } from "../judge/verdict.ts";
 import { dirname, fromFileUrl, join } from "@std/path";
 
 const ROOT = join(dirname(fromFileUrl(import.meta.url)), "../..");
@@ -20,6 +21,7 @@ const MUTANTS: readonly Mutant[] = [
     file: "core/cpu/translate/flags.ts",
     from: 'return "i64_lt_s";',
     to: 'return "i64_le_s";',
+    scenarios: "scenarios/compute",
   },
   {
     name: "the carry of an addition is lost",
@@ -105,6 +107,9 @@ const MUTANTS: readonly Mutant[] = [
   },
 ];
 
+/** A subject failed or diverged, or the broken monitor ran into its own checks. */
+const NOTICED: ReadonlySet<number> = new Set([EXIT_CODE.failed, EXIT_CODE.harness]);
+
 async function copyTree(from: string, to: string): Promise<void> {
   await Deno.mkdir(to, { recursive: true });
   for await (const entry of Deno.readDir(from)) {
@@ -148,8 +153,8 @@ Deno.test("the shipped suite notices what is broken in a copy of trivisor", asyn
         );
         try {
           await Deno.writeTextFile(path, original.replace(from, () => to));
-          const FAILED = 1;
-          assertEquals(await runSuite(copy, scenarios), FAILED, "the suite did not fail");
+          const code = await runSuite(copy, scenarios);
+          assert(NOTICED.has(code), `the suite did not notice: exit code ${code}`);
         } finally {
           await Deno.writeTextFile(path, original);
         }
