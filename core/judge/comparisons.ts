@@ -1,7 +1,9 @@
 // `compare`: what the scenario says about the cost of one back end beside another's.
 import type { Backend } from "../base/backend.ts";
+import { didYouMean } from "../base/diagnostic.ts";
 import type { Comparison } from "../scenario/case.ts";
-import { metricOf } from "./metrics.ts";
+import { compiledProfile, PROFILE_NAMES } from "../vmm/compiled_profiles.ts";
+import { metricOf, priced } from "./metrics.ts";
 import { sourceLine } from "./place.ts";
 import type { ComparisonResult, Figures } from "./result.ts";
 import type { Verdict } from "./verdict.ts";
@@ -13,13 +15,18 @@ export function judgeComparison(
   figures: ReadonlyMap<Backend, Figures>,
 ): ComparisonResult {
   const wanted = backendsOf(comparison);
+  const profile = comparison.profile === undefined
+    ? undefined
+    : compiledProfile(comparison.profile);
   const values: Partial<Record<Backend, number>> = {};
   for (const backend of wanted) {
     const ran = figures.get(backend);
-    const value = ran && metricOf(ran, comparison.metric);
+    const value = ran && metricOf(profile ? priced(ran, profile) : ran, comparison.metric);
     if (value !== undefined) values[backend] = value;
   }
-  const { verdict, reason } = decide(comparison, wanted, figures, values);
+  const { verdict, reason } = comparison.profile === undefined || profile
+    ? decide(comparison, wanted, figures, values)
+    : { verdict: "error" as const, reason: unknownProfile(comparison.profile) };
   return {
     group,
     metric: comparison.metric,
@@ -31,6 +38,11 @@ export function judgeComparison(
   };
 }
 
+function unknownProfile(name: string): string {
+  const suggestion = didYouMean(name, PROFILE_NAMES);
+  return `No cost profile "${name}" ships${suggestion ? `. ${suggestion}` : ""}`;
+}
+
 /** The back ends it is about. */
 export function backendsOf(comparison: Comparison): readonly Backend[] {
   return comparison.is === "order" ? comparison.order : [comparison.of, comparison.times];
@@ -38,13 +50,14 @@ export function backendsOf(comparison: Comparison): readonly Backend[] {
 
 /** `para < hybrid < full-hw`; `hybrid at most 0.5 times full-hw`. */
 export function describeComparison(comparison: Comparison): string {
-  if (comparison.is === "order") return comparison.order.join(" < ");
+  const prices = comparison.profile === undefined ? "" : `, priced by ${comparison.profile}`;
+  if (comparison.is === "order") return comparison.order.join(" < ") + prices;
   const { of, times, atMost, atLeast } = comparison;
   const bounds = [
     ...(atLeast === undefined ? [] : [`at least ${atLeast}`]),
     ...(atMost === undefined ? [] : [`at most ${atMost}`]),
   ];
-  return `${of} ${bounds.join(" and ")} times ${times}`;
+  return `${of} ${bounds.join(" and ")} times ${times}${prices}`;
 }
 
 function decide(

@@ -36,6 +36,34 @@ const ratio = (
   ...bounds,
 });
 
+/** One `in` each: 3209 cycles bare, 214 by callout, 15826 by VM exit, in the paper's profile. */
+Deno.test("judgeComparison() prices the same counts by the profile that the comparison names", () => {
+  const counted = (ways: Record<string, number>, native: Record<string, number>) => {
+    const trace = makeTrace({ instructions: 10 });
+    return figuresOf({ ...trace, counts: { ...trace.counts, ways, native } });
+  };
+  const figures = new Map<Backend, ReturnType<typeof exits>>([
+    ["native", counted({}, { "port-io": 1 })],
+    ["full-bt", counted({ "callout/io": 1 }, {})],
+    ["full-hw", counted({ "vm-exit/io": 1 }, {})],
+  ]);
+  const paper = {
+    ...order("cycles", "full-bt", "native", "full-hw"),
+    profile: "adams-agesen-2006",
+  };
+  const judged = judgeComparison("g", paper, figures);
+  assertEquals([judged.verdict, judged.expected, judged.figures], [
+    "passed",
+    "full-bt < native < full-hw, priced by adams-agesen-2006",
+    { "full-bt": 224, "native": 3219, "full-hw": 15836 },
+  ]);
+  const misspelt = judgeComparison("g", { ...paper, profile: "adams-agesen-206" }, figures);
+  assertEquals([misspelt.verdict, misspelt.reason], [
+    "error",
+    'No cost profile "adams-agesen-206" ships. Did you mean "adams-agesen-2006"?',
+  ]);
+});
+
 const ROWS: readonly (readonly [Comparison, string, string | undefined])[] = [
   [order("exits", "native", "para", "hybrid", "full-hw"), "passed", undefined],
   [

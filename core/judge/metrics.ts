@@ -1,5 +1,7 @@
 // The figures of a run, and what a comparison can weigh by name.
 import type { Trace } from "../trace/trace.ts";
+import { cyclesOf } from "../vmm/cost_model.ts";
+import type { CostProfile } from "../vmm/cost_profile.ts";
 import { bytesText } from "./match.ts";
 import type { Figures } from "./result.ts";
 
@@ -12,6 +14,8 @@ export function figuresOf(trace: Trace): Figures {
   return {
     instructions: counts.instructions,
     exits: { total: counts.exits.total, kinds: sorted(counts.exits.kinds) },
+    ways: sorted(counts.ways),
+    native: sorted(counts.native),
     inlined: sorted(counts.inlined),
     accesses: sorted(counts.accesses),
     injections: sorted(counts.injections),
@@ -20,6 +24,11 @@ export function figuresOf(trace: Trace): Figures {
     console: bytesText(trace.console.slice(0, CONSOLE_KEPT)),
     end: trace.end,
   };
+}
+
+/** The figures with the same counts priced by another profile. */
+export function priced(figures: Figures, profile: CostProfile): Figures {
+  return { ...figures, cycles: cyclesOf({ ...figures, exits: figures.ways }, profile) };
 }
 
 function sorted(counts: Readonly<Partial<Record<string, number>>>): Record<string, number> {

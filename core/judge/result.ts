@@ -67,6 +67,10 @@ export interface Figures {
   readonly instructions: number;
   /** In all, and by kind. */
   readonly exits: { readonly total: number; readonly kinds: Readonly<Record<string, number>> };
+  /** Exits by `via/kind`, as cost profiles price them. */
+  readonly ways: Readonly<Record<string, number>>;
+  /** What bare hardware pays for too, by the name in cost profiles. */
+  readonly native: Readonly<Record<string, number>>;
   /** Sensitive operations done without an exit, by operation. */
   readonly inlined: Readonly<Record<string, number>>;
   /** What devices saw, by kind. */
@@ -159,6 +163,8 @@ export interface GroupResult {
   readonly comparisons: readonly ComparisonResult[];
   /** The worst of its cases and comparisons. */
   readonly verdict: Verdict;
+  /** Rendered diagnostics that keep nothing from running. */
+  readonly warnings?: readonly string[];
   /** The scenario could not be read: no cases came of it. */
   readonly fault?: Fault;
 }

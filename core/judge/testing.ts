@@ -109,6 +109,7 @@ export function makeTrace(made: Made = {}): Trace {
     counts: {
       instructions: made.instructions ?? 100,
       exits: { total: exits.length + (made.dropped ?? 0), kinds },
+      ways: {},
       inlined: {},
       accesses: {},
       injections: {},

@@ -12,6 +12,8 @@ export function makeFigures(
   return {
     instructions: 100,
     exits: { total: exits, kinds: { io: exits } },
+    ways: { "vm-exit/io": exits },
+    native: {},
     inlined: {},
     accesses: {},
     injections: {},

@@ -54,6 +54,8 @@ export interface GuestSpec {
     readonly registers: readonly string[];
     /** Labels, and how many bytes from there. */
     readonly memory: Readonly<Record<string, number>>;
+    /** Where the labels are named, for those who find that there is none such. */
+    readonly spans?: Readonly<Record<string, Span>>;
   };
 }
 
@@ -147,7 +149,12 @@ export type Metric = string;
 
 /** One `compare`: figures of several back ends, weighed against each other. */
 export type Comparison =
-  & { readonly metric: Metric; readonly span: Span }
+  & {
+    readonly metric: Metric;
+    /** A cost profile that ships, to price the counts by instead of the run's. */
+    readonly profile?: string;
+    readonly span: Span;
+  }
   & (
     /** Each back end's figure is less than the next one's, strictly. */
     | { readonly is: "order"; readonly order: readonly Backend[] }

@@ -291,6 +291,9 @@ const Comparison = z.strictObject({
     .meta({ title: "a number", description: "`of` has at most this many times what `times` has" }),
   "at-least": z.union([z.bigint(), z.number(), template]).optional()
     .meta({ title: "a number", description: "`of` has at least this many times what `times` has" }),
+  "profile": Words.optional().describe(
+    "A cost profile that ships, by which modelled cycles are priced here instead of by the run's",
+  ),
   "when": z.string().optional().describe("Only for such parameters, as in `length >= 64`"),
 }).meta({ id: "Comparison", title: "a map such as `{ metric: exits, order: [para, full-hw] }`" });
 

@@ -8,6 +8,7 @@ export class Recorder {
   readonly counts: Counts = {
     instructions: 0,
     exits: { total: 0, kinds: {} },
+    ways: {},
     inlined: {},
     accesses: {},
     injections: {},
@@ -22,6 +23,7 @@ export class Recorder {
   exit(exit: Exit): void {
     this.counts.exits.total++;
     count(this.counts.exits.kinds, exit.kind);
+    count(this.counts.ways, `${exit.via}/${exit.kind}`);
     this.#keep({ at: this.retired(), type: "exit", exit });
   }
 

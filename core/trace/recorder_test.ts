@@ -30,3 +30,12 @@ Deno.test("Recorder tells with each event how many instructions had retired", ()
   recorder.access({ kind: "queue-notify", device: "console", queue: 1 });
   assertEquals(recorder.events.map(({ at }) => at), [3, 9]);
 });
+
+Deno.test("Recorder counts exits by kind, and by the way they came", () => {
+  const recorder = new Recorder(() => 0);
+  const hlt = { kind: "hlt", rip: 0n, bytes: new Uint8Array(), bitness: 64, detail: {} } as const;
+  recorder.exit({ ...hlt, via: "vm-exit" });
+  recorder.exit({ ...hlt, via: "callout" });
+  assertEquals(recorder.counts.exits, { total: 2, kinds: { hlt: 2 } });
+  assertEquals(recorder.counts.ways, { "vm-exit/hlt": 1, "callout/hlt": 1 });
+});

@@ -25,6 +25,8 @@ export interface Counts {
   instructions: number;
   /** In all, and by kind. Kinds that did not occur are absent. */
   exits: { total: number; kinds: Partial<Record<ExitKind, number>> };
+  /** Exits by `via/kind`, as cost profiles price them. */
+  ways: Record<string, number>;
   /** Sensitive operations done inside translated code without leaving it, by operation name. */
   inlined: Record<string, number>;
   /** What devices saw, by kind. */

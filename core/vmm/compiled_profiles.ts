@@ -2,6 +2,9 @@
 import { LAYERS, PROFILES } from "./compiled_profiles.gen.ts";
 import type { CostProfile } from "./cost_profile.ts";
 
+/** Names of the shipped cost profiles. */
+export const PROFILE_NAMES: readonly string[] = Object.keys(PROFILES);
+
 /**
  * A cost profile that ships, or undefined when there is none of this name. `kvm-2017` is the one that runs use unless told.
  *

@@ -280,7 +280,7 @@ class Run {
       events,
       dropped,
       counts,
-      cycles: cyclesOf({ ...counts, exits: this.#time.exits }, profile),
+      cycles: cyclesOf({ ...counts, exits: counts.ways }, profile),
       console: this.#recorder.consoleBytes(),
       end,
       final: {

@@ -4,10 +4,8 @@ import type { ExitVia } from "../trace/exit.ts";
 import type { CostProfile } from "./cost_profile.ts";
 import { exitCost, inlinedCost, instructionCost, nativeCost } from "./cost_model.ts";
 
-/** Virtual time of one run, and the counts that it is made of. */
+/** Virtual time of one run. */
 export class VirtualTime {
-  /** Exits by `via/kind`. */
-  readonly exits: Record<string, number> = {};
   readonly #perInstruction: number;
   readonly #profile: CostProfile;
   readonly #retired: () => number;
@@ -34,10 +32,9 @@ export class VirtualTime {
     return Math.max(1, Math.ceil((deadline - this.now()) / this.#perInstruction));
   }
 
-  /** Counts an exit and pays for it. */
+  /** Pays for an exit. */
   exit(via: ExitVia, kind: string): void {
     const key = `${via}/${kind}`;
-    this.exits[key] = (this.exits[key] ?? 0) + 1;
     let cost = this.#exitCosts.get(key);
     if (cost === undefined) {
       this.#exitCosts.set(key, cost = exitCost(this.#profile, via, kind));

@@ -24,6 +24,8 @@ function readComparison(node: MapNode, findings: Findings): Comparison | undefin
   const [of, times] = [valueOf(node, "of"), valueOf(node, "times")];
   const [atMost, atLeast] = [valueOf(node, "at-most"), valueOf(node, "at-least")];
   if (metric === undefined) return undefined;
+  const profile = textOf(valueOf(node, "profile"));
+  const priced = profile === undefined ? {} : { profile };
   if (order) {
     const stray = of ?? times ?? atMost ?? atLeast;
     if (stray) {
@@ -44,7 +46,7 @@ function readComparison(node: MapNode, findings: Findings): Comparison | undefin
         "Remove one",
       );
     }
-    return { is: "order", metric, order: backends, span: node.span };
+    return { is: "order", metric, order: backends, ...priced, span: node.span };
   }
   const [weighed, against] = [backendOf(of), backendOf(times)];
   if (!of || !times || !(atMost ?? atLeast)) {
@@ -64,6 +66,7 @@ function readComparison(node: MapNode, findings: Findings): Comparison | undefin
     times: against,
     ...(atMost ? { atMost: readFactor(atMost, findings) } : {}),
     ...(atLeast ? { atLeast: readFactor(atLeast, findings) } : {}),
+    ...priced,
     span: node.span,
   };
 }

@@ -12,6 +12,10 @@ Deno.test("back ends are compared by order or by ratio", () => {
   assertEquals(comparisons("{ metric: exits/io, order: [para, full-hw/shadow] }").slice(1), [
     { is: "order", metric: "exits/io", order: ["para", "full-hw/shadow"] },
   ]);
+  const priced = "{ metric: cycles, order: [full-bt, native], profile: adams-agesen-2006 }";
+  assertEquals(comparisons(priced).slice(1), [
+    { is: "order", metric: "cycles", order: ["full-bt", "native"], profile: "adams-agesen-2006" },
+  ]);
   const ratio = "{ metric: vmm-cycles, of: hybrid, at-least: 0.1, at-most: 2, times: full-hw }";
   assertEquals(comparisons(ratio).slice(1), [
     { is: "ratio", metric: "vmm-cycles", of: "hybrid", times: "full-hw", atLeast: 0.1, atMost: 2 },
