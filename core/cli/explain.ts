@@ -139,6 +139,7 @@ async function describeImages(group: CaseGroup, subject: Case | undefined): Prom
       `image for ${platform}`,
       `  ${grouped(bytes)} bytes, starts at ${showValue(BigInt(image.start))}`,
       `  pv-ops: ${ops}`,
+      ...problems.map((line) => `  ${line}`),
     ];
   });
 }

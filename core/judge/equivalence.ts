@@ -64,6 +64,8 @@ function endText(end: EndState): string {
   }
 }
 
+const UNPORTED_HINT = ". Port it to a pv-op, or name it in `expected-unported`";
+
 function aspectsOf(runs: readonly Run[], observe: GuestSpec["observe"]): Aspect[] {
   const disks = Math.max(0, ...runs.map((r) => r.trace.final.disks.length));
   return [
@@ -173,10 +175,13 @@ function differenceOf(
       ...(exit ? { event: exit } : {}),
     };
   }
-  const last = aspect === "end" ? lastExit(run) : undefined;
+  const last = aspect === aspectOfEnd.name ? lastExit(run) : undefined;
+  const { end } = run.trace;
+  const here = aspect === aspectOfEnd.name ? describeEnd(end) : show(value);
+  const hint = aspect === aspectOfEnd.name && end.kind === "unported" ? UNPORTED_HINT : "";
   return {
     aspect,
-    text: `${show(value)} instead of ${show(other)}${as}`,
+    text: `${here} instead of ${show(other)}${as}${hint}`,
     agree,
     ...(last ? { event: last } : {}),
   };

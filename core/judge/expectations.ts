@@ -34,7 +34,7 @@ export function checkExpectations(expect: Expectations, trace: Trace, places: Pl
     ...checkSequences("accesses", expect.accesses, trace, bindings, places),
     ...checkSequences("injections", expect.injections, trace, bindings, places),
     ...checkConsole(expect, trace, bindings),
-    checkEnd(expect.end, trace.end, bindings, places),
+    checkEnd(expect.end, trace, bindings, places),
     ...checkRegisters(expect, trace, bindings),
     ...checkMemory(expect, trace, bindings),
   ];
@@ -134,21 +134,29 @@ const BAD_ENDS: ReadonlySet<EndState["kind"]> = new Set([
   "unported",
 ]);
 
+/** Ends at an instruction that the end itself does not name: where the instruction pointer was left. */
+const STOPPED_ENDS: ReadonlySet<EndState["kind"]> = new Set(["limit", "triple-fault"]);
+
 function checkEnd(
   located: Located<EndMatcher> | undefined,
-  end: EndState,
+  { end, final }: Trace,
   bindings: Bindings,
   places: Places,
 ): Check {
   const met = located ? matchEnd(located.value, end, bindings) : !BAD_ENDS.has(end.kind);
-  const place = "rip" in end ? `, in ${places.describe(end.rip)}` : "";
+  const rip = "rip" in end
+    ? end.rip
+    : STOPPED_ENDS.has(end.kind)
+    ? final.registers["rip"]
+    : undefined;
+  const place = rip === undefined ? "" : `, in ${places.describe(rip)}`;
   return {
     about: "end",
     status: met ? "met" : "not met",
     ...(located ? { source: sourceLine(located.span) } : {}),
     lines: [{
       status: met ? "met" : "not met",
-      expected: located ? describeEndMatcher(located.value) : "an end of its own making",
+      expected: located ? describeEndMatcher(located.value) : "shutdown or halt",
       ...(met ? {} : { actual: describeEnd(end) + place }),
     }],
   };

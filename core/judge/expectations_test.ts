@@ -319,6 +319,12 @@ const TOLD: readonly ToldRow[] = [
     lines: ['not met: "a\\0b"; got "a\\0c"'],
   },
   {
+    when: "it ends badly and nothing is said of that: where it was",
+    expect: {},
+    made: { end: { kind: "limit", limit: "time" }, registers: { rip: 0x1234n } },
+    lines: ["not met: shutdown or halt; got stopped by the limit on time, in 0x1234"],
+  },
+  {
     when: "long output differs far in: there",
     expect: { console: on(1, equal(`${LONG}x`)) },
     made: { console: `${LONG}yz` },

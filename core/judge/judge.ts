@@ -21,7 +21,12 @@ import { type Verdict, worst } from "./verdict.ts";
 
 /** What came of trying to run a case. */
 export type RunOutcome =
-  | { readonly trace: Trace; readonly image?: GuestImage }
+  | {
+    readonly trace: Trace;
+    readonly image?: GuestImage;
+    /** What the assembler found odd about the program. */
+    readonly warnings?: readonly Diagnostic[];
+  }
   | { readonly skipped: string }
   /** Diagnostics: the scenario is at fault. A message: the harness is. */
   | { readonly error: readonly Diagnostic[] | string };
@@ -64,6 +69,7 @@ export function judgeGroup(
       : notRun(group, subject, outcomes.get(subject.id));
   });
   const comparisons = ENGINES.flatMap((engine) => compareOn(group, runs, engine));
+  const warnings = warningsOf(outcomes.values());
   return {
     id: group.id,
     scenario: group.scenario,
@@ -71,7 +77,14 @@ export function judgeGroup(
     cases,
     comparisons,
     verdict: worst([...cases, ...comparisons].map((r) => r.verdict)),
+    ...(warnings.length > 0 ? { warnings } : {}),
   };
+}
+
+/** Rendered, each once: a program is built for several platforms. */
+function warningsOf(outcomes: Iterable<RunOutcome>): string[] {
+  const found = [...outcomes].flatMap((o) => "trace" in o ? o.warnings ?? [] : []);
+  return [...new Set(found.map((d) => renderDiagnostic(d)))];
 }
 
 /** The result of a scenario that could not be read or planned. */

@@ -86,3 +86,12 @@ Deno.test("judgeGroup() never mixes names bound in different cases", () => {
   );
   assertEquals(result.verdict, "passed");
 });
+
+Deno.test("judgeGroup() keeps what is odd about the program, each finding once", () => {
+  const warnings = [{ severity: "warning", message: "300 does not fit a byte", span }] as const;
+  const odd: RunOutcome = { trace: makeTrace(), warnings };
+  const result = judgeGroup(makeGroup([NATIVE, makeCase("para")]), outcomes(odd, odd));
+  assertEquals(result.verdict, "passed");
+  assertEquals(result.warnings?.length, 1);
+  assertStringIncludes(result.warnings?.[0] ?? "", "test.yaml:3:1: warning: 300 does not fit");
+});

@@ -7,6 +7,7 @@ import type { Case, CaseGroup } from "../scenario/case.ts";
 import type { CostProfile } from "../vmm/cost_profile.ts";
 import { subjectOf } from "../vmm/subjects.ts";
 import { judgeGroup, type RunOutcome } from "./judge.ts";
+import { unknownLabels } from "./labels.ts";
 import type { GroupResult } from "./result.ts";
 
 /** What is the same for every group of a run. */
@@ -19,7 +20,9 @@ export interface GroupContext {
   readonly onCase?: (id: string) => void;
 }
 
-type Built = { readonly image: GuestImage } | { readonly error: readonly Diagnostic[] };
+type Built =
+  | { readonly image: GuestImage; readonly warnings: readonly Diagnostic[] }
+  | { readonly error: readonly Diagnostic[] };
 
 /**
  * Builds, runs and judges every case of a group. Never throws: a guest that can't be built, or a defect of the harness,
@@ -73,8 +76,11 @@ export class GroupRunner {
       if (unsuited) return { skipped: unsuited };
       const built = this.build(runs.platform);
       if ("error" in built) return { error: built.error };
-      const { image } = built;
-      return { image, trace: runs.run({ group, subject, image, profile: this.context.profile }) };
+      const { image, warnings } = built;
+      const unknown = unknownLabels(group.guest, subject, image);
+      if (unknown.length > 0) return { error: unknown };
+      const trace = runs.run({ group, subject, image, profile: this.context.profile });
+      return { image, trace, warnings };
     } catch (error) {
       return {
         error: `The harness failed: ${error instanceof Error ? error.message : String(error)}`,
@@ -89,7 +95,7 @@ export class GroupRunner {
     const { guest, file } = this.group;
     const files = this.context.filesFor?.(file.name) ?? {};
     const { image, diagnostics } = buildGuest(guest, platform, files);
-    const built = image ? { image } : { error: diagnostics };
+    const built = image ? { image, warnings: diagnostics } : { error: diagnostics };
     this.#built.set(platform, built);
     return built;
   }

@@ -157,3 +157,23 @@ Deno.test("ConsoleReporter explains a comparison and a divergence", () => {
     "exits: para < full-hw\n   │     para has 5, not less than full-hw's 4",
   );
 });
+
+Deno.test("ConsoleReporter shows what is odd about a program once, and passes it", () => {
+  const odd = (id: string) =>
+    makeGroupResult(id, [makeResult(id, "native")], { warnings: ["x.yaml:1:1: warning: Odd"] });
+  const text = printed([odd("a[n=1]"), odd("a[n=2]")]);
+  assertEquals(text.split("warning: Odd").length - 1, 1);
+  assertStringIncludes(text, " ✓ a[n=1]");
+});
+
+Deno.test("ConsoleReporter tells a divergent end that nobody stated once", () => {
+  const lines = [{ status: "not met", expected: "shutdown or halt", actual: "crash" }] as const;
+  const bad = makeResult("a", "para", {
+    verdict: "diverged",
+    checks: [{ about: "end", status: "not met", lines }],
+    differences: [{ aspect: "end", text: "crash instead of halt", agree: ["native"] }],
+  });
+  const text = printed([makeGroupResult("a", [bad])]);
+  assertStringIncludes(text, "crash instead of halt");
+  assert(!text.includes("shutdown or halt"), text);
+});

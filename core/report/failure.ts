@@ -17,10 +17,15 @@ const BAR = "   │ ";
 /** Lines of one expectation that are shown: those around the first that is not met. */
 const LINES_SHOWN = 12;
 
-/** What scenario or harness did wrong. Texts in `told` have been printed before, and those printed now are added. */
-export function explainFaults({ fault, cases }: GroupResult, told: Set<string>): string[] {
-  const texts = new Set([fault, ...cases.map((c) => c.fault)].flatMap((f) => f ? [f.text] : []));
-  return [...texts].flatMap((text) => {
+/** What scenario or harness did wrong, and what is odd about the program. Texts in `told` have been printed before, and those printed now are added. */
+export function explainFaults(
+  { fault, cases, warnings = [] }: GroupResult,
+  told: Set<string>,
+): string[] {
+  const faults = [fault, ...cases.map((c) => c.fault)].flatMap((f) => f ? [f.text] : []);
+  // What is only odd is not worth a second word.
+  const odd = warnings.filter((text) => !told.has(text));
+  return [...new Set([...faults, ...odd])].flatMap((text) => {
     if (told.has(text)) return [`${BAR}the same as above`];
     told.add(text);
     return text.split("\n").map((line) => BAR + line);
@@ -30,8 +35,11 @@ export function explainFaults({ fault, cases }: GroupResult, told: Set<string>):
 /** Every expectation that was not met, and where back ends differ; told once where it is the same for several. */
 export function explainCases(cases: readonly CaseResult[]): string[] {
   const blocks = new Map<string, { check: Check; body: string[]; backends: string[] }>();
-  for (const { backend, checks } of cases) {
-    for (const check of checks.filter((c) => c.status !== "met")) {
+  for (const { backend, checks, differences } of cases) {
+    // An end that nobody stated is wrong, and another than the others': that is one mistake, told once.
+    const toldEnd = differences.some((d) => d.aspect === "end");
+    const told = (c: Check) => toldEnd && c.about === "end" && !c.source;
+    for (const check of checks.filter((c) => c.status !== "met" && !told(c))) {
       const body = explainLines(check.lines);
       const key = [check.about, check.source?.at, ...body].join("\n");
       const block = blocks.get(key) ?? { check, body, backends: [] };
@@ -115,10 +123,14 @@ function explainDifference({ backend }: CaseResult, difference: Difference): str
   const others = agree.length > 0 ? `${agree.join(", ")} agree` : "no two back ends agree";
   return [
     `${BAR}${red("diverged")}: ${aspect} on ${backend}; ${others}`,
-    `${BAR}    ${text}`,
-    ...(event ? [`${BAR}    last before: ${where(event)}`] : []),
+    ...indented(text),
+    ...(event ? indented(`last before: ${where(event)}`) : []),
     ...(event ? sourceOf(event).map((line) => `${BAR}    ${line}`) : []),
   ];
+}
+
+function indented(text: string): string[] {
+  return wrap(text, WIDTH - BAR.length - 4).map((line) => `${BAR}    ${line}`);
 }
 
 /** A comparison that did not hold. */
@@ -127,8 +139,8 @@ export function explainComparison(comparison: ComparisonResult): string[] {
   const values = Object.entries(figures).map(([backend, value]) => `${backend} ${value}`);
   return [
     `${BAR}compared, ${source.at}`,
-    `${BAR}    ${metric}: ${expected}`,
-    `${BAR}    ${reason ?? ""}`,
-    ...(values.length > 2 ? [`${BAR}    ${values.join(", ")}`] : []),
+    ...indented(`${metric}: ${expected}`),
+    ...indented(reason ?? ""),
+    ...(values.length > 2 ? indented(values.join(", ")) : []),
   ];
 }

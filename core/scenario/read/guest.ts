@@ -59,6 +59,7 @@ export function readGuest(
   }
   const path = textOf(file);
   const observe = valueOf(node, "observe");
+  const labels = entriesOf(valueOf(observe, "memory"));
   return {
     entry,
     memory: readMemorySize(valueOf(node, "memory"), entry, findings),
@@ -74,10 +75,11 @@ export function readGuest(
     observe: {
       registers: itemsOf(valueOf(observe, "registers")).map((item) => textOf(item) ?? ""),
       memory: Object.fromEntries(
-        entriesOf(valueOf(observe, "memory")).map((
-          { key, value },
-        ) => [key, readObserved(value, findings)]),
+        labels.map(({ key, value }) => [key, readObserved(value, findings)]),
       ),
+      ...(labels.length > 0
+        ? { spans: Object.fromEntries(labels.map(({ key, keySpan }) => [key, keySpan])) }
+        : {}),
     },
   };
 }
