@@ -25,10 +25,13 @@ Deno.test("a guest has what it says, and defaults", () => {
     rax: 2n,
     rbx: 2n ** 64n - 2n,
   });
-  assertEquals(guest("observe: { registers: [rbx], memory: { a: 4, .b: 1 KiB } }")?.observe, {
-    registers: ["rbx"],
-    memory: { "a": 4, ".b": 1024 },
-  });
+  const { spans, ...observe } =
+    guest("observe: { registers: [rbx], memory: { a: 4, .b: 1 KiB } }")?.observe ?? {};
+  assertEquals(observe, { registers: ["rbx"], memory: { "a": 4, ".b": 1024 } });
+  const written = Object.values(spans ?? {}).map(({ file, start, end }) =>
+    file.text.slice(start, end)
+  );
+  assertEquals(written, ["a", ".b"]);
 });
 
 Deno.test("disks are made of a pattern, of text or of bytes", () => {
