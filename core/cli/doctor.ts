@@ -3,7 +3,7 @@
 import { BACKENDS, ENGINES } from "../base/backend.ts";
 import { EXIT_CODE, type ExitCode } from "../judge/verdict.ts";
 import { runGroup } from "../judge/run_group.ts";
-import { left } from "../report/columns.ts";
+import { left, WIDTH, wrap } from "../report/columns.ts";
 import { parseScenario } from "../scenario/parse.ts";
 import { plan } from "../scenario/plan.ts";
 import { BACKEND_DEFINITIONS } from "../vmm/backends.ts";
@@ -39,7 +39,7 @@ export function doctor(): ExitCode {
   for (const backend of BACKENDS) {
     const summary = BACKEND_DEFINITIONS.get(backend)?.summary ?? "not built in this version";
     lines.push(`  ${left(`${backend}@embedded`, 26)}${results.get(backend) ?? "did not run"}`);
-    lines.push(`  ${" ".repeat(26)}${summary}`);
+    lines.push(...wrap(summary, WIDTH - 28).map((text) => `  ${" ".repeat(26)}${text}`));
   }
   for (const engine of ENGINES.filter((name) => name !== "embedded")) {
     lines.push(`  ${left(`*@${engine}`, 26)}not built in this version`);

@@ -2,7 +2,7 @@
 import { EXIT_CODE, type ExitCode } from "../judge/verdict.ts";
 import { GroupRunner } from "../judge/run_group.ts";
 import { Places, sourceLine } from "../judge/place.ts";
-import { cut, grouped, left } from "../report/columns.ts";
+import { cut, grouped, left, WIDTH } from "../report/columns.ts";
 import { toJson } from "../report/json.ts";
 import type { Case, CaseGroup } from "../scenario/case.ts";
 import { hexBytes } from "../base/hex.ts";
@@ -60,8 +60,9 @@ function traceToText(
   const more = events.length + dropped - Math.min(limit, events.length);
   const lines = [
     subject.id,
-    `${group.file.name}; at: instructions retired before; then exits with how they came, accesses, injections`,
+    group.file.name,
     "",
+    ` ${left("retired", AT_WIDTH)}what happened once so many instructions had`,
     ...events.slice(0, limit).flatMap((event) => eventLines(event, places)),
     ...(more > 0 ? [`    ${grouped(more)} more; --limit shows them`] : []),
     "",
@@ -72,24 +73,28 @@ function traceToText(
   return lines.map((line) => line.trimEnd() + "\n").join("");
 }
 
-/** Width of the columns before and after the event's own words. */
-const AT_WIDTH = 10;
-const TEXT_WIDTH = 52;
+/** Width of the column of retired instructions, and of the one that says how an exit came or what else it is. */
+const AT_WIDTH = 9;
+const KIND_WIDTH = 11;
+
+/** An exit has its place and instruction on the second line, and the line of the program on the third. */
 
 function eventLines(event: TraceEvent, places: Places): string[] {
-  const at = left(grouped(event.at), AT_WIDTH);
+  const at = ` ${left(grouped(event.at), AT_WIDTH)}`;
   if (event.type !== "exit") {
-    const label = event.type === "console" ? "" : left(event.type, 11);
+    const label = event.type === "console" ? "" : left(event.type, KIND_WIDTH - 2);
     return [`${at}  ${label}${describeEvent(event)}`];
   }
   const { via, rip, bytes, bitness } = event.exit;
   const span = places.line(rip);
   const place = places.label(rip) ?? `0x${rip.toString(16)}`;
   const source = span ? sourceLine(span) : undefined;
-  const line = source ? `${source.at.replace(/:\d+$/, "")}: ${cut(source.text, 40)}` : "";
+  const indent = " ".repeat(1 + AT_WIDTH + KIND_WIDTH);
+  const line = source ? `${source.at.replace(/:\d+$/, "")}:  ${source.text}` : undefined;
   return [
-    `${at}${left(left(via, 11) + describeEvent(event), TEXT_WIDTH)}${place}`,
-    `${" ".repeat(AT_WIDTH + 11)}${left(disassemble(bytes, bitness, rip), TEXT_WIDTH - 11)}${line}`,
+    `${at}${left(via, KIND_WIDTH)}${describeEvent(event)}`,
+    indent + (bytes.length > 0 ? `${place}:  ${disassemble(bytes, bitness, rip)}` : place),
+    ...(line ? [cut(indent + line, WIDTH)] : []),
   ];
 }
 

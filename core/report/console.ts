@@ -9,8 +9,8 @@ import type { Reporter, SuiteEvent, SuiteOutcome, Write } from "./reporter.ts";
 
 /** Up to so many groups, the overhead of each is shown without asking; beyond, a line a folder. */
 const FEW_GROUPS = 3;
-/** Up to so many groups, every skipped case has its line; beyond, the summary counts them. */
-const SKIPS_SHOWN = 12;
+/** Up to so many groups, each and every skipped case has its line; beyond, those alike share one, the summary counts skips. */
+const EACH_SHOWN = 12;
 const ID_WIDTH = 33;
 
 export interface ConsoleOptions {
@@ -21,6 +21,8 @@ export interface ConsoleOptions {
 /** Writes for a terminal, or a log. */
 export class ConsoleReporter implements Reporter {
   #groups = 0;
+  /** Groups of one scenario of which there is the same to say: in a long run, they share a line. */
+  #held: GroupResult[] = [];
   /** Faults that have been printed: one mistake in a program breaks every set of parameters alike. */
   readonly #told = new Set<string>();
 
@@ -34,9 +36,10 @@ export class ConsoleReporter implements Reporter {
       case "case":
         break;
       case "group":
-        this.#lines(this.#groupLines(event.result));
+        this.#take(event.result);
         break;
       case "finished":
+        this.#release();
         this.#lines(this.#closing(event.outcome));
         break;
       default:
@@ -48,13 +51,34 @@ export class ConsoleReporter implements Reporter {
     for (const line of lines) this.write(line.trimEnd() + "\n");
   }
 
+  /** Writes the group now, or holds it until it is known whether the next one is like it. */
+  #take(group: GroupResult): void {
+    const [first] = this.#held;
+    const plain = !isBad(group) && (group.warnings ?? []).length === 0;
+    const alike = plain && first?.scenario === group.scenario &&
+      titleLine(first, "") === titleLine(group, "");
+    if (!alike) this.#release();
+    this.#held.push(group);
+    if (!plain || this.#groups <= EACH_SHOWN) this.#release();
+  }
+
+  /** Writes what is held. */
+  #release(): void {
+    const [first] = this.#held;
+    const name = `${first?.scenario} (${this.#held.length})`;
+    if (first) {
+      this.#lines(this.#held.length > 1 ? [titleLine(first, name)] : this.#groupLines(first));
+    }
+    this.#held = [];
+  }
+
   #groupLines(group: GroupResult): string[] {
     return [
       titleLine(group),
       ...explainFaults(group, this.#told),
       ...explainCases(group.cases.filter(isBad)),
       ...group.comparisons.filter((c) => isBad(c)).flatMap(explainComparison),
-      ...(this.#groups <= SKIPS_SHOWN ? skipLines(group) : []),
+      ...(this.#groups <= EACH_SHOWN ? skipLines(group) : []),
     ];
   }
 
@@ -65,7 +89,7 @@ export class ConsoleReporter implements Reporter {
     return [
       ...(overhead.length > 0 ? ["", ...overhead] : []),
       // Where failures may have scrolled away, their names stand at the end again.
-      ...(groups.length > SKIPS_SHOWN ? failedNames(groups) : []),
+      ...(groups.length > EACH_SHOWN ? failedNames(groups) : []),
       "",
       ` ${summaryLine(outcome)}`,
     ];
@@ -84,12 +108,12 @@ const MARKS: Readonly<Record<Verdict, readonly [text: string, colour: (text: str
     "error": ["!", red],
   };
 
-function titleLine(group: GroupResult): string {
+function titleLine(group: GroupResult, name: string = group.id): string {
   const { cases, comparisons } = group;
   // Of a group of which something ran, what was skipped is not the point.
   const ran = [...cases, ...comparisons].map((r) => r.verdict).filter((v) => v !== "skipped");
   const [text, colour] = MARKS[ran.length > 0 ? worst(ran) : group.verdict];
-  return ` ${colour(text)} ${left(group.id, ID_WIDTH)}${verdictText(group)}`;
+  return ` ${colour(text)} ${left(name, ID_WIDTH)}${verdictText(group)}`;
 }
 
 function isBad({ verdict }: { readonly verdict: Verdict }): boolean {
@@ -130,7 +154,7 @@ function skipLines(group: GroupResult): string[] {
 
 function failedNames(groups: readonly GroupResult[]): string[] {
   const bad = groups.filter((g) => isWorse(g.verdict, "known-deviation"));
-  return bad.length > 0 ? ["", ` ${bold("NOT PASSED")}`, ...bad.map(titleLine)] : [];
+  return bad.length > 0 ? ["", ` ${bold("NOT PASSED")}`, ...bad.map((g) => titleLine(g))] : [];
 }
 
 /** `cost profile kvm-2017 · 14 cases · 13 passed, 1 failed · 0.21 s` */

@@ -101,6 +101,22 @@ Deno.test("ConsoleReporter sums up by folder and names failures again when there
   assert(!text.includes("modelled cycles  "));
 });
 
+Deno.test("ConsoleReporter gives groups of one scenario a line together in a long run, but not what is odd", () => {
+  const group = (n: number, warnings: string[] = []) =>
+    makeGroupResult(`a/b[n=${n}]`, [makeResult("a/b", "native")], { scenario: "a/b", warnings });
+  const many = Array.from({ length: 20 }, (_, n) => group(n, n === 7 ? ["Odd"] : []));
+  const other = makeGroupResult("a/c", [makeResult("a/c", "native")]);
+  const lines = printed([...many, FAILED, other]).split("\n").map((line) => line.trimEnd());
+  assertEquals(lines.slice(0, 5), [
+    " ✓ a/b (7)                          native passed",
+    " ✓ a/b[n=7]                         native passed",
+    "   │ Odd",
+    " ✓ a/b (12)                         native passed",
+    " ✗ paging/remap                     para failed",
+  ]);
+  assertEquals(lines.filter((line) => line.startsWith(" ✓ a/c")).length, 1);
+});
+
 Deno.test("ConsoleReporter keeps tables within 80 columns with every back end", () => {
   const all = ["native", "full-bt", "full-hw", "full-hw/shadow", "para", "hybrid"] as const;
   const group = makeGroupResult(
