@@ -59,11 +59,22 @@ function rowsOf(figures: ReadonlyMap<Backend, Figures>): Row[] {
   return [
     row("exits", (f) => short(f.exits.total)),
     row("modelled cycles", (f) => short(totalCycles(f))),
-    ...(base === undefined ? [] : [
-      row("over native", (f, backend) => backend === "native" ? "–" : times(totalCycles(f) / base)),
-    ]),
+    ...(native && base !== undefined
+      ? [
+        row("over native", (f, backend) =>
+          backend === "native" ? "–" : endsAlike(f, native) ? times(totalCycles(f) / base) : "n/a"),
+      ]
+      : []),
     ...kindRows(figures),
   ];
+}
+
+/**
+ * Did both get equally far? A guest that `para` stops at its first unported instruction did not do what it did on
+ * `native`, so there is no ratio to tell.
+ */
+function endsAlike({ end }: Figures, native: Figures): boolean {
+  return end.kind === native.end.kind;
 }
 
 /** Cycles by kind of exit, the dearest first. */
@@ -115,14 +126,14 @@ function folderOf(scenario: string): string {
   return slash === -1 ? "." : scenario.slice(0, slash);
 }
 
-/** By back end, where both it and `native` ran. */
+/** By back end, where both it and `native` ran, and ended alike. */
 function meansOf(groups: readonly GroupResult[]): Map<Backend, string> {
   const logs = new Map<Backend, number[]>();
   for (const figures of groups.map(figuresOf)) {
     const native = figures.get("native");
     if (!native || totalCycles(native) === 0) continue;
     for (const [backend, f] of figures) {
-      if (backend === "native") continue;
+      if (backend === "native" || !endsAlike(f, native)) continue;
       const ratio = Math.log(totalCycles(f) / totalCycles(native));
       logs.set(backend, [...logs.get(backend) ?? [], ratio]);
     }

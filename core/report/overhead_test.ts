@@ -1,0 +1,44 @@
+import { assertEquals } from "@std/assert";
+import { overheadSummary, overheadTable } from "./overhead.ts";
+import { makeFigures, makeGroupResult, makeResult } from "./testing.ts";
+
+/** A group whose guest stops early on para. */
+const STOPPED = makeGroupResult("a/b", [
+  makeResult("a/b", "native", { figures: makeFigures(0, 0) }),
+  makeResult("a/b", "full-hw", { figures: makeFigures(3, 3000, { io: 3000 }) }),
+  makeResult("a/b", "para", {
+    figures: {
+      ...makeFigures(1, 500, { exception: 500 }),
+      end: { kind: "unported", instruction: "cli", rip: 0n },
+    },
+  }),
+]);
+
+function row(lines: readonly string[], label: string): string[] {
+  const line = lines.find((l) => l.trim().startsWith(label));
+  return line?.trim().slice(label.length).trim().split(/\s{2,}/) ?? [];
+}
+
+Deno.test("overheadTable() has no ratio for a guest that ended otherwise than on native", () => {
+  const lines = overheadTable([STOPPED]);
+  assertEquals(row(lines, "modelled cycles"), ["1 000", "4 000", "1 500"]);
+  assertEquals(row(lines, "over native"), ["–", "4.0x", "n/a"]);
+});
+
+Deno.test("overheadSummary() leaves guests out that ended otherwise than on native", () => {
+  assertEquals(row(overheadSummary([STOPPED]), "a (1)"), ["–", "4.0x"]);
+});
+
+Deno.test("overheadTable() is made of parts that come to the total: guest and every kind", () => {
+  const kinds = Object.fromEntries(Array.from({ length: 12 }, (_, n) => [`kind-${n}`, 10 + n]));
+  const sum = Object.values(kinds).reduce((a, b) => a + b, 0);
+  const lines = overheadTable([
+    makeGroupResult("a/b", [
+      makeResult("a/b", "full-hw", { figures: makeFigures(12, sum, kinds) }),
+    ]),
+  ]);
+  const parts = lines.slice(4).map((l) => Number(l.trim().split(/\s{2,}/).at(-1)));
+  assertEquals(parts.length, 9);
+  assertEquals(parts.reduce((a, b) => a + b, 0), sum);
+  assertEquals(row(lines, "modelled cycles"), ["1 186"]);
+});
