@@ -18,6 +18,7 @@ export interface AlarmClock extends Clock {
 
 /** A pending call; cancelling twice, or after it fired, does nothing. */
 export interface Alarm {
+  /** Takes it back. */
   cancel(): void;
 }
 

@@ -19,6 +19,7 @@ export const GENERAL_REGISTERS = [
   "r14",
   "r15",
 ] as const;
+/** One of {@linkcode GENERAL_REGISTERS}, by its 64-bit name. */
 export type GeneralRegister = typeof GENERAL_REGISTERS[number];
 
 /** Control and instruction-pointer registers that are plain 64-bit values. */
@@ -32,12 +33,15 @@ export const SPECIAL_REGISTERS = [
   "cr8",
   "efer",
 ] as const;
+/** One of {@linkcode SPECIAL_REGISTERS}. */
 export type SpecialRegister = typeof SPECIAL_REGISTERS[number];
 
+/** A register that a scenario can name. */
 export type RegisterName = GeneralRegister | SpecialRegister;
 
 /** Segment registers in encoding order, then the system segments. */
 export const SEGMENT_REGISTERS = ["es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr"] as const;
+/** One of {@linkcode SEGMENT_REGISTERS}. */
 export type SegmentName = typeof SEGMENT_REGISTERS[number];
 
 /** A segment register with its hidden part. */
@@ -57,16 +61,23 @@ export interface Segment {
 
 /** GDTR or IDTR. */
 export interface DescriptorTable {
+  /** Linear address. */
   readonly base: bigint;
+  /** Bytes less one: 0 to 0xffff. */
   readonly limit: number;
 }
 
 /** A complete register file. */
 export interface Registers {
+  /** Unsigned 64-bit values. */
   readonly general: Readonly<Record<GeneralRegister, bigint>>;
+  /** Unsigned 64-bit values. */
   readonly special: Readonly<Record<SpecialRegister, bigint>>;
+  /** With their hidden parts. */
   readonly segments: Readonly<Record<SegmentName, Segment>>;
+  /** The global descriptor table. */
   readonly gdtr: DescriptorTable;
+  /** The interrupt descriptor table. */
   readonly idtr: DescriptorTable;
 }
 

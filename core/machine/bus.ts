@@ -2,6 +2,7 @@
 import type { Access, Direction } from "../trace/exit.ts";
 import type { AccessSize, Device } from "./device.ts";
 
+/** Port addresses are 0 to 0xffff, memory addresses guest-physical ones. */
 export type Space = "port" | "memory";
 
 interface Range {
@@ -37,6 +38,7 @@ export class Bus {
     return this.#find(space, address) !== undefined;
   }
 
+  /** What the device there answers, unsigned; all ones where there is none. */
   read(space: Space, address: number, size: AccessSize): number {
     const range = this.#find(space, address);
     const value = range ? range.device.read(address - range.base, size) >>> 0 : OPEN_BUS[size];
@@ -44,6 +46,7 @@ export class Bus {
     return value;
   }
 
+  /** Hands the value to the device there; where there is none it is lost. */
   write(space: Space, address: number, size: AccessSize, value: number): void {
     const range = this.#find(space, address);
     // Recorded first: what the device does because of it (console output, a notification) comes after.

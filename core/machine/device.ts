@@ -12,12 +12,15 @@ export interface Device {
   read(offset: number, size: AccessSize): number;
   /** `value` is unsigned and below 2^(8 * size). */
   write(offset: number, size: AccessSize, value: number): void;
+  /** Everything that later behaviour depends on. */
   save(): DeviceState;
+  /** Takes over what `save` told; throws `TypeError`, and changes nothing, when that is not a state of this device. */
   restore(state: DeviceState): void;
 }
 
 /** A level-triggered wire to an interrupt controller. */
 export interface InterruptLine {
+  /** Raises (true) or lowers it; setting the level that it has does nothing. */
   set(level: boolean): void;
 }
 
@@ -31,15 +34,19 @@ export interface InterruptController {
 
 /** Where a device's output bytes go. */
 export interface Sink {
+  /** Takes the bytes; the caller may reuse the array. */
   write(bytes: Uint8Array): void;
 }
 
 /** What a block device stands on. 512-byte sectors. */
 export interface BlockSource {
+  /** How many there are. */
   readonly sectors: number;
+  /** Are writes refused? */
   readonly readOnly: boolean;
   /** Copy of one sector; throws `RangeError` outside the disk. */
   readSector(sector: number): Uint8Array;
+  /** Writes 512 bytes; throws `RangeError` outside the disk, or where it is read-only. */
   writeSector(sector: number, bytes: Uint8Array): void;
 }
 

@@ -7,12 +7,19 @@ export interface GuestMemory {
   readonly size: number;
   /** A copy. */
   read(address: Gpa, length: number): Uint8Array;
+  /** Writes all of the bytes, or none. */
   write(address: Gpa, bytes: Uint8Array): void;
+  /** Two bytes, unsigned. */
   readU16(address: Gpa): number;
+  /** Four bytes, unsigned. */
   readU32(address: Gpa): number;
+  /** Eight bytes, unsigned. */
   readU64(address: Gpa): bigint;
+  /** The low two bytes of `value`. */
   writeU16(address: Gpa, value: number): void;
+  /** The low four bytes of `value`. */
   writeU32(address: Gpa, value: number): void;
+  /** The low eight bytes of `value`. */
   writeU64(address: Gpa, value: bigint): void;
 }
 

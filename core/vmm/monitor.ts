@@ -13,16 +13,21 @@ import type { Recorder } from "../trace/recorder.ts";
 
 /** What the runner gives to a monitor to build its virtual machine from. */
 export interface Setup {
+  /** Built for the platform of this back end. */
   readonly image: GuestImage;
+  /** Virtual time: devices set their alarms here. */
   readonly clock: VirtualClock;
   /** Records accesses by itself; monitors attach devices and dispatch exits to it. */
   readonly bus: Bus;
+  /** What else there is to count; exits and accesses are counted already. */
   readonly recorder: Recorder;
   /** The guest's RAM: the same as `vcpu.memory`, there before the vCPU is, so that DMA devices can be built. */
   readonly memory: GuestMemory;
   /** Console output of the guest, whatever device it came by. */
   readonly console: Sink;
+  /** In the order of the scenario. */
   readonly disks: readonly BlockSource[];
+  /** Ends the run. */
   readonly power: Power;
 }
 
@@ -60,6 +65,7 @@ export interface Monitor {
 
 /** Makes monitors of one back end. */
 export interface BackendDefinition {
+  /** Its name. */
   readonly backend: Backend;
   /** One line for `doctor` and the documentation. */
   readonly summary: string;
@@ -67,6 +73,7 @@ export interface BackendDefinition {
   readonly platform: GuestImage["platform"];
   /** Why it can't run this image, or undefined. */
   unsuited(image: Pick<GuestImage, "entry">): string | undefined;
+  /** A monitor with its devices on the bus; the vCPU comes with `start`. */
   create(setup: Setup): Monitor;
 }
 
