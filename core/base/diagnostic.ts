@@ -26,7 +26,10 @@ export class DiagnosticError extends Error {
 /** `Did you mean "x"?` for the nearest candidate, or undefined when none is near. */
 export function didYouMean(word: string, candidates: readonly string[]): string | undefined {
   if (candidates.length === 0 || word.length === 0 || word.length > 64) return undefined;
-  const nearest = closestString(word, candidates);
+  // Letters in another order are the likeliest slip; by edits alone, "full-wh" is as near to "full-bt" as to "full-hw".
+  const letters = (text: string) => [...text].sort().join("");
+  const nearest = candidates.find((c) => letters(c) === letters(word)) ??
+    closestString(word, candidates);
   const limit = Math.max(2, Math.floor(word.length / 3));
   return levenshteinDistance(word.toLowerCase(), nearest.toLowerCase()) <= limit
     ? `Did you mean "${nearest}"?`

@@ -23,7 +23,9 @@ export function readCombinations(root: Node, findings: Findings): readonly Param
   }
   let combinations: Parameters[] = [{}];
   for (const { key, keySpan, value } of axes) {
-    const values = itemsOf(value).map((item) => readValue(item, findings));
+    // A single value where a list belongs has been told of: the parameter is there all the same.
+    const items = value.kind === "list" ? itemsOf(value) : [value];
+    const values = items.map((item) => readValue(item, findings));
     if (combinations.length * values.length > MAX_COMBINATIONS) return tooMany(keySpan, findings);
     combinations = combinations.flatMap((combination) =>
       values.map((value) => with_(combination, [[key, value]]))

@@ -16,7 +16,10 @@ export const TYPE_NOUNS: Readonly<Record<string, string>> = {
 /** What to do about a value of the wrong type, where YAML's own rules are likely to be behind it. */
 export function hint(node: Node, options: readonly Alternative[]): string | undefined {
   const wants = (type: string) => options.some((option) => option.type === type);
-  if (node.kind === "map") return wants("string") ? unquotedTemplate(node) : undefined;
+  if (node.kind === "map") {
+    const text = wants("string") ? unquotedTemplate(node) : undefined;
+    return text ?? (wants("array") ? "Write [ ] around it for a list of one" : undefined);
+  }
   if (node.kind === "list") return undefined;
   const { value } = node;
   if (typeof value === "string") {

@@ -17,6 +17,14 @@ Deno.test("`checkStructure()` says what is wrong, where, and what to write", () 
     [HEAD + "expct: {}", '3:1 Unknown key "expct" | Did you mean "expect"?'],
     [HEAD + "console: x", '3:1 Unknown key "console" | `console` belongs under `expect`'],
     [HEAD + "tags: smoke", '3:7 Expected a list, found "smoke" | Write [smoke] for a list of one'],
+    [
+      HEAD + "compare: { metric: exits, order: [para, native] }",
+      "3:10 Expected a list, found a map | Write [ ] around it for a list of one",
+    ],
+    [
+      HEAD + "per: { full-wh: {} }",
+      '3:8 Unknown back end "full-wh" | Did you mean "full-hw"?',
+    ],
     [HEAD + "tags: [5]", '3:8 Expected some words, found the number 5 | Quote it: "5"'],
     [HEAD + "tags: [yes, 2026-01-01]"],
     [HEAD + "expect: { end: off }", '3:16 Unknown end "off" | Write any, halt or triple-fault'],

@@ -96,6 +96,11 @@ Deno.test("braces that are no parameters get a diagnostic where they stand", () 
       "why: x\nparameters: { n: [1] }\nguest: { program: 'hlt' }",
       "2:15 The name \"n\" is taken: it is the sector's number in a disk's pattern | Choose a longer name",
     ],
+    // A parameter with a mistake of its own is known all the same.
+    [
+      "why: x\nparameters: { mode: fast }\nguest: { program: 'db {mode}' }",
+      '2:21 Expected a list, found "fast" | Write [fast] for a list of one',
+    ],
   ];
   for (const [text, ...expected] of cases) assertEquals(problems(text), expected, text);
 });

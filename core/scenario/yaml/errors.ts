@@ -7,6 +7,8 @@ type ErrorCode = YAMLError["code"];
 interface Explanation {
   readonly message: string;
   readonly suggestion: string;
+  /** Where it is to be mended, if that is not where the parser noticed. In UTF-16 units. */
+  readonly at?: number;
   /** Does the rest of the document still mean what it seems to? If not, later errors are consequences of this one. */
   readonly local?: true;
 }
@@ -125,10 +127,28 @@ export function explain(error: YAMLError, file: SourceFile): Explanation {
   const text = lineText(file, line);
   if (/^[ ]*\t/.test(text)) return explainCode("TAB_AS_INDENT");
   if (/closing ['"]quote/.test(error.message)) return OPEN_QUOTE;
-  if (/^Flow/.test(error.message) || /end with a [}\]]/.test(error.message)) return OPEN_BRACKET;
+  if (/^Flow/.test(error.message) || /end with a [}\]]/.test(error.message)) {
+    const at = openBracket(file.text, error.pos[0]);
+    return at === undefined ? OPEN_BRACKET : {
+      message: `This ${file.text[at]} is not closed`,
+      suggestion: OPEN_BRACKET.suggestion,
+      at,
+    };
+  }
   const sameLine = text.slice(column - 1).includes(": ");
   if (error.code === "BLOCK_AS_IMPLICIT_KEY" && !sameLine) return DEEPER;
   return explainCode(error.code);
+}
+
+/** The last bracket before `end` that nothing up to there closes. */
+function openBracket(text: string, end: number): number | undefined {
+  let closed = 0;
+  for (let at = Math.min(end, text.length) - 1; at >= 0; at--) {
+    const character = text.charAt(at);
+    if (character === "}" || character === "]") closed++;
+    else if ((character === "{" || character === "[") && closed-- === 0) return at;
+  }
+  return undefined;
 }
 
 /** What to tell about an error code. */

@@ -37,10 +37,10 @@ export function parseYaml(file: SourceFile, findings: Findings): Node | undefine
   }
   let broken = false;
   for (const error of [...document.errors, ...document.warnings]) {
-    const { message, suggestion, local } = explain(error, file);
+    const { message, suggestion, local, at } = explain(error, file);
     if (!local && broken) continue;
     broken ||= !local;
-    const [start, end] = error.pos;
+    const [start, end] = at === undefined ? error.pos : [at, at + 1];
     findings.error({ file, start, end: Math.max(end, start + 1) }, message, suggestion);
   }
   if (broken) return undefined;

@@ -61,7 +61,10 @@ Deno.test("`parseYaml()` says in our words what is not YAML", () => {
     ["a: |\n\tb", "2:1 A tab can't indent YAML"],
     ["a: 1\n---\nb: 1", "2:1 The file holds several documents"],
     ['a: "b', "1:6 A quoted text is not closed"],
-    ["a: { b: 1\nc: 2", "2:1 A { or [ above is not closed"],
+    ["a: { b: 1\nc: 2", "1:4 This { is not closed"],
+    ["a: { b: [1, { c: 2 }] }\nd: [ { e: 1 }", "2:4 This [ is not closed"],
+    ["a: { b: [1, 2 }\n", "1:9 This [ is not closed"],
+    ["guest:\n  program: |\n    start:\n\t\thlt\n", "4:1 A tab can't indent YAML"],
     ["a: %d", "1:4 Unquoted text can't begin with this character"],
     ["a: @b", "1:4 Unquoted text can't begin with this character"],
     [

@@ -2,6 +2,7 @@
 // the lines of a block are, and recognizes a program that YAML cuts short because its first line is indented too deep.
 import type { SourceFile, Span } from "../../base/source.ts";
 import type { Findings } from "../findings.ts";
+import { explainCode } from "./errors.ts";
 import type { Entry, ScalarNode } from "./node.ts";
 
 interface Line {
@@ -88,6 +89,16 @@ export function findCutProgram(file: SourceFile, findings: Findings): boolean {
       const line = text.trim();
       if (line === "" || indent >= inner) continue;
       if (line.startsWith("#") || (indent <= outer && FOLLOWS_BLOCK.test(line))) break;
+      if (text[indent] === "\t") {
+        const { message, suggestion } = explainCode("TAB_AS_INDENT");
+        const tabs = text.slice(indent).search(/[^\t]/);
+        findings.error(
+          { file, start: start + indent, end: start + indent + tabs },
+          message,
+          suggestion,
+        );
+        return true;
+      }
       findings.error(
         { file, start: start + indent, end },
         "The program ends here for YAML: this line is indented less than the program's first line",
