@@ -117,7 +117,8 @@ export function overheadSummary(groups: readonly GroupResult[]): string[] {
     ...rows.map(([folder, count, means]) =>
       line(`   ${folder} (${count})`, columns, new Map([["native", "–"], ...means]))
     ),
-    " Modelled cycles over those of native, geometric means. --overhead shows each.",
+    " Modelled cycles over those of native: geometric means of (n) groups of cases.",
+    " --overhead shows each group, and what its cycles are made of.",
   ];
 }
 
