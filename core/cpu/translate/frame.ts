@@ -3,7 +3,7 @@ import type { ConditionCode, Instruction } from "iced-x86";
 import { CC } from "../lazy_flags.ts";
 import * as L from "../layout.ts";
 import { allFlags, carry, condition, knownFlags, type LazyState } from "./flags.ts";
-import { IMPORT_NAMES, type ImportName, LEAVE } from "./runtime.ts";
+import { type ImportName, LEAVE } from "./runtime.ts";
 import { FunctionBody, I32, I64, type Label, type Local, VOID } from "./wasm.ts";
 
 export type Size = 1 | 2 | 4 | 8;
@@ -33,6 +33,8 @@ export const logOf = (size: Size): number => size === 1 ? 0 : size === 2 ? 1 : s
 
 export class Frame {
   readonly f = new FunctionBody([]);
+  /** What the region calls, in the order of the function index space. */
+  readonly imports: ImportName[] = [];
   readonly #gprs: readonly Local[];
   readonly #used = new Set<number>();
   readonly #written = new Set<number>();
@@ -190,7 +192,8 @@ export class Frame {
   }
 
   call(name: ImportName): void {
-    this.f.call(IMPORT_NAMES.indexOf(name));
+    const known = this.imports.indexOf(name);
+    this.f.call(known >= 0 ? known : this.imports.push(name) - 1);
   }
 
   // ---- Registers, whole ---------------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
-// What regions call, as one WebAssembly module made once a process: flags of an operation known only when it runs, upper
-// halves of products, and the loop that goes from region to region.
+// What regions call and what calls them, as WebAssembly modules made once a process: flags of an operation known only when
+// it runs, upper halves of products, and the loop that goes from region to region.
 import { CC } from "../lazy_flags.ts";
 import * as L from "../layout.ts";
 import { allFlags } from "./flags.ts";
@@ -17,7 +17,7 @@ export const LEAVE = {
   budget: 3,
 } as const;
 
-/** Functions that regions import. */
+/** Functions that regions may import. */
 export const IMPORTS = {
   /** (linear, size, intent): value. Intent 0: to read; 1: to write it afterwards. */
   read: { parameters: [I64, I32, I32], results: [I64] },
@@ -34,7 +34,6 @@ export const IMPORTS = {
   multiplyHighSigned: { parameters: [I64, I64], results: [I64] },
 } as const satisfies Record<string, Signature>;
 export type ImportName = keyof typeof IMPORTS;
-export const IMPORT_NAMES = Object.keys(IMPORTS) as ImportName[];
 
 /** A region's own type. */
 export const REGION_SIGNATURE: Signature = { parameters: [], results: [I32] };
@@ -133,27 +132,22 @@ function dispatchFunction(regionType: number): FunctionBody {
   return f;
 }
 
-let compiled: WebAssembly.Module | undefined;
-
-/** The runtime's functions over one CPU's memory and table. */
-export interface Runtime {
+/** Functions of their arguments alone: the same for every CPU. */
+export interface Arithmetic {
   readonly flags: (op: number, dst: bigint, src: bigint, aux: number) => bigint;
   readonly multiplyHighUnsigned: (a: bigint, b: bigint) => bigint;
   readonly multiplyHighSigned: (a: bigint, b: bigint) => bigint;
-  /** Runs regions from RIP until one leaves with something else than `dispatch`, or RIP is not in the jump cache. */
-  readonly dispatch: () => number;
 }
 
-/** Instantiates the runtime. */
-export function instantiateRuntime(memory: WebAssembly.Memory, table: WebAssembly.Table): Runtime {
-  compiled ??= compileRuntime();
-  const instance = new WebAssembly.Instance(compiled, { e: { memory, table } });
-  // The exports are those that `compileRuntime` names, with these types.
-  return instance.exports as unknown as Runtime;
+let instantiated: Arithmetic | undefined;
+
+/** Made when the first region wants it: many small guests never do, and it takes longer than all their regions. */
+export function arithmetic(): Arithmetic {
+  return instantiated ??= instantiateArithmetic();
 }
 
-function compileRuntime(): WebAssembly.Module {
-  const module = new Module({ table: true });
+function instantiateArithmetic(): Arithmetic {
+  const module = new Module([]);
   module.function("flags", IMPORTS.flags, flagsFunction());
   module.function(
     "multiplyHighUnsigned",
@@ -161,6 +155,29 @@ function compileRuntime(): WebAssembly.Module {
     multiplyHighFunction(false),
   );
   module.function("multiplyHighSigned", IMPORTS.multiplyHighSigned, multiplyHighFunction(true));
+  // The exports are those named here, with these types.
+  return new WebAssembly.Instance(new WebAssembly.Module(module.finish()))
+    .exports as unknown as Arithmetic;
+}
+
+let dispatcher: WebAssembly.Module | undefined;
+
+/** What runs regions, over one CPU's memory and table. */
+export interface Runtime {
+  /** Runs regions from RIP until one leaves with something else than `dispatch`, or RIP is not in the jump cache. */
+  readonly dispatch: () => number;
+}
+
+/** Instantiates the runtime. */
+export function instantiateRuntime(memory: WebAssembly.Memory, table: WebAssembly.Table): Runtime {
+  dispatcher ??= compileDispatcher();
+  const instance = new WebAssembly.Instance(dispatcher, { e: { memory, table } });
+  // The exports are those that `compileDispatcher` names, with these types.
+  return instance.exports as unknown as Runtime;
+}
+
+function compileDispatcher(): WebAssembly.Module {
+  const module = new Module(["memory", "table"]);
   module.function("dispatch", REGION_SIGNATURE, dispatchFunction(module.type(REGION_SIGNATURE)));
   return new WebAssembly.Module(module.finish());
 }

@@ -8,17 +8,17 @@ import {
   type RegionPlan,
   type Target,
 } from "./region.ts";
-import { IMPORT_NAMES, IMPORTS, LEAVE, REGION_SIGNATURE } from "./runtime.ts";
+import { IMPORTS, LEAVE, REGION_SIGNATURE } from "./runtime.ts";
 import { shapeOf } from "./structure.ts";
 import { type Mode, type Site, Translation } from "./translation.ts";
 import { type Label, Module } from "./wasm.ts";
 
 /** The module's bytes. Equal regions give equal bytes. */
 export function translateRegion(plan: RegionPlan, mode: Mode): Uint8Array<ArrayBuffer> {
-  const module = new Module({ table: false });
-  for (const name of IMPORT_NAMES) module.import(name, IMPORTS[name]);
-  const emitter = new RegionEmitter(plan, mode);
-  module.function("region", REGION_SIGNATURE, emitter.emit());
+  const module = new Module(["memory"]);
+  const { body, imports } = new RegionEmitter(plan, mode).emit();
+  for (const name of imports) module.import(name, IMPORTS[name]);
+  module.function("region", REGION_SIGNATURE, body);
   return module.finish();
 }
 
@@ -48,7 +48,7 @@ class RegionEmitter {
   emit() {
     this.#t.begin();
     this.#tree(0);
-    return this.#t.finish();
+    return { body: this.#t.finish(), imports: this.#t.imports };
   }
 
   #block(index: number): Block {

@@ -94,19 +94,30 @@ export type OpName = keyof typeof OP;
 
 /** A growing run of bytes with the format's integers. */
 export class Bytes {
-  #data = new Uint8Array(256);
+  #data: Uint8Array<ArrayBuffer>;
   length = 0;
 
+  /** `room` is what to begin with. */
+  constructor(room = 64) {
+    this.#data = new Uint8Array(room);
+  }
+  #reserve(more: number): void {
+    if (this.length + more <= this.#data.length) return;
+    const grown = new Uint8Array(2 * (this.length + more));
+    grown.set(this.#data);
+    this.#data = grown;
+  }
   byte(value: number): void {
-    if (this.length === this.#data.length) {
-      const grown = new Uint8Array(this.#data.length * 2);
-      grown.set(this.#data);
-      this.#data = grown;
-    }
+    if (this.length === this.#data.length) this.#reserve(1);
     this.#data[this.length++] = value;
   }
   bytes(values: ArrayLike<number>): void {
-    for (let i = 0; i < values.length; i++) this.byte(values[i] ?? 0);
+    this.#reserve(values.length);
+    this.#data.set(values, this.length);
+    this.length += values.length;
+  }
+  append(other: Bytes): void {
+    this.bytes(other.#data.subarray(0, other.length));
   }
   /** Unsigned LEB128, below 2^32. */
   u32(value: number): void {
@@ -145,7 +156,7 @@ export class Bytes {
   /** `other` with its length in front, as sections and bodies are. */
   sized(other: Bytes): void {
     this.u32(other.length);
-    this.bytes(other.finish());
+    this.append(other);
   }
   finish(): Uint8Array<ArrayBuffer> {
     return this.#data.slice(0, this.length);
@@ -160,7 +171,7 @@ export type Label = number & { readonly __brand: "Label" };
 
 /** One function body under construction. */
 export class FunctionBody {
-  readonly code = new Bytes();
+  readonly code = new Bytes(1024);
   readonly #front = new Bytes();
   readonly #types: ValueType[] = [];
   readonly #free: Record<ValueType, Local[]> = { [I32]: [], [I64]: [] };
@@ -242,7 +253,7 @@ export class FunctionBody {
   prologue(emit: (front: FunctionBody) => void): void {
     const front = new FunctionBody(this.parameters);
     emit(front);
-    this.#front.bytes(front.code.finish());
+    this.#front.append(front.code);
   }
 
   /** The body with its declarations, as the code section holds it. */
@@ -253,8 +264,8 @@ export class FunctionBody {
       result.u32(1);
       result.byte(type);
     }
-    result.bytes(this.#front.finish());
-    result.bytes(this.code.finish());
+    result.append(this.#front);
+    result.append(this.code);
     result.byte(OP.end);
     return result;
   }
@@ -266,19 +277,23 @@ export interface Signature {
   readonly results: readonly ValueType[];
 }
 
-/** A module that imports one memory, perhaps one table, and functions, and exports functions. */
+/** What a module imports besides functions. */
+export type Storage = "memory" | "table";
+
+/** Types and limits as the import section has them (WebAssembly 2.0, section 5.3): no bound on size. */
+const STORAGE = { memory: [0x02, 0x00, 0x01], table: [0x01, 0x70, 0x00, 0x00] } as const;
+
+/** A module that imports memory, a table and functions as it needs them, and exports functions. */
 export class Module {
   readonly #types: Signature[] = [];
   readonly #imports: { name: string; type: number }[] = [];
   readonly #functions: { name: string; type: number; body: FunctionBody }[] = [];
 
-  constructor(readonly options: { readonly table: boolean }) {}
+  constructor(readonly storage: readonly Storage[]) {}
 
+  /** Index of a function's type. Two that are written out twice are two types: the format lets them be. */
   type(signature: Signature): number {
-    const same = (a: readonly ValueType[], b: readonly ValueType[]) => a.join() === b.join();
-    const known = this.#types.findIndex((t) =>
-      same(t.parameters, signature.parameters) && same(t.results, signature.results)
-    );
+    const known = this.#types.indexOf(signature);
     return known >= 0 ? known : this.#types.push(signature) - 1;
   }
   /** Index of the imported function; all imports come before the first function. */
@@ -311,20 +326,17 @@ export class Module {
         s.bytes(results);
       }
     });
-    section(2, this.#imports.length + 1 + (this.options.table ? 1 : 0), (s) => {
+    section(2, this.#imports.length + this.storage.length, (s) => {
       for (const { name, type } of this.#imports) {
         s.name("e");
         s.name(name);
         s.byte(0x00);
         s.u32(type);
       }
-      s.name("e");
-      s.name("memory");
-      s.bytes([0x02, 0x00, 0x01]);
-      if (this.options.table) {
+      for (const kind of this.storage) {
         s.name("e");
-        s.name("table");
-        s.bytes([0x01, 0x70, 0x00, 0x00]);
+        s.name(kind);
+        s.bytes(STORAGE[kind]);
       }
     });
     section(3, this.#functions.length, (s) => this.#functions.forEach((f) => s.u32(f.type)));

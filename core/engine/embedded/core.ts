@@ -1,7 +1,7 @@
 // What outlives one virtual CPU: the WebAssembly memory, the table of regions, and every translation made so far. A suite
 // runs many small guests, and most of them share code; so cores are pooled and their translations kept.
 import {
-  IMPORT_NAMES,
+  arithmetic,
   type ImportName,
   instantiateRuntime,
   type Runtime,
@@ -57,6 +57,15 @@ export class Core {
     this.ram = new Uint8Array(buffer, RAM, ramBytes);
     this.runtime = instantiateRuntime(this.memory, this.table);
     const functions: Record<ImportName, CallableFunction> = {
+      get flags() {
+        return arithmetic().flags;
+      },
+      get multiplyHighUnsigned() {
+        return arithmetic().multiplyHighUnsigned;
+      },
+      get multiplyHighSigned() {
+        return arithmetic().multiplyHighSigned;
+      },
       read: (linear: bigint, size: number, intent: number) =>
         this.#slow.read(BigInt.asUintN(64, linear), size, intent),
       write: (linear: bigint, value: bigint, size: number) =>
@@ -64,12 +73,8 @@ export class Core {
       raise: (vector: number) => this.#slow.raise(vector),
       divide: (upper: bigint, lower: bigint, divisor: bigint, signed: number) =>
         this.#slow.divide(upper, lower, divisor, signed),
-      flags: this.runtime.flags,
-      multiplyHighUnsigned: this.runtime.multiplyHighUnsigned,
-      multiplyHighSigned: this.runtime.multiplyHighSigned,
     };
-    this.#imports = { memory: this.memory };
-    for (const name of IMPORT_NAMES) this.#imports[name] = functions[name];
+    this.#imports = Object.assign(functions, { memory: this.memory });
   }
 
   get #slow(): SlowPaths {
