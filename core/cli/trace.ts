@@ -3,6 +3,7 @@ import { EXIT_CODE, type ExitCode } from "../judge/verdict.ts";
 import { GroupRunner } from "../judge/run_group.ts";
 import { Places, sourceLine } from "../judge/place.ts";
 import { cut, grouped, left, WIDTH } from "../report/columns.ts";
+import { costTable } from "../report/costs.ts";
 import { toJson } from "../report/json.ts";
 import type { Case, CaseGroup } from "../scenario/case.ts";
 import { hexBytes } from "../base/hex.ts";
@@ -67,8 +68,9 @@ function traceToText(
     ...(more > 0 ? [`    ${grouped(more)} more; --limit shows them`] : []),
     "",
     `end: ${describeEnd(end)}`,
-    `${grouped(counts.instructions)} instructions, ${grouped(counts.exits.total)} exits; ` +
-    `cycles by ${cycles.profile}: guest ${grouped(cycles.guest)}, VMM ${grouped(cycles.vmm)}`,
+    `${grouped(counts.instructions)} instructions, ${grouped(counts.exits.total)} exits`,
+    "",
+    ...costTable(counts, cycles),
   ];
   return lines.map((line) => line.trimEnd() + "\n").join("");
 }
@@ -78,7 +80,6 @@ const AT_WIDTH = 9;
 const KIND_WIDTH = 11;
 
 /** An exit has its place and instruction on the second line, and the line of the program on the third. */
-
 function eventLines(event: TraceEvent, places: Places): string[] {
   const at = ` ${left(grouped(event.at), AT_WIDTH)}`;
   if (event.type !== "exit") {

@@ -1,6 +1,8 @@
 // From an address back to the guest's source: label and offset, and the line that was assembled there.
 import { describeSpan, lineText, positionOf, type Span } from "../base/source.ts";
+import { PAGE_SIZE } from "../base/address.ts";
 import type { GuestImage, LineEntry } from "../guest/image.ts";
+import { XEN_HYPERCALL_PAGE } from "../guest/layout.ts";
 import { disassemble } from "../trace/disassemble.ts";
 import { describeAccess, describeExit, describeInjection } from "../trace/print.ts";
 import type { Happening } from "./pattern.ts";
@@ -17,7 +19,10 @@ export class Places {
   readonly #labels: readonly (readonly [name: string, address: number])[];
   readonly #lines: readonly LineEntry[];
 
+  readonly #xen: boolean;
+
   constructor(image?: GuestImage) {
+    this.#xen = image?.platform === "xen";
     // Equs are symbols too: only what lies in the program's own bytes can be a label.
     const inside = (address: number) =>
       image?.placed.some((p) => address >= p.address && address < p.address + p.bytes.length);
@@ -28,13 +33,15 @@ export class Places {
     this.#lines = image?.lines ?? [];
   }
 
-  /** `remap+0x2f`, or undefined outside the program. */
+  /** `remap+0x2f`, or undefined outside program, libraries and Xen's hypercall page. */
   label(rip: bigint): string | undefined {
     const address = Number(rip);
+    // The VMM writes this page, so that no program has a line for it.
+    if (this.#xen && address >= XEN_HYPERCALL_PAGE && address < XEN_HYPERCALL_PAGE + PAGE_SIZE) {
+      return beyond("hypercall_page", XEN_HYPERCALL_PAGE, address);
+    }
     const at = lastAtMost(this.#labels, address, ([, start]) => start);
-    if (!at || !this.line(rip)) return undefined;
-    const [name, start] = at;
-    return address === start ? name : `${name}+0x${(address - start).toString(16)}`;
+    return at && this.line(rip) ? beyond(...at, address) : undefined;
   }
 
   /** The source of the instruction at this linear address. */
@@ -51,6 +58,11 @@ export class Places {
     const place = this.label(rip) ?? `0x${rip.toString(16)}`;
     return source ? `${place} (${source.at}: ${source.text})` : place;
   }
+}
+
+/** `start+0x4`, or `start` itself. */
+function beyond(name: string, start: number, address: number): string {
+  return address === start ? name : `${name}+0x${(address - start).toString(16)}`;
 }
 
 /** The last entry whose key is at most `limit`; entries are sorted by key. */

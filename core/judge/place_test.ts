@@ -52,3 +52,11 @@ Deno.test("referTo() goes from the exit to label, line and disassembly", () => {
 Deno.test("referTo() gives the address when there is no image", () => {
   assertEquals(referTo(out(1, 2, 0x7c00n), 0, new Places()).place, "0x7c00");
 });
+
+Deno.test("Places.label() knows Xen's hypercall page, of guests that have one", () => {
+  const xen = new Places({ ...IMAGE, platform: "xen" });
+  assertEquals(xen.label(0x44248n), "hypercall_page+0x248");
+  assertEquals(xen.label(0x44000n), "hypercall_page");
+  assertEquals(xen.label(0x45000n), undefined);
+  assertEquals(new Places(IMAGE).label(0x44248n), undefined);
+});
