@@ -45,6 +45,17 @@ export const DR = 0x1d0;
 export const LOOKUPS = 0x240;
 /** Results of a slow division: quotient and remainder. i64 each. */
 export const DIVISION = 0x248;
+/** i32: control and status of the SSE instructions. */
+export const MXCSR = 0x258;
+/** What a SIMD instruction done in TypeScript works on: its first operand, where the result goes too, and its second. */
+export const SIMD_A = 0x260;
+export const SIMD_B = 0x270;
+/** Status flags that it sets, as in RFLAGS. i64. */
+export const SIMD_FLAGS = 0x280;
+/** XMM registers: 16 x 16 bytes. */
+export const XMM = 0x300;
+/** x87 and MMX state, as the first 160 bytes of FXSAVE's image have it: MMX registers are the low halves of ST(i). */
+export const X87 = 0x400;
 
 /** TLBs: direct-mapped by page number, 16 bytes an entry: tag (i64 page address, or TLB_EMPTY), addend (i64). */
 export const TLB_ENTRIES = 1024;

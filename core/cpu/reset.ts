@@ -1,5 +1,6 @@
 // The state of a CPU after power-on or reset (SDM vol. 3, table 9-1).
 import { CR0, type SegmentName } from "../base/registers.ts";
+import { X87 } from "./layout.ts";
 import type { CpuState } from "./state.ts";
 
 /** Present, writable data, accessed; the same for CS, which has no type of its own before protected mode. */
@@ -8,6 +9,9 @@ const LDT = 0x82;
 const BUSY_TSS = 0x8b;
 /** Family, model and stepping, as in CPUID leaf 1. */
 const RESET_RDX = 0x601n;
+const RESET_MXCSR = 0x1f80;
+/** FCW after reset; FNINIT makes another one. */
+const RESET_FCW = 0x40;
 const RESET_RIP = 0xfff0n;
 const RESET_CS = { selector: 0xf000, base: 0xffff_0000n, limit: 0xffff, attributes: 0x9b };
 
@@ -15,6 +19,9 @@ const RESET_CS = { selector: 0xf000, base: 0xffff_0000n, limit: 0xffff, attribut
 export function reset(state: CpuState): void {
   for (let index = 0; index < 16; index++) state.setGpr(index, 0n);
   state.set("rdx", RESET_RDX);
+  for (let index = 0; index < 16; index++) state.setXmm(index, 0n);
+  state.mxcsr = RESET_MXCSR;
+  resetX87(state);
   state.rip = RESET_RIP;
   state.rflags = 2n;
   state.setControl("cr0", BigInt(CR0.CD | CR0.NW | CR0.ET));
@@ -33,4 +40,11 @@ export function reset(state: CpuState): void {
   state.idtr = { base: 0n, limit: 0xffff };
   state.msrs.clear();
   state.interruptShadow = false;
+}
+
+function resetX87({ view }: CpuState): void {
+  for (let at = 0; at < 160; at++) view.setUint8(X87 + at, 0);
+  view.setUint16(X87, RESET_FCW, true);
+  // Tags, abridged: a set bit is a register that is not empty. After reset all hold +0.0.
+  view.setUint8(X87 + 4, 0xff);
 }

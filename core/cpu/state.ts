@@ -81,6 +81,24 @@ export class CpuState {
     this.view.setBigUint64(L.DR + 8 * index, BigInt.asUintN(64, value), true);
   }
 
+  /** An XMM register: 128 bits. */
+  xmm(index: number): bigint {
+    const at = L.XMM + 16 * index;
+    return this.view.getBigUint64(at, true) | this.view.getBigUint64(at + 8, true) << 64n;
+  }
+  setXmm(index: number, value: bigint): void {
+    const at = L.XMM + 16 * index;
+    this.view.setBigUint64(at, BigInt.asUintN(64, value), true);
+    this.view.setBigUint64(at + 8, BigInt.asUintN(64, value >> 64n), true);
+  }
+  /** Control and status of the SSE instructions. */
+  get mxcsr(): number {
+    return this.view.getUint32(L.MXCSR, true);
+  }
+  set mxcsr(value: number) {
+    this.view.setUint32(L.MXCSR, value, true);
+  }
+
   segment(name: SegmentName): Segment {
     const at = L.SEGMENTS + L.SEGMENT_STRIDE * SEGMENT_REGISTERS.indexOf(name);
     return {

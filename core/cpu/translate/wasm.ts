@@ -2,8 +2,8 @@
 // binary format (WebAssembly 2.0, section 5).
 
 /** Value types. */
-export const I32 = 0x7f, I64 = 0x7e, VOID = 0x40;
-export type ValueType = typeof I32 | typeof I64;
+export const I32 = 0x7f, I64 = 0x7e, V128 = 0x7b, VOID = 0x40;
+export type ValueType = typeof I32 | typeof I64 | typeof V128;
 export type BlockType = ValueType | typeof VOID;
 
 /** Opcodes, by their names in the specification. */
@@ -174,7 +174,7 @@ export class FunctionBody {
   readonly code = new Bytes(1024);
   readonly #front = new Bytes();
   readonly #types: ValueType[] = [];
-  readonly #free: Record<ValueType, Local[]> = { [I32]: [], [I64]: [] };
+  readonly #free: Record<ValueType, Local[]> = { [I32]: [], [I64]: [], [V128]: [] };
   #depth = 0;
 
   constructor(readonly parameters: readonly ValueType[]) {}
