@@ -81,7 +81,7 @@ function ofMove(instruction: Instruction): SensitiveOperation | undefined {
     if (register >= Register.DR0 && register <= Register.DR15) return "mov-dr";
     if (register === Register.CR8) return "mov-cr8";
     if (register >= Register.CR0 && register <= Register.CR15) {
-      if (!to) return "mov-from-cr";
+      if (!to) return register === Register.CR3 ? "mov-from-cr3" : "mov-from-cr";
       switch (register) {
         case Register.CR2:
           return "mov-to-cr2";

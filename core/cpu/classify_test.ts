@@ -39,6 +39,7 @@ const ROWS: Row[] = [
   row(64, "rdmsr", "rdmsr", 0x0f, 0x32),
   row(64, "wrmsr", "wrmsr", 0x0f, 0x30),
   row(64, "mov-from-cr", "mov", 0x0f, 0x20, 0xc0),
+  row(64, "mov-from-cr3", "mov", 0x0f, 0x20, 0xd8),
   row(64, "mov-to-cr0", "mov", 0x0f, 0x22, 0xc0),
   row(64, "mov-to-cr2", "mov", 0x0f, 0x22, 0xd0),
   row(64, "mov-to-cr3", "mov", 0x0f, 0x22, 0xd8),

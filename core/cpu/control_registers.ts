@@ -31,6 +31,11 @@ export function controlOperand(instruction: Instruction): number {
   return operandIn(instruction, Register.CR0, Register.CR15);
 }
 
+/** Does a MOV write the control register that it names, or read it? */
+export function isMoveToControl({ op0Register }: Instruction): boolean {
+  return op0Register >= Register.CR0 && op0Register <= Register.CR15;
+}
+
 /** Number of the debug register that a MOV names. */
 export function debugOperand(instruction: Instruction): number {
   return operandIn(instruction, Register.DR0, Register.DR15);

@@ -5,6 +5,7 @@ import {
   controlOperand,
   debugOperand,
   isControlRegister,
+  isMoveToControl,
   readControl,
 } from "./control_registers.ts";
 import type { Cpu } from "./cpu.ts";
@@ -91,6 +92,7 @@ export function exitDetail(
       return { kind: "msr-write", detail: { msr: low(RCX), value } };
     }
     case "mov-from-cr":
+    case "mov-from-cr3":
     case "mov-to-cr0":
     case "mov-to-cr2":
     case "mov-to-cr3":
@@ -191,9 +193,7 @@ function crDetail(cpu: Cpu, instruction: Instruction): ExitDetails["cr-access"] 
       return { register: 0, access: "lmsw", value: lmswOperand(cpu, instruction) };
     default: {
       const register = controlOperand(instruction);
-      const to = instruction.op0Register >= Register.CR0 &&
-        instruction.op0Register <= Register.CR15;
-      if (to) {
+      if (isMoveToControl(instruction)) {
         return { register, access: "mov-to", value: readRegister(state, instruction.op1Register) };
       }
       const value = isControlRegister(register) ? readControl(state, register) : 0n;

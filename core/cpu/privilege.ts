@@ -37,6 +37,7 @@ export function checkPrivilege(
     case "rdmsr":
     case "wrmsr":
     case "mov-from-cr":
+    case "mov-from-cr3":
     case "mov-to-cr0":
     case "mov-to-cr2":
     case "mov-to-cr3":

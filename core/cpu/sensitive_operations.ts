@@ -1,6 +1,15 @@
 // THE table: every operation that is sensitive (it reads or changes the state of the machine, or behaves differently
 // outside ring 0), and what each back end does about it. Translator and monitors take their treatment from here; exits,
 // and so overhead, come out of it. Popek and Goldberg 1974; Robin and Irvine 2000; SDM vol. 3, 26.1.3.
+//
+// Simpler than life, on purpose:
+// - direct: user code's SGDT, SIDT, SLDT, STR, SMSW, LAR and the like find the guest's tables. On a real CPU the translator's own
+//   are loaded while user code runs, and these instructions give them away, for they don't fault. That leak would be a
+//   divergence of every run; the guest gets the right answer here. Nor is POPF at IOPL 3 translated: it sees the guest's IF.
+// - intercepted: of CR0, CR4 and MSRs the guest owns a part (`intercepts.ts`). PAUSE-loop exiting is off, as one vCPU waits for
+//   no other; every MOV DR exits, where KVM hands the registers over at the first; KVM's exits for #DB, #UD and #AC are left out.
+// - deprivileged: whatever CPL 3 may not do ends the run, so that the verdict can name it. Xen does a few privileged
+//   instructions for the kernel of its guest (MOV CR, CLTS, INVLPG, WBINVD); of those, only the MSRs of segment bases are here.
 import type { ExitKind } from "../trace/exit.ts";
 
 /**
@@ -67,6 +76,7 @@ export const SENSITIVE_OPERATIONS = {
   "rdmsr":                row(true,  "msr-read",           "execute", "callout", "execute", "vm-exit", "execute"),
   "wrmsr":                row(true,  "msr-write",          "execute", "callout", "execute", "vm-exit", "execute"),
   "mov-from-cr":          row(true,  "cr-access",          "execute", "inline",  "execute", "execute", "execute"),
+  "mov-from-cr3":         row(true,  "cr-access",          "execute", "inline",  "execute", "execute", "execute"),
   "mov-to-cr0":           row(true,  "cr-access",          "execute", "callout", "execute", "vm-exit", "execute"),
   "mov-to-cr3":           row(true,  "cr-access",          "execute", "callout", "execute", "execute", "execute"),
   "mov-to-cr4":           row(true,  "cr-access",          "execute", "callout", "execute", "vm-exit", "execute"),
@@ -86,7 +96,7 @@ export const SENSITIVE_OPERATIONS = {
   "lar-lsl-verr-verw":    row(false, "instruction",        "execute", "inline",  "execute", "execute", "execute"),
   "pushf":                row(false, "instruction",        "execute", "inline",  "execute", "execute", "execute"),
   "popf":                 row(false, "instruction",        "execute", "inline",  "execute", "execute", "execute"),
-  "cli-sti":              row(true,  "instruction",        "execute", "inline",  "execute", "execute", "execute"),
+  "cli-sti":              row(true,  "instruction",        "execute", "inline",  "fault",   "execute", "execute"),
   "segment-load":         row(false, "instruction",        "execute", "callout", "execute", "execute", "execute"),
   "segment-store":        row(false, "instruction",        "execute", "inline",  "execute", "execute", "execute"),
   "far-transfer":         row(false, "instruction",        "execute", "callout", "execute", "execute", "execute"),

@@ -5,6 +5,7 @@ import type { Exit, ExitKind, ExitVia } from "../trace/exit.ts";
 import type { Bus } from "../machine/bus.ts";
 import type { GuestMemory } from "../machine/memory.ts";
 import type { CpuidResult } from "../cpu/cpu.ts";
+import type { Intercepts } from "../cpu/intercepts.ts";
 import type { TreatmentTable } from "../cpu/sensitive_operations.ts";
 
 /** What an engine can do. */
@@ -48,6 +49,8 @@ export interface ExecutionControls {
   readonly exceptionVia: ExitVia;
   /** Bit n: exception vector n exits instead of going through the guest's IDT. */
   readonly exceptions: number;
+  /** Which of the instructions that `vm-exit` names stay in the guest all the same; absent: none. */
+  readonly intercepts?: Intercepts;
   readonly paging: Paging;
 }
 

@@ -581,6 +581,44 @@ for (const [name, { text, options, expect, exits = {}, timed = [] }] of Object.e
   });
 }
 
+Deno.test("full-bt lets no user code at the real interrupt flag, whatever IOPL its kernel gave it", () => {
+  const trace = runProgram(
+    "full-bt",
+    `start:
+    ${gate(0x51, "finish", 0xee00)}
+    mov   edi, 0x7000                   ; the first 2 MiB is the user's too
+    mov   ecx, 512
+.open:
+    or    qword [rdi], 4
+    add   edi, 8
+    loop  .open
+    mov   rax, cr3
+    mov   cr3, rax
+    push  0x23
+    push  0x80000
+    push  0x3002                        ; IOPL 3, IF clear
+    push  0x2b
+    lea   rax, [rel user]
+    push  rax
+    iretq
+user:
+    sti
+    pushfq
+    pop   rbx
+    cli
+    pushfq
+    pop   rcx
+    int   0x51
+finish:
+    hlt`,
+  );
+  assertEquals(trace.end, { kind: "halt" });
+  const { rbx = 0n, rcx = 0n } = trace.final.registers;
+  assertEquals([rbx & 0x200n, rcx & 0x200n], [0x200n, 0n]);
+  // IRETQ is the kernel's, and calls out.
+  assertEquals(viaOf(trace, "instruction"), { callout: 1, fault: 2 });
+});
+
 Deno.test("full-bt gets the CPU back from user code as from any that runs directly, by a fault", () => {
   const spinning = (inUser: boolean) =>
     `start:

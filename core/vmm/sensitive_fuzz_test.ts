@@ -15,7 +15,7 @@ const FINISH = 0x51;
 /** Instructions to choose from; `N` becomes a small number, `L` the number of the step. RBX gathers results. */
 const TEMPLATES = [
   "pushfq\n pop rax\n xor rbx, rax",
-  "mov eax, N\n shl eax, 8\n or eax, 2\n push rax\n popfq",
+  "mov eax, N\n shl eax, 9\n or eax, 2\n push rax\n popfq",
   "cli",
   "sti",
   "mov ax, cs\n add rbx, rax",

@@ -5,6 +5,7 @@ import {
   controlOperand,
   debugOperand,
   isControlRegister,
+  isMoveToControl,
   readControl,
   writeControl,
 } from "../control_registers.ts";
@@ -23,9 +24,9 @@ const DR7_FIXED = 0x400n, DR7_BITS = 0xffff_23ffn;
 export function moveControl(cpu: Cpu, instruction: Instruction): void {
   const number = controlOperand(instruction);
   if (!isControlRegister(number)) throw new GuestFault(VECTOR.UD);
-  const to = instruction.op0Register >= Register.CR0 && instruction.op0Register <= Register.CR15;
-  if (to) writeControl(cpu, number, readRegister(cpu.state, instruction.op1Register));
-  else writeRegister(cpu.state, instruction.op0Register, readControl(cpu.state, number));
+  if (isMoveToControl(instruction)) {
+    writeControl(cpu, number, readRegister(cpu.state, instruction.op1Register));
+  } else writeRegister(cpu.state, instruction.op0Register, readControl(cpu.state, number));
 }
 
 /** MOV to and from a debug register. */

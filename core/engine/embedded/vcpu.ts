@@ -4,6 +4,7 @@ import { RFLAGS, VECTOR } from "../../base/registers.ts";
 import { checkPrivilege, exitDetail, isIdleRepeat } from "../../cpu/classify.ts";
 import type { Cpu } from "../../cpu/cpu.ts";
 import { deliver, escalate } from "../../cpu/deliver.ts";
+import { isIntercepted } from "../../cpu/intercepts.ts";
 import { execute, isSlow } from "../../cpu/execute/execute.ts";
 import { GuestFault } from "../../cpu/fault.ts";
 import * as L from "../../cpu/layout.ts";
@@ -167,12 +168,15 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
     ) {
       const body = guarded(() => {
         checkPrivilege(this.cpu, insn, operation);
-        return exitDetail(this.cpu, insn, operation);
+        const { intercepts } = this.controls;
+        const stays = treatment === "vm-exit" && intercepts &&
+          !isIntercepted(this.cpu, insn, operation, intercepts);
+        return stays ? undefined : exitDetail(this.cpu, insn, operation);
       });
       if (body instanceof GuestFault || body instanceof DeviceAccess) {
         return this.#failed(body, decoded);
       }
-      return this.#exit(body.kind, treatment, body.detail, decoded);
+      if (body) return this.#exit(body.kind, treatment, body.detail, decoded);
     }
     const before = this.state.interruptShadow;
     this.state.interruptShadow = false;
