@@ -60,7 +60,7 @@ function number(value: number): string {
 if (import.meta.main) {
   const at = Deno.args.indexOf("--rounds");
   try {
-    const rounds = at === -1 ? DEFAULT_ROUNDS : positive(Deno.args[at + 1] ?? "");
+    const rounds = at === -1 ? DEFAULT_ROUNDS : positive("--rounds")(Deno.args[at + 1] ?? "");
     await bench(rounds, Deno.args.includes("--json"));
   } catch (error) {
     const { text, exitCode } = complaintOf(error);

@@ -8,7 +8,7 @@ import { grouped, left, WIDTH, wrap } from "../report/columns.ts";
 import type { Case, CaseGroup, Expectations, SequenceExpectation } from "../scenario/case.ts";
 import { filterGroups } from "../scenario/filter.ts";
 import { kebab } from "../trace/print.ts";
-import { findCase } from "./find_case.ts";
+import { findCase, findScenario } from "./find_case.ts";
 import { toStdout } from "./output.ts";
 import type { SelectionOptions } from "./prepare.ts";
 
@@ -18,8 +18,13 @@ const PATTERNS_SHOWN = 12;
 /** Prints everything that is known without running it. */
 export async function explain(id: string, options: SelectionOptions): Promise<ExitCode> {
   // Found whatever the filters say: whether they select it is part of the answer.
-  const { paths, backends, engine } = options;
-  const everything = { paths, ...(backends ? { backends } : {}), ...(engine ? { engine } : {}) };
+  const { paths, engine } = options;
+  const everything = { paths, ...(engine ? { engine } : {}) };
+  const groups = await findScenario(id, everything);
+  if (groups.length > 1) {
+    toStdout(expansion(id, groups, options).map((line) => line.trimEnd() + "\n").join(""));
+    return EXIT_CODE.ok;
+  }
   const { group, subject } = await findCase(id, everything);
   const lines = [
     ...describeGroup(group),
@@ -37,6 +42,23 @@ export async function explain(id: string, options: SelectionOptions): Promise<Ex
   ];
   toStdout(lines.map((line) => line.trimEnd() + "\n").join(""));
   return EXIT_CODE.ok;
+}
+
+/** What a scenario with parameters expands to. */
+function expansion(id: string, groups: readonly CaseGroup[], options: SelectionOptions): string[] {
+  const [first] = groups;
+  return [
+    ...(first ? describeGroup({ ...first, id, parameters: {} }) : []),
+    "",
+    "expands to",
+    ...groups.flatMap((group) => {
+      const runs = group.cases.filter((c) => fate(group, c, options) === "runs");
+      const where = runs.map((c) => c.backend).join(", ");
+      return [`  ${group.id}`, `    ${where === "" ? "runs nowhere" : `runs on ${where}`}`];
+    }),
+    "",
+    `\`trivisor explain '${first?.id ?? id}'\` tells more of one.`,
+  ];
 }
 
 function describeGroup({ id, file, why, tags, parameters, guest, limits }: CaseGroup): string[] {
@@ -66,7 +88,10 @@ function describeGroup({ id, file, why, tags, parameters, guest, limits }: CaseG
 function fate(group: CaseGroup, subject: Case, options: SelectionOptions): string {
   if (subject.skip !== undefined) return `skipped: ${subject.skip}`;
   const alone = [{ ...group, cases: [subject] }];
-  const { tags, grep, shard } = options;
+  const { backends, tags, grep, shard } = options;
+  if (backends && !backends.includes(subject.backend)) {
+    return `not selected: --backend names ${backends.join(", ")}`;
+  }
   if (tags && filterGroups(alone, { tags }).length === 0) {
     return `not selected: its tags are ${group.tags.join(", ") || "none"}`;
   }
@@ -125,7 +150,7 @@ async function describeImages(group: CaseGroup, subject: Case | undefined): Prom
     import("./program_check.ts"),
     import("../vmm/backends.ts"),
   ]);
-  const cases = subject ? [subject] : group.cases.filter((c) => c.skip === undefined);
+  const cases = (subject ? [subject] : group.cases).filter((c) => c.skip === undefined);
   const platforms = new Set(
     cases.flatMap((c) => BACKEND_DEFINITIONS.get(c.backend)?.platform ?? []),
   );

@@ -1,9 +1,9 @@
 // `trivisor list`: what would run, without running it.
 import type { Backend } from "../base/backend.ts";
 import { EXIT_CODE, type ExitCode } from "../judge/verdict.ts";
-import { cut, left, WIDTH } from "../report/columns.ts";
+import { cut, left, WIDTH, widthOf } from "../report/columns.ts";
 import { toJson } from "../report/json.ts";
-import { toStdout } from "./output.ts";
+import { toStderr, toStdout } from "./output.ts";
 import { prepare, type SelectionOptions } from "./prepare.ts";
 
 export interface ListOptions extends SelectionOptions {
@@ -38,11 +38,12 @@ export async function list(options: ListOptions): Promise<ExitCode> {
   } else {
     for (const { id, tags, cases } of groups) {
       const runs: Backend[] = cases.filter((c) => c.skip === undefined).map((c) => c.backend);
-      toStdout(
-        cut(`${left(id, 40)}${left(String(runs.length), 4)}${tags.join(" ")}`, WIDTH) + "\n",
-      );
+      // Ids are there to be copied: only tags are cut.
+      const head = left(id, 40) + left(String(runs.length), 4);
+      const room = Math.max(12, WIDTH - widthOf(head));
+      toStdout(`${head}${cut(tags.join(" "), room)}`.trimEnd() + "\n");
     }
   }
-  for (const { fault } of broken) toStdout(`${fault?.text}\n`);
+  for (const { fault } of broken) toStderr(`${fault?.text}\n`);
   return broken.length > 0 ? EXIT_CODE.usage : EXIT_CODE.ok;
 }

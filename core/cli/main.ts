@@ -1,5 +1,6 @@
 // The command line. Each verb is loaded when it is asked for, as start-up time is part of every run.
 import { Command, CommanderError } from "@commander-js/extra-typings";
+import { BACKENDS } from "../base/backend.ts";
 import { EXIT_CODE, type ExitCode } from "../judge/verdict.ts";
 import { complaintOf } from "./complaint.ts";
 import { backends, engine, list as words, oneOf, positive, shard } from "./options.ts";
@@ -53,8 +54,12 @@ function selection(paths: readonly string[], flags: SelectionFlags): SelectionOp
 /** A verb with the flags that choose cases. */
 function selecting(name: string) {
   return new Command(name)
-    .option("-b, --backend <names>", "back ends, with commas or repeated: native,para", backends)
-    .option("--engine <name>", "what executes the guest's instructions: embedded", engine)
+    .option("-b, --backend <names>", `with commas or repeated: ${BACKENDS.join(", ")}`, backends)
+    .option(
+      "--engine <name>",
+      "what executes the guest's instructions: embedded (doctor tells of others)",
+      engine,
+    )
     .option("-t, --tag <tags>", "scenarios with any of these tags; !tag rules out", words)
     .option("-g, --grep <text>", "groups and cases whose id has this text, or matches this pattern")
     .option("--shard <n/m>", "the nth of m parts, stable by group", shard);
@@ -86,7 +91,7 @@ function commands(done: (code: ExitCode) => void) {
   );
   program.addCommand(
     new Command("new")
-      .description("write a commented scenario to start from (needs --allow-write)")
+      .description("write a commented scenario to start from (`deno task new`)")
       .argument("<name>", "as in console/greeting")
       .option("--folder <path>", "where scenarios are", "scenarios")
       .action(async (name, { folder }) =>
@@ -109,7 +114,7 @@ function runCommand(done: (code: ExitCode) => void) {
       (name) => oneOf("reporter", name, REPORTERS),
     )
     .option("-o, --output <file>", "write the report there (needs --allow-write)")
-    .option("-j, --jobs <n>", "workers (default: by the size of the suite)", positive)
+    .option("-j, --jobs <n>", "workers (default: by the size of the suite)", positive("--jobs"))
     .option("--fail-fast", "stop after the first group that does not pass")
     .option("--profile <name>", "cost profile: a name, or a YAML file (default: kvm-2017)")
     .option("--overhead", "the overhead of every group, not of a few")
@@ -138,6 +143,7 @@ function listCommand(done: (code: ExitCode) => void) {
     .argument("[paths...]", "scenario files and folders (default: scenarios)")
     .option("--cases", "every case, with the reason where it is skipped")
     .option("--json", "for programs")
+    .addHelpText("after", LIST_HELP)
     .action(async (paths, flags) => {
       const { list } = await import("./list.ts");
       const { cases, json } = flags;
@@ -154,8 +160,9 @@ function listCommand(done: (code: ExitCode) => void) {
 function explainCommand(done: (code: ExitCode) => void) {
   return selecting("explain")
     .description("what a case is and expands to, and why it is selected or skipped")
-    .argument("<case>", "as `list` prints it, with or without @backend")
+    .argument("<case>", "as `list` prints it, with or without @backend; or a scenario's name")
     .argument("[paths...]", "where to look for it (default: scenarios)")
+    .addHelpText("after", EXPLAIN_HELP)
     .action(async (id, paths, flags) => {
       const { explain } = await import("./explain.ts");
       done(await explain(id, selection(paths, flags)));
@@ -170,8 +177,9 @@ function traceCommand(done: (code: ExitCode) => void) {
     .argument("<case>", "as in console/hello[length=5]@para")
     .argument("[paths...]", "where to look for it (default: scenarios)")
     .option("--json", "for programs")
-    .option("--limit <n>", "events to print (default: 1000)", positive)
-    .option("--profile <name>", "cost profile: a name, or a YAML file")
+    .option("--limit <n>", "events to print (default: 1000)", positive("--limit"))
+    .option("--profile <name>", "cost profile: a name, or a YAML file (default: kvm-2017)")
+    .addHelpText("after", TRACE_HELP)
     .action(async (id, paths, { json, limit, profile }) => {
       const { trace } = await import("./trace.ts");
       done(
@@ -188,23 +196,45 @@ function traceCommand(done: (code: ExitCode) => void) {
 const HELP = `
 Start with:
   trivisor doctor                      is everything there?
-  trivisor run scenarios/console       run a folder, see what each back end costs
+  trivisor run scenarios/console       run a folder, see what back ends cost
   trivisor trace 'console/hello[length=5]@para'
   trivisor new console/greeting        a scenario of your own
 
-A case is a scenario, its parameters and a subject: console/hello[length=5]@para+embedded`;
+A case is a scenario, its parameters and a subject:
+  console/hello[length=5]@para+embedded
+
+scenarios/README.md tells how to write one.`;
 
 const RUN_HELP = `
 Examples:
   trivisor run                                   everything below scenarios/
   trivisor run scenarios/paging -b native,para   two back ends
-  trivisor run -t smoke -r json -o results.json  for a program
+  trivisor run -t smoke -r json > results.json   for a program
   trivisor run --shard 2/5 --fail-fast           one of five CI machines
 
 Exit codes:
-  0  nothing worse than a known deviation (also skipped and unobserved: they are counted, read the summary)
+  0  nothing worse than a known deviation; skipped and unobserved are counted
+     in the summary
   1  a subject failed or diverged, or a comparison failed
   2  the command line or a scenario is wrong, or nothing ran
   3  the harness or the environment is at fault`;
+
+const LIST_HELP = `
+Examples:
+  trivisor list scenarios/paging        groups, how many subjects each, tags
+  trivisor list -t '!smoke' --cases     every case without the tag smoke
+  trivisor list --json                  for a program`;
+
+const EXPLAIN_HELP = `
+Examples:
+  trivisor explain console/hello                    what it expands to
+  trivisor explain 'console/hello[length=5]@para'   one case, what it expects
+  trivisor explain port-io/real-add@para            why a case is skipped`;
+
+const TRACE_HELP = `
+Examples:
+  trivisor trace 'console/hello[length=5]@para'
+  trivisor trace port-io/real-add@full-hw --json
+  trivisor trace mine@hybrid my/scenarios           from a folder of your own`;
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -51,7 +51,7 @@ const ROWS: readonly Row[] = [
     when: "nothing is selected",
     args: ["run", "-t", "none"],
     code: 2,
-    stderr: ["Nothing was selected"],
+    stderr: ["Nothing was selected by --tag none"],
   },
   {
     when: "nothing is selected, and that is allowed",
@@ -100,7 +100,7 @@ const ROWS: readonly Row[] = [
     when: "a number is none",
     args: ["run", "-j", "many"],
     code: 2,
-    stderr: ["not a whole number"],
+    stderr: ['--jobs: "many" is not a whole number'],
   },
   { when: "a shard is none", args: ["run", "--shard", "3/2"], code: 2, stderr: ["write 2/5"] },
   {
@@ -155,6 +155,38 @@ const ROWS: readonly Row[] = [
       "image for xen",
       "pv-ops: shutdown",
     ],
+  },
+  {
+    when: "a scenario with parameters is explained",
+    args: ["explain", "p", "-b", "para"],
+    files: { "scenarios/p.yaml": smallScenario() + "parameters: { x: [1, 2] }\n" },
+    code: 0,
+    stdout: ["expands to\n  p[x=1]\n    runs on para\n  p[x=2]\n", "explain 'p[x=1]'"],
+  },
+  {
+    when: "a case is explained that --backend leaves out",
+    args: ["explain", "a/good@para", "-b", "native"],
+    code: 0,
+    stdout: ["para+embedded           not selected: --backend names native"],
+  },
+  {
+    when: "a case lacks its parameters",
+    args: ["trace", "p@para"],
+    files: { "scenarios/p.yaml": smallScenario() + "parameters: { x: [1, 2] }\n" },
+    code: 2,
+    stderr: ["\n  p[x=1]@para\n  p[x=2]@para"],
+  },
+  {
+    when: "a case's back end is misspelt",
+    args: ["trace", "a/good@pra"],
+    code: 2,
+    stderr: ['There is no case "a/good@pra". Did you mean "para"?'],
+  },
+  {
+    when: "a case runs only where it is asked for",
+    args: ["trace", "a/good@full-hw/shadow"],
+    code: 0,
+    stdout: ["a/good@full-hw/shadow+embedded", "each"],
   },
   {
     when: "a case to explain is not there",
@@ -279,3 +311,31 @@ Deno.test("trivisor says what it needs when it may not read", async () => {
     assertStringIncludes(text, "Needs permission for read access");
   }
 });
+
+Deno.test("trivisor list --json is JSON even where a scenario can't be read", async () => {
+  await withFiles({ ...SUITE, "scenarios/b.yaml": BROKEN }, async (folder) => {
+    const { code, stdout, stderr } = await trivisor(["list", "--json"], folder);
+    assertEquals(code, 2);
+    assertEquals(JSON.parse(stdout).length, 2);
+    assertStringIncludes(stderr, "Unknown entry");
+  });
+});
+
+Deno.test("trivisor run finds out at once that it can't write its report", async () => {
+  await withFiles(SUITE, async (folder) => {
+    const args = ["run", "-o", "nowhere/out.txt"];
+    const { code, stdout, stderr } = await trivisor(args, folder, ["--allow-write=."]);
+    assertEquals([code, stdout], [2, ""]);
+    assertEquals(stderr, "Can't write nowhere/out.txt: No such file or directory\n");
+  });
+});
+
+for (
+  const verb of [[], ["run"], ["list"], ["explain"], ["trace"], ["doctor"], ["schema"], ["new"]]
+) {
+  Deno.test(`trivisor ${[...verb, "--help"].join(" ")} fits 80 columns`, async () => {
+    const { code, stdout } = await trivisor([...verb, "--help"], ".");
+    assertEquals(code, 0);
+    for (const line of stdout.split("\n")) assert([...line].length <= 80, line);
+  });
+}

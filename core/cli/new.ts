@@ -21,7 +21,7 @@ export function newScenario(name: string, folder: string): ExitCode {
     if (error instanceof Deno.errors.AlreadyExists) throw new Complaint(`${path} is there already`);
     if (error instanceof Deno.errors.NotCapable) {
       throw new Complaint(
-        `Needs permission to write ${path}. Run \`deno run --allow-read --allow-write core/cli/main.ts new ${clean}\``,
+        `Needs permission to write ${path}. Run \`deno task new ${clean}\`, which has it below scenarios`,
       );
     }
     throw error;

@@ -32,18 +32,20 @@ export function list(text: string, before: readonly string[] = []): readonly str
   return [...before, ...text.split(",").map((part) => part.trim()).filter((part) => part !== "")];
 }
 
-/** A whole number of at least 1. */
-export function positive(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1) {
-    throw new Complaint(`"${text}" is not a whole number above 0`);
-  }
-  return value;
+/** Reads a whole number of at least 1; `option` is named where it is none. */
+export function positive(option: string): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1) {
+      throw new Complaint(`${option}: "${text}" is not a whole number above 0`);
+    }
+    return value;
+  };
 }
 
 /** `2/5`: the second of five parts. */
 export function shard(text: string): Shard {
   const parsed = parseShard(text);
-  if (!parsed) throw new Complaint(`"${text}" is not a shard: write 2/5 for the second of five`);
+  if (!parsed) throw new Complaint(`--shard: "${text}" is none; write 2/5 for the second of five`);
   return parsed;
 }

@@ -24,9 +24,11 @@ export async function run(options: RunVerbOptions): Promise<ExitCode> {
     report: (event) => reporters.forEach((r) => r.report(event)),
   });
   file?.flush();
-  const nothing = whyNothingRan(outcome);
+  const nothing = whyNothingRan(outcome, options);
   if (nothing && !options.allowEmpty) {
-    throw new Complaint(`${nothing}. --allow-empty makes that a success`);
+    throw new Complaint(
+      `${nothing}. \`trivisor list\` shows what there is; --allow-empty makes this a success`,
+    );
   }
   return exitCodeOf(outcome.summary, outcome.harnessErrors);
 }
@@ -48,10 +50,16 @@ function progress(): Reporter[] {
 }
 
 /** A run in which nothing ran proves nothing: why, or undefined where something did. */
-function whyNothingRan({ groups }: SuiteOutcome): string | undefined {
+function whyNothingRan({ groups }: SuiteOutcome, options: RunVerbOptions): string | undefined {
+  const { tags = [], grep, shard } = options;
+  const limits = [
+    ...tags.map((tag) => `--tag ${tag}`),
+    ...(grep === undefined ? [] : [`--grep ${grep}`]),
+    ...(shard ? [`--shard ${shard.index}/${shard.count}`] : []),
+  ].join(" ");
   if (groups.some((g) => g.fault || g.cases.some((c) => c.verdict !== "skipped"))) return undefined;
   const [first] = groups.flatMap((g) => g.cases);
-  if (!first) return "Nothing was selected";
+  if (!first) return `Nothing was selected${limits === "" ? "" : ` by ${limits}`}`;
   return `Nothing ran: everything selected was skipped, the first because ${
     first.reason ?? "it was"
   }`;
