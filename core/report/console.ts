@@ -1,8 +1,8 @@
 // Results for people: a line a group as it is done, what failed and why under it, then what it cost, in 80 columns.
 import { bold, dim, green, red, yellow } from "@std/fmt/colors";
 import type { GroupResult } from "../judge/result.ts";
-import { isWorse, type Summary, type Verdict, worst } from "../judge/verdict.ts";
-import { left, WIDTH, widthOf } from "./columns.ts";
+import { isWorse, summarize, type Summary, type Verdict, worst } from "../judge/verdict.ts";
+import { left, WIDTH, widthOf, wrap } from "./columns.ts";
 import { explainCases, explainComparison, explainFaults } from "./failure.ts";
 import { overheadSummary, overheadTable } from "./overhead.ts";
 import type { Reporter, SuiteEvent, SuiteOutcome, Write } from "./reporter.ts";
@@ -56,7 +56,7 @@ export class ConsoleReporter implements Reporter {
     const [first] = this.#held;
     const plain = !isBad(group) && (group.warnings ?? []).length === 0;
     const alike = plain && first?.scenario === group.scenario &&
-      titleLine(first, "") === titleLine(group, "");
+      titleLines(first, "").join() === titleLines(group, "").join();
     if (!alike) this.#release();
     this.#held.push(group);
     if (!plain || this.#groups <= EACH_SHOWN) this.#release();
@@ -67,14 +67,14 @@ export class ConsoleReporter implements Reporter {
     const [first] = this.#held;
     const name = `${first?.scenario} (${this.#held.length})`;
     if (first) {
-      this.#lines(this.#held.length > 1 ? [titleLine(first, name)] : this.#groupLines(first));
+      this.#lines(this.#held.length > 1 ? titleLines(first, name) : this.#groupLines(first));
     }
     this.#held = [];
   }
 
   #groupLines(group: GroupResult): string[] {
     return [
-      titleLine(group),
+      ...titleLines(group),
       ...explainFaults(group, this.#told),
       ...explainCases(group.cases.filter(isBad)),
       ...group.comparisons.filter((c) => isBad(c)).flatMap(explainComparison),
@@ -108,12 +108,17 @@ const MARKS: Readonly<Record<Verdict, readonly [text: string, colour: (text: str
     "error": ["!", red],
   };
 
-function titleLine(group: GroupResult, name: string = group.id): string {
+/** One line; two where the name, which is there to be copied, leaves no room for the rest. */
+function titleLines(group: GroupResult, name: string = group.id): string[] {
   const { cases, comparisons } = group;
   // Of a group of which something ran, what was skipped is not the point.
   const ran = [...cases, ...comparisons].map((r) => r.verdict).filter((v) => v !== "skipped");
   const [text, colour] = MARKS[ran.length > 0 ? worst(ran) : group.verdict];
-  return ` ${colour(text)} ${left(name, ID_WIDTH)}${verdictText(group)}`;
+  const told = verdictText(group);
+  const title = ` ${colour(text)} ${left(name, ID_WIDTH)}`;
+  const width = 3 + widthOf(left(name, ID_WIDTH));
+  if (width + widthOf(told) <= WIDTH) return [title + told];
+  return [title, ...wrap(told, WIDTH - 5).map((line) => `     ${line}`)];
 }
 
 function isBad({ verdict }: { readonly verdict: Verdict }): boolean {
@@ -154,18 +159,29 @@ function skipLines(group: GroupResult): string[] {
 
 function failedNames(groups: readonly GroupResult[]): string[] {
   const bad = groups.filter((g) => isWorse(g.verdict, "known-deviation"));
-  return bad.length > 0 ? ["", ` ${bold("NOT PASSED")}`, ...bad.map((g) => titleLine(g))] : [];
+  return bad.length > 0 ? ["", ` ${bold("NOT PASSED")}`, ...bad.flatMap((g) => titleLines(g))] : [];
 }
 
-/** `cost profile kvm-2017 · 14 cases · 13 passed, 1 failed · 0.21 s` */
-export function summaryLine({ groups, summary, profile, wallNs }: SuiteOutcome): string {
-  const cases = groups.reduce((sum, g) => sum + g.cases.length, 0);
+/**
+ * `cost profile kvm-2017 · 14 cases · 13 passed, 1 failed · 0.21 s`; comparisons that failed and scenarios that could not
+ * be read are no cases, and stand apart.
+ */
+export function summaryLine({ groups, profile, wallNs }: SuiteOutcome): string {
+  const cases = groups.flatMap((g) => g.cases.map((c) => c.verdict));
+  const compared = groups.flatMap((g) => g.comparisons).filter(isBad).length;
+  const unread = groups.filter((g) => g.fault).length;
   return [
     `cost profile ${profile}`,
-    `${cases} case${cases === 1 ? "" : "s"}`,
-    summaryText(summary),
+    plural(cases.length, "case"),
+    summaryText(summarize(cases)),
+    ...(compared > 0 ? [`${plural(compared, "comparison")} failed`] : []),
+    ...(unread > 0 ? [`${plural(unread, "scenario")} unreadable`] : []),
     `${(wallNs / 1e9).toFixed(2)} s`,
   ].join(" · ");
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 function summaryText(summary: Summary): string {

@@ -193,3 +193,31 @@ Deno.test("ConsoleReporter tells a divergent end that nobody stated once", () =>
   assertStringIncludes(text, "crash instead of halt");
   assert(!text.includes("shutdown or halt"), text);
 });
+
+Deno.test("ConsoleReporter puts what became of a group below a name that leaves no room", () => {
+  const id = `sensitive/umip[instruction="${"x".repeat(60)}"]`;
+  const lines = printed([makeGroupResult(id, [makeResult(id, "native")])]).split("\n");
+  assertEquals(lines.slice(0, 2), [` ✓ ${id}`, "     native passed"]);
+});
+
+Deno.test("summaryLine() counts cases, and comparisons and unreadable scenarios apart from them", () => {
+  const comparison = {
+    group: "a",
+    metric: "exits",
+    expected: "native < para",
+    source: { at: "a.yaml:9:5", text: "" },
+    verdict: "failed",
+    figures: {},
+  } as const;
+  const fault = { by: "scenario", text: "b.yaml:1:1: error: Wrong" } as const;
+  const text = printed([
+    makeGroupResult("a", [makeResult("a", "native"), makeResult("a", "para")], {
+      comparisons: [comparison],
+    }),
+    makeGroupResult("b", [], { verdict: "error", fault }),
+  ]);
+  assertStringIncludes(
+    text,
+    "2 cases · 2 passed · 1 comparison failed · 1 scenario unreadable · 0.21 s",
+  );
+});
