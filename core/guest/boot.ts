@@ -54,6 +54,12 @@ const ATTRIBUTES = {
 
 const FLAT_LIMIT = 0xffffffff;
 const REAL_LIMIT = 0xffff;
+/** F000:0000. */
+const ROM_SEGMENT = 0xf0000;
+/** CR0.CD and CR0.NW, set by reset. */
+const CR0_CACHE_OFF = 0x6000_0000n;
+/** What reset leaves in EDX: CPUID leaf 1, EAX. */
+const CPU_SIGNATURE = 0x601n;
 /** Highest byte offset of a TSS with no I/O map, 32-bit and 64-bit alike (SDM vol. 3, 8.2.1 and 8.7). */
 const TSS_LIMIT = 0x67;
 
@@ -74,6 +80,13 @@ export function bootState(image: GuestImage): BootState {
 }
 
 function entryState(image: GuestImage): BootState {
+  switch (image.format) {
+    case "multiboot":
+    case "pvh":
+      return bootLoaderState(image);
+    case "rom":
+      return resetState(image);
+  }
   switch (image.entry) {
     case "real16":
       return realMode(image);
@@ -116,6 +129,43 @@ function protectedMode(image: GuestImage): BootState {
     segments: flatSegments(SELECTOR.code32, ATTRIBUTES.code32),
     gdtr: GDTR,
     idtr: { base: BigInt(IDT_BASE), limit: 256 * 8 - 1 },
+  };
+}
+
+/**
+ * What multiboot (0.6.96, 3.2) and PVH ask for alike: flat 32-bit segments, protection and nothing else in CR0. The GDT is a
+ * courtesy; there is no IDT, and the stack is the kernel's own affair.
+ */
+function bootLoaderState(image: GuestImage): BootState {
+  const state = protectedMode(image);
+  return {
+    ...state,
+    general: {},
+    special: entryRegisters(image, BigInt(CR0.PE | CR0.ET)),
+    idtr: { base: 0n, limit: 0 },
+  };
+}
+
+/**
+ * The CPU after reset (SDM vol. 3, table 10-1), with one difference: CS counts from 0xf0000, not from 0xffff0000, as the
+ * first far jump of any ROM has it, because code is run from RAM only.
+ */
+function resetState(image: GuestImage): BootState {
+  const state = realMode(image);
+  const { cs } = state.segments;
+  return {
+    ...state,
+    general: { rdx: CPU_SIGNATURE },
+    special: {
+      ...state.special,
+      rip: BigInt(image.start - ROM_SEGMENT),
+      cr0: BigInt(CR0.ET) | CR0_CACHE_OFF,
+    },
+    segments: {
+      ...state.segments,
+      cs: { ...cs, selector: ROM_SEGMENT >> 4, base: BigInt(ROM_SEGMENT) },
+    },
+    idtr: { base: 0n, limit: REAL_LIMIT },
   };
 }
 

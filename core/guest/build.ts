@@ -4,6 +4,7 @@ import { hex } from "../base/hex.ts";
 import type { SourceFile, Span } from "../base/source.ts";
 import type { Entry, GuestSpec, Located } from "../scenario/case.ts";
 import { assemble, sourceOfProgram } from "./asm/assemble.ts";
+import { buildFile } from "./build_file.ts";
 import type { GuestImage, LineEntry, Placed, Platform } from "./image.ts";
 import { PROGRAM_BASE, PV_NEXT_FRAME, REAL_PROGRAM_BASE, UNMAPPED_BASE } from "./layout.ts";
 import {
@@ -21,7 +22,7 @@ import { type PvLibrary, type PvUnit, unitBase } from "./pv/units.ts";
 export interface BuildOptions {
   /** `%include "NAME"`. */
   readonly include?: (name: string) => SourceFile | undefined;
-  /** The bytes of `guest.file`; undefined if there is no such file. */
+  /** The bytes of `guest.file` or of one of its modules; undefined if there is no such file. */
   readonly readFile?: (file: Located<string>) => Uint8Array | undefined;
 }
 
@@ -71,7 +72,8 @@ export function buildGuest(
   platform: Platform,
   options: BuildOptions = {},
 ): Built {
-  const body = guest.program ? assembleProgram(guest, platform, options) : loadFile(guest, options);
+  if (guest.file && !guest.program) return buildFile(guest, guest.file, platform, options);
+  const body = assembleProgram(guest, platform, options);
   if (!body.program) return { diagnostics: body.diagnostics };
   const { program, diagnostics } = body;
 
@@ -128,7 +130,10 @@ interface Body {
 
 function assembleProgram(guest: GuestSpec, platform: Platform, options: BuildOptions): Body {
   const { program, entry } = guest;
-  if (!program) return { diagnostics: [] };
+  if (!program) {
+    const message = "The guest has neither a program nor a file";
+    return { diagnostics: [{ severity: "error", message }] };
+  }
   const library = PV_LIBRARIES[platform];
   const used = new Set<PvName>();
   const { assembled, diagnostics } = assemble([sourceOfProgram(program)], {
@@ -158,25 +163,6 @@ function assembleProgram(guest: GuestSpec, platform: Platform, options: BuildOpt
   const pvOps = PV_NAMES.filter((name) => used.has(name)).sort();
   const code = { ...assembled, pvOps, span: program.lines[0] };
   return { program: code, diagnostics: found };
-}
-
-function loadFile(guest: GuestSpec, options: BuildOptions): Body {
-  const { file, entry } = guest;
-  if (!file) {
-    const message = "The guest has neither a program nor a file";
-    return { diagnostics: [{ severity: "error", message }] };
-  }
-  const bytes = options.readFile?.(file);
-  if (!bytes) {
-    const message = `There is no file ${file.value}`;
-    return { diagnostics: [{ severity: "error", message, span: file.span }] };
-  }
-  const origin = programBase(entry);
-  const end = origin + bytes.length;
-  return {
-    program: { bytes, origin, end, symbols: {}, lines: [], pvOps: [], span: file.span },
-    diagnostics: [],
-  };
 }
 
 function suits(entry: Entry, name: PvName): boolean {

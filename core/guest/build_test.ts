@@ -2,6 +2,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { renderDiagnostic } from "../base/diagnostic.ts";
 import { buildGuest } from "./build.ts";
 import { type Platform, PLATFORMS } from "./image.ts";
+import { RSDP_ADDRESS } from "./loaders/acpi.ts";
 import { PROGRAM_BASE, PV_CODE_BASE, PV_NEXT_FRAME, REAL_PROGRAM_BASE } from "./layout.ts";
 import { dataCells, PV_DATA_SIZE } from "./pv/data.ts";
 import { assembleUnit, PV_LIBRARIES, pvAddress, unitOf } from "./pv/library.ts";
@@ -91,7 +92,9 @@ Deno.test("buildGuest() loads a file where a program would be", () => {
   const { program: _, ...guest } = spec;
   const readFile = () => Uint8Array.of(0xf4);
   const { image } = buildGuest(guest, "bare", { readFile });
-  assertEquals(image?.placed, [{ address: REAL_PROGRAM_BASE, bytes: Uint8Array.of(0xf4) }]);
+  const [loaded, ...firmware] = image?.placed ?? [];
+  assertEquals(loaded, { address: REAL_PROGRAM_BASE, bytes: Uint8Array.of(0xf4) });
+  assertEquals(firmware.map(({ address }) => address), [RSDP_ADDRESS]);
   assertStringIncludes(problems(guest), "s.yaml:1:7: error: There is no file boot.bin");
 });
 

@@ -1,6 +1,6 @@
 // What building makes of a guest: bytes at addresses, and how to find the way back to the source.
 import type { Span } from "../base/source.ts";
-import type { DiskSpec, Entry } from "../scenario/case.ts";
+import type { DiskSpec, Entry, GuestFormat } from "../scenario/case.ts";
 
 /** What the pv-ops of a guest are bound to. */
 export const PLATFORMS = ["bare", "xen", "kvm"] as const;
@@ -29,6 +29,10 @@ export interface LineEntry {
 export interface GuestImage {
   /** The CPU mode of its first instruction. */
   readonly entry: Entry;
+  /** Of a guest from a file: how it was loaded, which decides the state that it starts in. It finds a whole PC around it. */
+  readonly format?: GuestFormat;
+  /** Mapped read-only so that it ends at 4 GiB. */
+  readonly rom?: Uint8Array;
   /** What its pv-ops are bound to. */
   readonly platform: Platform;
   /** Bytes of RAM. */

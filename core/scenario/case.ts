@@ -20,6 +20,11 @@ export const ENTRIES = ["real16", "protected32", "long64"] as const;
 /** One of {@linkcode ENTRIES}; `protected32` without paging, `long64` with RAM mapped one to one. */
 export type Entry = typeof ENTRIES[number];
 
+/** What a guest file is: how it is loaded, and in which state it starts. */
+export const GUEST_FORMATS = ["flat", "elf", "multiboot", "pvh", "rom"] as const;
+/** One of {@linkcode GUEST_FORMATS}. */
+export type GuestFormat = typeof GUEST_FORMATS[number];
+
 /** A virtual disk: a repeated pattern (`{n}` is the sector number), or literal bytes, zero-filled. */
 export interface DiskSpec {
   /** Of 512 bytes. */
@@ -42,6 +47,14 @@ export interface GuestSpec {
   readonly program?: Program;
   /** A file to load instead: a path relative to the scenario. */
   readonly file?: Located<string>;
+  /** What the file is; absent: what it looks like. */
+  readonly format?: GuestFormat;
+  /** Guest-physical address at which a flat file is loaded and started; absent: where a program would be. */
+  readonly load?: Located<number>;
+  /** Handed to a multiboot or PVH kernel. */
+  readonly commandLine?: string;
+  /** Files handed to a multiboot or PVH kernel: paths relative to the scenario. */
+  readonly modules?: readonly Located<string>[];
   /** Values of registers at entry, by name. */
   readonly registers: Readonly<Record<string, bigint>>;
   /** In the order in which the platform numbers them. */

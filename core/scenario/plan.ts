@@ -6,7 +6,7 @@ import {
   type Engine,
   subjectName,
 } from "../base/backend.ts";
-import type { Case, CaseGroup, Entry } from "./case.ts";
+import type { Case, CaseGroup, GuestSpec } from "./case.ts";
 import { describeParameters } from "./parameters.ts";
 import { expectationsOf } from "./read/expectations.ts";
 import type { Instance, Scenario } from "./scenario.ts";
@@ -63,7 +63,7 @@ function planCase(
   backend: Backend,
   engine: Engine,
 ): Case {
-  const skip = reasonToSkip(scenario, instance.guest.entry, backend, engine);
+  const skip = reasonToSkip(scenario, instance.guest, backend, engine);
   return {
     id: `${group}@${backend}+${engine}`,
     backend,
@@ -75,7 +75,7 @@ function planCase(
 
 function reasonToSkip(
   { requires }: Scenario,
-  entry: Entry,
+  guest: GuestSpec,
   backend: Backend,
   engine: Engine,
 ): string | undefined {
@@ -88,6 +88,7 @@ function reasonToSkip(
   if (engines && !engines.includes(engine)) {
     return `${subjectName({ backend, engine })}: the scenario requires ${engines.join(" or ")}`;
   }
-  if (backend === "para" && entry !== "long64") return "para starts guests in long mode";
+  if (backend === "para" && guest.file) return "para runs programs ported to it, not files";
+  if (backend === "para" && guest.entry !== "long64") return "para starts guests in long mode";
   return undefined;
 }

@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { BACKENDS, ENGINES } from "../base/backend.ts";
 import { GENERAL_REGISTERS, SPECIAL_REGISTERS } from "../base/registers.ts";
-import { ENTRIES } from "./case.ts";
+import { ENTRIES, GUEST_FORMATS } from "./case.ts";
 import { kebab } from "./findings.ts";
 import {
   EVENT_FAMILIES,
@@ -259,10 +259,19 @@ const Disk = z.strictObject({
 const Guest = z.strictObject({
   "entry": z.union([z.enum(ENTRIES).meta({ title: "entry" }), template]).optional()
     .meta({ title: "entry", description: "CPU mode of the first instruction; long64 if absent" }),
-  "memory": Size.optional().describe("RAM, a multiple of 4096 bytes; 2 MiB if absent"),
+  "memory": Size.optional()
+    .describe("RAM, a multiple of 4096 bytes; 2 MiB if absent, and 64 MiB for a file"),
   "program": z.string().optional()
     .describe("Assembly in Intel syntax, as NASM has it, in a block: `program: |`"),
   "file": z.string().optional().describe("A file to load instead, relative to the scenario"),
+  "format": z.union([z.enum(GUEST_FORMATS).meta({ title: "format" }), template]).optional()
+    .meta({ title: "format", description: "What the file is; what it looks like if absent" }),
+  "load": Integer.optional().describe(
+    "Guest-physical address at which a flat file is loaded and started",
+  ),
+  "command-line": z.string().optional().describe("Handed to a multiboot or PVH kernel"),
+  "modules": list(z.string()).optional()
+    .describe("Files handed to a multiboot or PVH kernel, relative to the scenario"),
   "registers": z.partialRecord(Register, Integer).optional().describe("Values at entry"),
   "disks": list(Disk).optional().describe("Virtual disks, in order"),
   "expected-unported": list(z.string()).optional()

@@ -19,11 +19,14 @@ import {
   textOf,
   valueOf,
 } from "../yaml/node.ts";
+import { readFileOptions } from "./guest_file.ts";
 import { clamp, readSize } from "./values.ts";
 
 const PAGE = 4096;
 const MIB = 2 ** 20;
 
+/** RAM of a guest from a file that states none: what boot loaders and kernels are used to. */
+export const DEFAULT_FILE_MEMORY = 64 * MIB;
 /** RAM of a guest that states none; and the least for page tables, stacks and a program at 1 MiB (`guest/layout.ts`). */
 export const DEFAULT_MEMORY = 2 * MIB;
 /** Least RAM in real mode: the program's own 64 KiB. */
@@ -62,9 +65,12 @@ export function readGuest(
   const labels = entriesOf(valueOf(observe, "memory"));
   return {
     entry,
-    memory: readMemorySize(valueOf(node, "memory"), entry, findings),
+    memory: file && !valueOf(node, "memory")
+      ? DEFAULT_FILE_MEMORY
+      : readMemorySize(valueOf(node, "memory"), entry, findings),
     ...(program ? { program: readProgram(program, parameters, findings) } : {}),
     ...(file && path !== undefined ? { file: { value: path, span: file.span } } : {}),
+    ...readFileOptions(node, findings),
     registers: Object.fromEntries(
       entriesOf(valueOf(node, "registers")).map((
         { key, value },

@@ -112,11 +112,40 @@ Deno.test("a guest that can't be gets a diagnostic", () => {
       "{ program: 'hlt', observe: { memory: { a: 2 MiB } } }",
       "2:50 From 1 byte to 1 MiB can be observed at a label",
     ],
+    [
+      "{ program: 'hlt', format: elf, load: 5 }",
+      "2:34 `format` goes with `file` | Remove it",
+      "2:45 `load` goes with `file` | Remove it",
+    ],
+    [
+      "{ file: k, format: rom, entry: real16, modules: [a] }",
+      "2:39 `entry` is for flat files, not for rom | Remove it",
+      "2:56 `modules` is for multiboot and pvh files, not for rom | Remove it",
+    ],
+    ["{ file: k, format: elff }", '2:27 Unknown format "elff" | Did you mean "elf"?'],
+    ["{ file: k, load: -1 }", "2:25 An address is not negative"],
     ["{ program: 'hlt' }\nlimits: { exits: 0 }", '3:18 The limit "exits" must be positive'],
   ];
   for (const [guest, ...expected] of cases) {
     assertEquals(problems(`why: x\nguest: ${guest}`), expected, guest);
   }
+});
+
+Deno.test("a guest from a file has what goes with a file", () => {
+  const of = (yaml: string) => planned(`why: x\nguest: { file: k.elf, ${yaml} }`)[0]?.guest;
+  assertEquals(of("")?.memory, 64 << 20);
+  assertEquals(of("memory: 4 MiB")?.memory, 4 << 20);
+  const handed = of('format: multiboot, command-line: "a b", modules: [x, y]');
+  assertEquals([handed?.format, handed?.commandLine], ["multiboot", "a b"]);
+  assertEquals(handed?.modules?.map(({ value }) => value), ["x", "y"]);
+  const flat = of("format: flat, entry: real16, load: 0x600");
+  assertEquals([flat?.entry, flat?.load?.value], ["real16", 0x600]);
+});
+
+Deno.test("para skips guests from files", () => {
+  const [group] = planned("why: x\nguest: { file: k.elf }");
+  const para = group?.cases.find(({ backend }) => backend === "para");
+  assertEquals(para?.skip, "para runs programs ported to it, not files");
 });
 
 Deno.test("limits are those stated, and else the default ones", () => {
