@@ -3,7 +3,7 @@ import { bold, dim, green, red, yellow } from "@std/fmt/colors";
 import type { GroupResult } from "../judge/result.ts";
 import { isWorse, summarize, type Summary, type Verdict, worst } from "../judge/verdict.ts";
 import { left, WIDTH, widthOf, wrap } from "./columns.ts";
-import { explainCases, explainComparison, explainFaults } from "./failure.ts";
+import { explainCases, explainComparison, explainFaults, isBad, namesOf } from "./failure.ts";
 import { overheadSummary, overheadTable } from "./overhead.ts";
 import type { Reporter, SuiteEvent, SuiteOutcome, Write } from "./reporter.ts";
 
@@ -76,7 +76,7 @@ export class ConsoleReporter implements Reporter {
     return [
       ...titleLines(group),
       ...explainFaults(group, this.#told),
-      ...explainCases(group.cases.filter(isBad)),
+      ...explainCases(group),
       ...group.comparisons.filter((c) => isBad(c)).flatMap(explainComparison),
       ...(this.#groups <= EACH_SHOWN ? skipLines(group) : []),
     ];
@@ -91,7 +91,7 @@ export class ConsoleReporter implements Reporter {
       // Where failures may have scrolled away, their names stand at the end again.
       ...(groups.length > EACH_SHOWN ? failedNames(groups) : []),
       "",
-      ` ${summaryLine(outcome)}`,
+      ...summaryLines(outcome).map((line) => ` ${line}`),
     ];
   }
 }
@@ -121,15 +121,15 @@ function titleLines(group: GroupResult, name: string = group.id): string[] {
   return [title, ...wrap(told, WIDTH - 5).map((line) => `     ${line}`)];
 }
 
-function isBad({ verdict }: { readonly verdict: Verdict }): boolean {
-  return verdict !== "passed" && verdict !== "skipped" && verdict !== "known-deviation";
-}
-
 /** `5 back ends agree`; `native, para failed; hybrid diverged; 1 comparison failed`. */
 function verdictText(group: GroupResult): string {
   if (group.fault) return "the scenario has errors";
+  const tried = group.cases.filter((c) => c.verdict !== "skipped");
+  if (tried.length > 0 && tried.every((c) => c.fault?.by === "scenario")) {
+    return "the program has errors";
+  }
   const bad = [...Map.groupBy(group.cases.filter(isBad), (c) => c.verdict)].map(
-    ([verdict, cases]) => `${cases.map((c) => c.backend).join(", ")} ${phrase(verdict)}`,
+    ([verdict, cases]) => `${namesOf(cases.map((c) => c.backend), group)} ${phrase(verdict)}`,
   );
   const comparisons = group.comparisons.filter(isBad).length;
   if (comparisons > 0) bad.push(`${comparisons} comparison${comparisons > 1 ? "s" : ""} failed`);
@@ -164,20 +164,27 @@ function failedNames(groups: readonly GroupResult[]): string[] {
 
 /**
  * `cost profile kvm-2017 · 14 cases · 13 passed, 1 failed · 0.21 s`; comparisons that failed and scenarios that could not
- * be read are no cases, and stand apart.
+ * be read are no cases, and stand apart. Broken at a dot where it is too long for a line.
  */
-export function summaryLine({ groups, profile, wallNs }: SuiteOutcome): string {
+function summaryLines({ groups, profile, wallNs }: SuiteOutcome): string[] {
   const cases = groups.flatMap((g) => g.cases.map((c) => c.verdict));
   const compared = groups.flatMap((g) => g.comparisons).filter(isBad).length;
   const unread = groups.filter((g) => g.fault).length;
-  return [
+  const parts = [
     `cost profile ${profile}`,
     plural(cases.length, "case"),
     summaryText(summarize(cases)),
     ...(compared > 0 ? [`${plural(compared, "comparison")} failed`] : []),
     ...(unread > 0 ? [`${plural(unread, "scenario")} unreadable`] : []),
     `${(wallNs / 1e9).toFixed(2)} s`,
-  ].join(" · ");
+  ];
+  const lines: string[] = [];
+  for (const part of parts) {
+    const joined = lines.length === 0 ? part : `${lines.at(-1)} · ${part}`;
+    if (lines.length > 0 && widthOf(joined) < WIDTH) lines[lines.length - 1] = joined;
+    else lines.push(part);
+  }
+  return lines;
 }
 
 function plural(count: number, noun: string): string {

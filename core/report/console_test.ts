@@ -137,6 +137,7 @@ Deno.test("ConsoleReporter tells a fault once when several cases and groups shar
     ]);
   const text = printed([broken("a[n=1]"), broken("a[n=2]")]);
   assertEquals(text.split("Unknown thing").length - 1, 1);
+  assertStringIncludes(text, " ! a[n=1]                           the program has errors\n");
   assertStringIncludes(text, "the same as above");
 });
 
@@ -200,7 +201,7 @@ Deno.test("ConsoleReporter puts what became of a group below a name that leaves 
   assertEquals(lines.slice(0, 2), [` ✓ ${id}`, "     native passed"]);
 });
 
-Deno.test("summaryLine() counts cases, and comparisons and unreadable scenarios apart from them", () => {
+Deno.test("ConsoleReporter counts cases, and comparisons and unreadable scenarios apart from them", () => {
   const comparison = {
     group: "a",
     metric: "exits",
@@ -218,6 +219,22 @@ Deno.test("summaryLine() counts cases, and comparisons and unreadable scenarios 
   ]);
   assertStringIncludes(
     text,
-    "2 cases · 2 passed · 1 comparison failed · 1 scenario unreadable · 0.21 s",
+    "2 cases · 2 passed · 1 comparison failed\n 1 scenario unreadable · 0.21 s\n",
+  );
+});
+
+Deno.test("ConsoleReporter says that all back ends failed where all that ran did", () => {
+  const lines = [{ status: "not met", expected: "1", actual: "2" }] as const;
+  const checks = [{ about: "registers.rax", status: "not met", lines }] as const;
+  const bad = (["native", "full-hw", "hybrid"] as const).map((b) =>
+    makeResult("a", b, { verdict: "failed", checks })
+  );
+  const skipped = makeResult("a", "para", { verdict: "skipped", reason: "no" });
+  const text = printed([makeGroupResult("a", [...bad, skipped])]);
+  assertStringIncludes(text, "all 3 back ends failed");
+  assertStringIncludes(text, "expected on all 3 back ends: registers.rax");
+  assertStringIncludes(
+    printed([makeGroupResult("a", [...bad, makeResult("a", "para")])]),
+    "native, full-hw, hybrid failed",
   );
 });

@@ -11,6 +11,7 @@ import type {
   EventRelation,
   GroupResult,
 } from "../judge/result.ts";
+import type { Verdict } from "../judge/verdict.ts";
 import { cut, left, WIDTH, wrap } from "./columns.ts";
 
 const BAR = "   │ ";
@@ -32,8 +33,22 @@ export function explainFaults(
   });
 }
 
+/** Is it something to tell of? */
+export function isBad({ verdict }: { readonly verdict: Verdict }): boolean {
+  return verdict !== "passed" && verdict !== "skipped" && verdict !== "known-deviation";
+}
+
+/** `native, para`, or `all 5 back ends` where they are all that ran. */
+export function namesOf(backends: readonly string[], { cases }: GroupResult): string {
+  const ran = cases.filter((c) => c.verdict !== "skipped").length;
+  return backends.length > 2 && backends.length === ran
+    ? `all ${ran} back ends`
+    : backends.join(", ");
+}
+
 /** Every expectation that was not met, and where back ends differ; told once where it is the same for several. */
-export function explainCases(cases: readonly CaseResult[]): string[] {
+export function explainCases(group: GroupResult): string[] {
+  const cases = group.cases.filter(isBad);
   const blocks = new Map<string, { check: Check; body: string[]; backends: string[] }>();
   for (const { backend, checks, differences } of cases) {
     // An end that nobody stated is wrong, and another than the others': that is one mistake, told once.
@@ -50,15 +65,15 @@ export function explainCases(cases: readonly CaseResult[]): string[] {
   return [
     ...cases.flatMap((result) => result.differences.flatMap((d) => explainDifference(result, d))),
     ...[...blocks.values()].flatMap(({ check, body, backends }) => [
-      ...checkTitle(check, backends),
+      ...checkTitle(check, namesOf(backends, group)),
       ...body,
     ]),
   ];
 }
 
-function checkTitle({ about, status, source }: Check, backends: readonly string[]): string[] {
+function checkTitle({ about, status, source }: Check, backends: string): string[] {
   const word = status === "unobserved" ? "unobserved" : "expected";
-  const title = `${word} on ${backends.join(", ")}: ${about}`;
+  const title = `${word} on ${backends}: ${about}`;
   if (!source) return [BAR + title];
   const whole = `${title}, ${source.at}`;
   const heading = BAR.length + whole.length <= WIDTH ? [whole] : [`${title},`, `  ${source.at}`];
