@@ -581,6 +581,60 @@ for (const [name, { text, options, expect, exits = {}, timed = [] }] of Object.e
   });
 }
 
+/** Every access of a repeated string instruction to device memory, as `size address`; four a row. */
+const STRINGS: Record<string, { text: string; accesses: string[] }> = {
+  "stores": {
+    text: "mov edi, 0xe0000000\nmov ecx, 4\nmov al, 7\nrep stosb",
+    accesses: ["write 1 e0000000", "write 1 e0000001", "write 1 e0000002", "write 1 e0000003"],
+  },
+  "loads downwards": {
+    text: "mov esi, 0xe0000008\nmov edi, 0x180100\nmov ecx, 3\nstd\nrep movsd",
+    accesses: ["read 4 e0000008", "read 4 e0000004", "read 4 e0000000"],
+  },
+  "moves from device to device": {
+    text: "mov esi, 0xe0000000\nmov edi, 0xe0000100\nmov ecx, 2\nrep movsw",
+    accesses: ["read 2 e0000000", "write 2 e0000100", "read 2 e0000002", "write 2 e0000102"],
+  },
+  "scans": {
+    text: "mov edi, 0xe0000000\nmov ecx, 3\nmov al, 255\nrepe scasb",
+    accesses: ["read 1 e0000000", "read 1 e0000001", "read 1 e0000002"],
+  },
+  "runs out of RAM": {
+    text: "mov edi, 0x1ffffe\nmov ecx, 4\nrep stosb",
+    accesses: ["write 1 200000", "write 1 200001"],
+  },
+};
+for (const [what, { text, accesses }] of Object.entries(STRINGS)) {
+  for (const backend of ["full-bt", "full-hw", "full-hw/shadow"] as const) {
+    Deno.test(`${backend} gets every access of a string instruction that ${what}`, () => {
+      const trace = runProgram(backend, `bits 32\nstart:\n${text}\nhlt`, { entry: "protected32" });
+      const seen = trace.events.flatMap((event) => {
+        const exit = event.type === "exit" ? event.exit : undefined;
+        if (exit?.kind !== "ept-violation" && exit?.kind !== "mmio") return [];
+        const { access, size, gpa } = exit.detail;
+        return [`${access} ${size} ${gpa.toString(16)}`];
+      });
+      assertEquals(seen, accesses);
+      assertEquals(trace.end, { kind: "halt" });
+    });
+  }
+}
+
+Deno.test("hybrid gives each element of a string instruction its own device register", () => {
+  const text = `start:
+    mov   rsi, 0xfeb00000               ; virtio: magic, version, device
+    lea   rdi, [rel copy]
+    mov   ecx, 3
+    rep   movsd
+    mov   eax, [rel copy]
+    mov   ebx, [rel copy + 4]
+    mov   ecx, [rel copy + 8]
+    hlt
+copy: dd 0, 0, 0`;
+  const { rax, rbx, rcx } = runProgram("hybrid", text).final.registers;
+  assertEquals([rax, rbx, rcx], [0x74726976n, 2n, 3n]);
+});
+
 Deno.test("full-bt lets no user code at the real interrupt flag, whatever IOPL its kernel gave it", () => {
   const trace = runProgram(
     "full-bt",

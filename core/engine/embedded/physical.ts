@@ -104,6 +104,11 @@ export class EnginePhysicalMemory implements PhysicalMemory {
     this.#answers.push(value);
   }
 
+  /** Is there an answer for the instruction that is about to start again? */
+  get answered(): boolean {
+    return this.#answers.length > 0;
+  }
+
   /** Has the bus been used since this was last asked? */
   takeReached(): boolean {
     const reached = this.#reached;
@@ -118,7 +123,7 @@ export class EnginePhysicalMemory implements PhysicalMemory {
 
   /** It is done: the next one asks anew. */
   done(): void {
-    this.#answers = [];
+    if (this.#answers.length > 0) this.#answers = [];
     this.#next = 0;
   }
 }

@@ -210,8 +210,8 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
   /** Executes one instruction; retires it if it gets done. */
   #step(decoded: SlowInstruction, cpu: Cpu): Step {
     const tracing = this.#tracing;
-    // Repeated string instructions are trapped after every iteration.
-    const held = tracing ? Math.max(0, this.#budget - 1) : 0;
+    // Repeated string instructions are trapped after every iteration; and what a device has answered is of one iteration.
+    const held = tracing || this.physical.answered ? Math.max(0, this.#budget - 1) : 0;
     this.#grant(-held);
     this.physical.begin();
     this.physical.stepping = true;
@@ -224,8 +224,8 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
         this.#budget--;
         return effect;
       });
-      if (result instanceof DeviceAccess) return result;
-      this.physical.done();
+      if (result instanceof DeviceAccess || result instanceof GuestFault) return result;
+      this.#forget();
       // What enters a handler clears TF on the way, and is not trapped; what clears it otherwise is.
       if (tracing && result === "next" && !entersHandler(decoded)) this.#stepped = true;
       return result === "next" ? "done" : result === "halt" ? "idle" : result;
@@ -290,8 +290,9 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
   }
 
   #fault(fault: GuestFault, instruction: SlowInstruction | undefined): Stop | undefined {
-    this.physical.done();
     const { vector, errorCode, address } = fault;
+    // The VMM may mend what is wrong: then the instruction goes on with what devices have answered it.
+    this.#restart = this.physical.answered;
     if (this.callouts.get(this.reader.linearRip()) === "trace" && address !== undefined) {
       const gpa = this.translate(address);
       const isProtection = vector === VECTOR.PF && ((errorCode ?? 0) & 3) === 3;
@@ -303,8 +304,15 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
       const { type: _, ...detail } = faultEvent(fault);
       return this.#exit("exception", this.controls.exceptionVia, detail, instruction);
     }
+    this.#forget();
     this.#queued = faultEvent(fault);
     return undefined;
+  }
+
+  /** The instruction under way is given up: it starts anew, if ever. */
+  #forget(): void {
+    this.physical.done();
+    this.#restart = false;
   }
 
   /** Delivers an event through the guest's tables; a fault on the way exits, or takes its place. */
@@ -390,6 +398,7 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
   }
 
   inject(event: Event): void {
+    this.#forget();
     if (this.#queued && event.type === "exception") {
       const { vector, errorCode, address } = event;
       this.#shutdown = this.#replaceQueued(new GuestFault(vector, errorCode, address));
