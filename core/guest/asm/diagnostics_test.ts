@@ -32,6 +32,12 @@ const MISTAKES: readonly Mistake[] = [
     suggestion: 'Did you mean "finish"?',
   },
   {
+    text: "a: nop\n.loop: nop\nb: jmp .loop",
+    message: '"b.loop" is not defined',
+    at: ".loop",
+    suggestion: 'A local label belongs to the label above it: this one is "a.loop"',
+  },
+  {
     text: "a: jmp .lop\n.loop: nop",
     message: '"a.lop" is not defined',
     at: ".lop",

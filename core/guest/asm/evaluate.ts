@@ -107,7 +107,13 @@ export function reportUndefined(
     return reporter.error(`Label or constant "${name}" is not defined`, at);
   }
   const register = suggest(at.text, REGISTER_NAMES);
-  const suggestion = suggest(name, known.filter((k) => !k.startsWith("..@"))) ??
+  // `.loop` below another label than the one it was meant to belong to.
+  const elsewhere = at.text.startsWith(".") && !at.text.startsWith("..")
+    ? known.find((k) => k.endsWith(at.text))
+    : undefined;
+  const suggestion = (elsewhere &&
+    `A local label belongs to the label above it: this one is "${elsewhere}"`) ??
+    suggest(name, known.filter((k) => !k.startsWith("..@"))) ??
     (register && `It is no register either. ${register}`) ??
     (at.text.startsWith(".")
       ? "A name that starts with a dot belongs to the label before it; write parent.name to reach another's"
