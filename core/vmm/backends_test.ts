@@ -620,6 +620,18 @@ for (const [what, { text, accesses }] of Object.entries(STRINGS)) {
   }
 }
 
+Deno.test("native counts what costs on bare hardware, device memory and ports alike", () => {
+  const text = `bits 32
+start:
+    mov   edi, 0xe0000000
+    mov   [edi], eax
+    add   dword [edi], 1                ; a read and a write
+    out   0x80, al
+    hlt`;
+  const { counts } = runProgram("native", text, { entry: "protected32" });
+  assertEquals(counts.native, { "mmio": 3, "port-io": 1 });
+});
+
 Deno.test("hybrid gives each element of a string instruction its own device register", () => {
   const text = `start:
     mov   rsi, 0xfeb00000               ; virtio: magic, version, device

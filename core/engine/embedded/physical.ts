@@ -26,12 +26,13 @@ export class EnginePhysicalMemory implements PhysicalMemory {
   /** Are devices reached now? Only when a single instruction is executed. */
   stepping = false;
 
-  /** `onWrite` is told of writes to RAM before they are done. */
+  /** `onWrite` is told of writes to RAM before they are done, `onDevice` of accesses that reach the bus. */
   constructor(
     buffer: ArrayBuffer,
     readonly size: number,
     readonly bus: Bus | undefined,
     readonly onWrite: (gpa: number, length: number) => void,
+    readonly onDevice: () => void,
   ) {
     this.#view = new DataView(buffer, RAM, size);
   }
@@ -82,6 +83,7 @@ export class EnginePhysicalMemory implements PhysicalMemory {
     }
     if (!this.stepping || !this.bus) throw new DeviceAccess(gpa, size, write, value);
     this.#reached = true;
+    this.onDevice();
     const answer = this.#cycles(this.bus, gpa, size, write, value);
     this.answer(answer);
     this.#next++;

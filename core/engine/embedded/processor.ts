@@ -57,9 +57,13 @@ export class Processor {
     this.state = new CpuState(buffer);
     this.tlb = new Tlb(buffer);
     this.code = new CodeCache(this.core, this.tlb);
-    this.physical = new EnginePhysicalMemory(buffer, config.memory, config.bus, (gpa, length) => {
-      this.code.written(gpa, length);
-    });
+    this.physical = new EnginePhysicalMemory(
+      buffer,
+      config.memory,
+      config.bus,
+      (gpa, length) => this.code.written(gpa, length),
+      () => config.count("mmio"),
+    );
     this.memory = new ByteMemory(this.core.ram, (gpa, length) => this.code.written(gpa, length));
     const shadow = { lookup: (page: bigint) => this.#lookUpShadow(page) };
     this.mmu = new Mmu(this.state, this.physical, {
