@@ -62,9 +62,15 @@ function writeElement(
 }
 
 /** NASM stores what fits of a number and says so. */
-export function warnIfTooLarge(value: Value, bytes: number, at: Token, scope: Scope): void {
+export function warnIfTooLarge(
+  value: Value,
+  bytes: number,
+  at: Token,
+  scope: Scope,
+  hint?: string,
+): void {
   if (bytes >= 8 || value.unknown || value.relative !== 0) return;
   const bits = BigInt(bytes * 8);
   if (value.n >= -(1n << (bits - 1n)) && value.n < 1n << bits) return;
-  scope.reporter.warning(`${value.n} does not fit a ${sizeName(bytes)} and is cut`, at);
+  scope.reporter.warning(`${value.n} does not fit a ${sizeName(bytes)} and is cut`, at, hint);
 }

@@ -135,6 +135,13 @@ const MISTAKES: readonly Mistake[] = [
     suggestion: 'Leave out "short"',
   },
   {
+    text: "out 0x3f8, al",
+    message: "1016 does not fit a byte and is cut",
+    at: "0x3f8",
+    suggestion: "Ports above 0xff are reached by dx",
+    severity: "warning",
+  },
+  {
     text: "mov al, 300",
     message: "300 does not fit a byte and is cut",
     at: "300",

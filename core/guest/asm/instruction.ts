@@ -55,7 +55,8 @@ export function instructionBytes(
   const { form } = selection;
 
   checkLock(item, form, scope);
-  checkValues(operands, form, position.n, scope);
+  const isPortAccess = /^(in|out)$/i.test(item.mnemonic.text);
+  checkValues(operands, form, position.n, scope, isPortAccess ? PORT_HINT : undefined);
   leading.push(...sizePrefixes(item, form));
   const bytes = encode({
     form,
@@ -157,8 +158,16 @@ function checkLock(
   }
 }
 
-/** Numbers that are cut, and branches that do not reach. */
-function checkValues(operands: readonly Resolved[], form: Form, at: bigint, scope: Scope): void {
+const PORT_HINT = "Ports above 0xff are reached by dx";
+
+/** Numbers that are cut, and branches that do not reach. `hint`: what to do about one that is. */
+function checkValues(
+  operands: readonly Resolved[],
+  form: Form,
+  at: bigint,
+  scope: Scope,
+  hint: string | undefined,
+): void {
   operands.forEach((operand, i) => {
     if (operand.is !== "immediate" || operand.value.unknown) return;
     const kind = form.accepts[i];
@@ -178,7 +187,7 @@ function checkValues(operands: readonly Resolved[], form: Form, at: bigint, scop
         if (BigInt.asIntN(extendedTo, n) !== BigInt.asIntN(8, n)) {
           scope.reporter.warning(`${n} does not fit a byte with a sign and is cut`, token);
         }
-      } else warnIfTooLarge(operand.value, bytes, token, scope);
+      } else warnIfTooLarge(operand.value, bytes, token, scope, hint);
     }
     if (kind?.branch?.bytes === 1) {
       // Two bytes, or a little more with prefixes: iced has the last word, this one words it.
