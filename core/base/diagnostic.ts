@@ -1,6 +1,7 @@
 // What trivisor tells a person about bad input: what, where, and what to do. Every stage that reads what a user wrote
 // reports these; nobody who writes a scenario ever sees a stack trace.
 import { closestString, levenshteinDistance } from "@std/text";
+import { printable } from "./printable.ts";
 import { describeSpan, lineText, positionOf, type Span } from "./source.ts";
 
 /** One finding about the input. */
@@ -59,19 +60,34 @@ export function didYouMean(word: string, candidates: readonly string[]): string 
  */
 export function renderDiagnostic(diagnostic: Diagnostic): string {
   const { severity, message, span, suggestion } = diagnostic;
-  const lines = [`${span ? describeSpan(span) + ": " : ""}${severity}: ${message}`];
-  if (span) {
-    const { line, column } = positionOf(span.file, span.start);
-    const text = lineText(span.file, line);
-    const width = Math.max(1, Math.min(span.end - span.start, text.length - column + 1));
-    // Tabs are kept in the padding, so that the caret stands under its character whatever the tab width.
-    const padding = text.slice(0, column - 1).replaceAll(/[^\t]/g, " ");
-    const gutter = String(line);
-    lines.push(
-      `  ${gutter} | ${text}`,
-      `  ${" ".repeat(gutter.length)} | ${padding}${"^".repeat(width)}`,
-    );
-  }
-  if (suggestion) lines.push(`  ${suggestion}`);
+  const told = printable(message);
+  const lines = [`${span ? describeSpan(span) + ": " : ""}${severity}: ${told}`];
+  if (span) lines.push(...excerpt(span));
+  if (suggestion) lines.push(`  ${printable(suggestion)}`);
   return lines.join("\n");
+}
+
+/** Characters of a line that are shown: a line may be as long as a file. */
+const LONGEST_LINE = 160;
+/** Of those, how many before the place at most. */
+const BEFORE_PLACE = 100;
+
+/** The line that the span begins in, and the caret. */
+function excerpt(span: Span): string[] {
+  const { line, column } = positionOf(span.file, span.start);
+  const whole = lineText(span.file, line);
+  const isLong = whole.length > LONGEST_LINE;
+  const from = isLong ? Math.max(0, column - 1 - BEFORE_PLACE) : 0;
+  const to = isLong ? from + LONGEST_LINE : whole.length;
+  const start = from > 0 ? "…" : "";
+  const text = start + printable(whole.slice(from, to)) + (to < whole.length ? "…" : "");
+  const at = column - 1 - from + start.length;
+  const width = Math.max(1, Math.min(span.end - span.start, text.length - at));
+  // Tabs are kept in the padding, so that the caret stands under its character whatever the tab width.
+  const padding = text.slice(0, at).replaceAll(/[^\t]/g, " ");
+  const gutter = String(line);
+  return [
+    `  ${gutter} | ${text}`,
+    `  ${" ".repeat(gutter.length)} | ${padding}${"^".repeat(width)}`,
+  ];
 }

@@ -1,4 +1,5 @@
 // Where a piece of text stands. Spans are offsets; lines and columns are worked out when somebody is told.
+import { printable } from "./printable.ts";
 
 /** A text that diagnostics can point into: a scenario, or a library source. */
 export interface SourceFile {
@@ -42,11 +43,18 @@ export function positionOf(file: SourceFile, offset: number): Position {
 
 /** The text of a one-based line, without its line end; empty outside the file. */
 export function lineText(file: SourceFile, line: number): string {
-  return (file.text.split("\n")[line - 1] ?? "").replace(/\r$/, "");
+  let start = 0;
+  for (let before = 1; before < line; before++) {
+    const end = file.text.indexOf("\n", start);
+    if (end === -1) return "";
+    start = end + 1;
+  }
+  const end = file.text.indexOf("\n", start);
+  return file.text.slice(start, end === -1 ? undefined : end).replace(/\r$/, "");
 }
 
-/** `scenarios/paging/remap.yaml:31:11` */
+/** `scenarios/paging/remap.yaml:31:11`, fit for a terminal whatever the file is called. */
 export function describeSpan(span: Span): string {
   const { line, column } = positionOf(span.file, span.start);
-  return `${span.file.name}:${line}:${column}`;
+  return `${printable(span.file.name)}:${line}:${column}`;
 }

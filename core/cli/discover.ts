@@ -1,5 +1,6 @@
 // From paths on the command line to scenario files, in an order that does not depend on the file system.
 import { basename, dirname, join, normalize, relative } from "@std/path";
+import { printable } from "../base/printable.ts";
 import { Complaint } from "./complaint.ts";
 
 export interface ScenarioFile {
@@ -58,5 +59,5 @@ function nameOf(path: string, root: string): string {
   const named = at === -1
     ? relative(root, path).replaceAll("\\", "/")
     : parts.slice(at + 1).join("/");
-  return (named === "" ? basename(path) : named).replace(/\.ya?ml$/, "");
+  return printable(named === "" ? basename(path) : named).replace(/\.ya?ml$/, "");
 }

@@ -1,4 +1,5 @@
 // From an address back to the guest's source: label and offset, and the line that was assembled there.
+import { printable } from "../base/printable.ts";
 import { describeSpan, lineText, positionOf, type Span } from "../base/source.ts";
 import { PAGE_SIZE } from "../base/address.ts";
 import type { GuestImage, LineEntry } from "../guest/image.ts";
@@ -11,7 +12,7 @@ import type { EventReference, SourceLine } from "./result.ts";
 /** The line that a span begins in, without its indentation. */
 export function sourceLine(span: Span): SourceLine {
   const { line } = positionOf(span.file, span.start);
-  return { at: describeSpan(span), text: lineText(span.file, line).trim() };
+  return { at: describeSpan(span), text: printable(lineText(span.file, line).trim()) };
 }
 
 /** Tells places in one image; without an image, it knows none. */
