@@ -1,5 +1,5 @@
 // From paths on the command line to scenario files, in an order that does not depend on the file system.
-import { basename, dirname, join, normalize, relative } from "@std/path";
+import { basename, dirname, join, normalize, relative, resolve } from "@std/path";
 import { printable } from "../base/printable.ts";
 import { Complaint } from "./complaint.ts";
 
@@ -17,7 +17,11 @@ const MAX_DEPTH = 16;
 export function discover(paths: readonly string[]): ScenarioFile[] {
   const found = new Map<string, ScenarioFile>();
   for (const path of paths) {
-    for (const file of discoverOne(normalize(path))) found.set(file.path, file);
+    for (const file of discoverOne(normalize(path))) {
+      // The same file named twice, in two ways perhaps, runs once.
+      const whole = resolve(file.path);
+      if (!found.has(whole)) found.set(whole, file);
+    }
   }
   return [...found.values()];
 }
@@ -52,9 +56,12 @@ function search(folder: string, depth: number): string[] {
   });
 }
 
-/** Relative to the nearest folder called `scenarios`, or to `root`. */
+/**
+ * Relative to the nearest folder called `scenarios`, or to `root`. Paths are looked at whole: a case has the same id
+ * wherever trivisor is started.
+ */
 function nameOf(path: string, root: string): string {
-  const parts = path.replaceAll("\\", "/").split("/");
+  const parts = resolve(path).replaceAll("\\", "/").split("/");
   const at = parts.lastIndexOf("scenarios", parts.length - 2);
   const named = at === -1
     ? relative(root, path).replaceAll("\\", "/")

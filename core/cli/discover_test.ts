@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { join } from "@std/path";
 import { Complaint } from "./complaint.ts";
 import { discover } from "./discover.ts";
-import { withFiles } from "./testing.ts";
+import { smallScenario, trivisor, withFiles } from "./testing.ts";
 
 const FILES = {
   "scenarios/b/two.yaml": "",
@@ -17,6 +17,7 @@ const ROWS: readonly (readonly [readonly string[], readonly string[]])[] = [
   [["scenarios"], ["a", "b/one", "b/two"]],
   [["scenarios/b"], ["b/one", "b/two"]],
   [["scenarios/b/two.yaml", "scenarios/b"], ["b/two", "b/one"]],
+  [["scenarios/b", "scenarios/../scenarios/b/one.yaml"], ["b/one", "b/two"]],
   [["mine"], ["deep/own"]],
   [["mine/deep/own.yaml"], ["own"]],
 ];
@@ -40,5 +41,21 @@ Deno.test("discover() complains when a path is not there or is no scenario", asy
       "not a scenario",
     );
     return Promise.resolve();
+  });
+});
+
+Deno.test("trivisor list names a scenario alike wherever it is started", async () => {
+  const files = { "scenarios/b/one.yaml": smallScenario() };
+  await withFiles(files, async (folder) => {
+    const places: readonly (readonly [cwd: string, path: string])[] = [
+      [".", "scenarios"],
+      ["scenarios", "b"],
+      ["scenarios/b", "."],
+      ["scenarios/b", "one.yaml"],
+    ];
+    for (const [cwd, path] of places) {
+      const { stdout } = await trivisor(["list", "--cases", "-b", "para", path], join(folder, cwd));
+      assertEquals(stdout, "b/one@para+embedded\n", `${path} in ${cwd}`);
+    }
   });
 });
