@@ -165,5 +165,5 @@ export function virtual8086Segment(selector: number): Segment {
 
 /** Is NT set: would IRET be a task switch? */
 export function isNestedTask(state: CpuState): boolean {
-  return (state.rflags & BigInt(RFLAGS.NT)) !== 0n;
+  return (state.systemFlags & RFLAGS.NT) !== 0;
 }

@@ -22,7 +22,7 @@ export function isRealLike(state: CpuState): boolean {
 
 /** Is EFLAGS.VM set? */
 export function isVirtual8086(state: CpuState): boolean {
-  return (state.rflags & BigInt(RFLAGS.VM)) !== 0n;
+  return (state.systemFlags & RFLAGS.VM) !== 0;
 }
 
 /**

@@ -12,7 +12,6 @@ export const PAGE_FAULT = { P: 1, W: 2, U: 4, RSVD: 8, I: 16 } as const;
 const WP = BigInt(CR0.WP);
 const PAE = BigInt(CR4.PAE), SMEP = BigInt(CR4.SMEP), SMAP = BigInt(CR4.SMAP);
 const LMA = BigInt(EFER.LMA), NXE = BigInt(EFER.NXE);
-const AC = BigInt(RFLAGS.AC);
 
 /** One page of a monitor's shadow tables. */
 export interface ShadowPage {
@@ -54,8 +53,10 @@ interface Kept extends Rights {
   readonly dirty: boolean;
   readonly global: boolean;
 }
-/** Pages kept, direct-mapped by page number; a power of two. */
+/** Pages kept, a power of two. */
 const KEPT_PAGES = 64;
+/** Where a page is kept. Code, data and stack often lie at round distances: with upper bits they do not evict each other. */
+const slotOf = (page: number): number => (page ^ page >>> 6) & (KEPT_PAGES - 1);
 
 /** Translation of linear addresses for one CPU. */
 export class Mmu implements AddressSpace {
@@ -109,7 +110,7 @@ export class Mmu implements AddressSpace {
     if (shadow) return this.#walkShadow(shadow, linear, access);
     const writesAll = !access.user && !(state.control("cr0") & WP);
     const page = this.#kept ? pageNumber(linear) : 0;
-    const kept = this.#kept?.[page % KEPT_PAGES];
+    const kept = this.#kept?.[slotOf(page)];
     // A kept page that denies the access is walked again: the tables may have been made more generous since.
     if (kept?.page === page && (kept.dirty || !access.write)) {
       const { pageSize, user, executable, global } = kept;
@@ -148,7 +149,7 @@ export class Mmu implements AddressSpace {
     if (this.#kept) {
       const start = gpa - gpa % 4096;
       const rights = { writable: found.writable, user, executable };
-      this.#kept[page % KEPT_PAGES] = { page, gpa: start, pageSize, dirty, global, ...rights };
+      this.#kept[slotOf(page)] = { page, gpa: start, pageSize, dirty, global, ...rights };
     }
     return { gpa, pageSize, writable: writable && dirty, user, executable, global };
   }
@@ -172,7 +173,7 @@ export class Mmu implements AddressSpace {
     const cr4 = this.#state.control("cr4");
     if (access.execute) return !(cr4 & SMEP);
     if (!(cr4 & SMAP)) return true;
-    return !access.implicit && (this.#state.rflags & AC) !== 0n;
+    return !access.implicit && (this.#state.systemFlags & RFLAGS.AC) !== 0;
   }
 
   #fault(linear: bigint, access: AccessType, cause: number): GuestFault {

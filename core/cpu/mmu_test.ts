@@ -199,6 +199,16 @@ Deno.test("Mmu.flush() of one page drops every part of a large one", () => {
   assertEquals(read(), [0x40_1000, 0x40_2000]);
 });
 
+Deno.test("Mmu.walk() of a cached MMU keeps pages that lie at round distances beside each other", () => {
+  const cpu = longMode();
+  const mmu = new Mmu(cpu.state, cpu.physical, { cached: true });
+  const pages = [0x20, 0x60, 0xa0];
+  const read = () => pages.map((page) => mmu.translate(BigInt(page) << 12n, access("read", false)));
+  const before = read();
+  for (const page of pages) cpu.poke64(PT + 8 * page, 0n);
+  assertEquals(read(), before, "nothing was flushed");
+});
+
 Deno.test("Mmu.walk() judges what a cached MMU kept by the level and mode of each access", () => {
   const cpu = longMode();
   const mmu = new Mmu(cpu.state, cpu.physical, { cached: true });

@@ -72,7 +72,7 @@ const IO_MAP_BASE = 0x66;
 export function checkPort(cpu: Cpu, { port, size }: PortAccess): void {
   const { state } = cpu;
   if (!(state.control("cr0") & BigInt(CR0.PE))) return;
-  const iopl = Number((state.rflags & BigInt(RFLAGS.IOPL)) >> 12n);
+  const iopl = (state.systemFlags & RFLAGS.IOPL) >> 12;
   if (state.cpl <= iopl && !isVirtual8086(state)) return;
   const tr = state.segment("tr");
   const refuse = () => new GuestFault(VECTOR.GP, 0);

@@ -115,7 +115,7 @@ function has(state: CpuState, register: "cr0" | "cr4" | "efer", bit: number): bo
 
 /** I/O privilege level, 0 to 3. */
 export function iopl(state: CpuState): number {
-  return Number((state.rflags & BigInt(RFLAGS.IOPL)) >> 12n);
+  return (state.systemFlags & RFLAGS.IOPL) >> 12;
 }
 
 function requireKernel(state: CpuState): void {

@@ -1,9 +1,12 @@
 // The CPU's state as TypeScript sees it: named accessors over the WebAssembly memory.
 import {
+  CR0,
   type DescriptorTable,
+  EFER,
   GENERAL_REGISTERS,
   type RegisterName,
   type Registers,
+  RFLAGS,
   type Segment,
   SEGMENT_REGISTERS,
   type SegmentName,
@@ -20,6 +23,10 @@ const CONTROL_OFFSETS = {
   cr8: L.CR8,
   efer: L.EFER,
 } as const;
+
+const attributesOf = (name: SegmentName): number =>
+  L.SEGMENTS + L.SEGMENT_STRIDE * SEGMENT_REGISTERS.indexOf(name) + L.SEGMENT_ATTRIBUTES;
+const CS_ATTRIBUTES = attributesOf("cs"), SS_ATTRIBUTES = attributesOf("ss");
 
 /** Attribute bits of a segment (see `Segment.attributes`). */
 export const ATTRIBUTE = { S: 1 << 4, P: 1 << 7, L: 1 << 13, DB: 1 << 14, G: 1 << 15 } as const;
@@ -59,6 +66,10 @@ export class CpuState {
     this.view.setInt32(L.CC_OP, CC.FLAGS, true);
     this.view.setBigUint64(L.CC_SRC, value & STATUS_FLAGS, true);
     this.view.setBigUint64(L.FLAGS_REST, (value & ~STATUS_FLAGS) | 2n, true);
+  }
+  /** RFLAGS as far as it is at hand: without the six status flags, which take working out. 32 bits. */
+  get systemFlags(): number {
+    return this.view.getUint32(L.FLAGS_REST, true);
   }
   /** Instructions retired since reset. */
   get retired(): number {
@@ -138,16 +149,14 @@ export class CpuState {
 
   /** Current privilege level: 0 in real mode, 3 in virtual-8086 mode, else DPL of SS (SDM vol. 3, 25.3.1.5 note). */
   get cpl(): number {
-    if ((this.control("cr0") & 1n) === 0n) return 0;
-    if (this.view.getUint32(L.FLAGS_REST, true) & 0x20000) return 3;
-    const ss = L.SEGMENTS + L.SEGMENT_STRIDE * SEGMENT_REGISTERS.indexOf("ss");
-    return (this.view.getUint32(ss + L.SEGMENT_ATTRIBUTES, true) >> 5) & 3;
+    if (!(this.view.getUint32(L.CR0, true) & CR0.PE)) return 0;
+    if (this.systemFlags & RFLAGS.VM) return 3;
+    return (this.view.getUint32(SS_ATTRIBUTES, true) >> 5) & 3;
   }
   /** Size of code: what CS and EFER.LMA make of it. */
   get bitness(): 16 | 32 | 64 {
-    const cs = L.SEGMENTS + L.SEGMENT_STRIDE * SEGMENT_REGISTERS.indexOf("cs");
-    const attributes = this.view.getUint32(cs + L.SEGMENT_ATTRIBUTES, true);
-    if ((this.control("efer") & 0x400n) !== 0n && attributes & ATTRIBUTE.L) return 64;
+    const attributes = this.view.getUint32(CS_ATTRIBUTES, true);
+    if (this.view.getUint32(L.EFER, true) & EFER.LMA && attributes & ATTRIBUTE.L) return 64;
     return attributes & ATTRIBUTE.DB ? 32 : 16;
   }
 

@@ -62,7 +62,7 @@ function moveElement(cpu: Cpu, instruction: Instruction, access: PortAccess): vo
     if ((end ^ linear) >> 12n) cpu.memory.translate(end & ~0xfffn, type);
     cpu.memory.write(linear, size, input(cpu, access));
   } else output(cpu, access, cpu.memory.read(linear, size));
-  const step = state.rflags & BigInt(RFLAGS.DF) ? -size : size;
+  const step = state.systemFlags & RFLAGS.DF ? -size : size;
   writePart(state, pointer, bits / 8, offset + BigInt(step));
   if (isRepeated(instruction)) {
     writePart(state, RCX, bits / 8, BigInt.asUintN(bits, state.gpr(RCX)) - 1n);
