@@ -36,7 +36,7 @@ why: >
   What this pins down, and what surprises. Say it for somebody who meets it when it fails.
 tags: [smoke]
 guest:
-  entry: long64                # real16, protected32 or long64
+  entry: long64 # real16, protected32 or long64
   memory: 2 MiB
   # Intel syntax. Start with a label: YAML takes the indentation of the block from its first line.
   program: |
