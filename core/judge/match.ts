@@ -193,7 +193,10 @@ export function describeValueMatcher(
       return `not ${describeValueMatcher(matcher.matcher, style, bindings)}`;
     case "bound": {
       const bound = bindings?.get(matcher.name);
-      return `$${matcher.name}${bound === undefined ? "" : ` (${showValue(bound, style)})`}`;
+      const shown = bound === undefined
+        ? ""
+        : ` (${showValue(bound, style === "both" ? "hex" : style)})`;
+      return `$${matcher.name}${shown}`;
     }
     default:
       return matcher satisfies never;

@@ -106,3 +106,12 @@ Deno.test("showBytes() quotes text, writes other bytes in hexadecimal and shorte
   assertEquals(showBytes(Uint8Array.of(0x80, 0xff)), "80 ff");
   assertEquals(showBytes(bytes("abcdef"), 2), '"ab"... (6 bytes)');
 });
+
+Deno.test("describeValueMatcher() says what a name is bound to", () => {
+  const matcher = { is: "bound", name: "p" } as const;
+  assertEquals(describeValueMatcher(matcher), "$p");
+  const bound = new Map([["p", 0x3f8n]]);
+  assertEquals(describeValueMatcher(matcher, "hex", bound), "$p (0x3f8)");
+  assertEquals(describeValueMatcher(matcher, "both", bound), "$p (0x3f8)");
+  assertEquals(describeValueMatcher(matcher, "decimal", bound), "$p (1016)");
+});
