@@ -51,6 +51,10 @@ export const VIRTIO_MMIO_BASE = 0xfeb00000;
 /** Bytes between two virtio-mmio devices, and the size of each (as QEMU's microvm lays them out). */
 export const VIRTIO_MMIO_STRIDE = 0x200;
 export const LAPIC_BASE = 0xfee00000;
+/** I/O APIC of the board around a guest from a file, where every PC has it. */
+export const IOAPIC_BASE = 0xfec00000;
+/** Ports of its power management: events, control and timer, where QEMU's boards have them. */
+export const PM_PORTS = { event: 0x600, control: 0x604, timer: 0x608 } as const;
 /** First linear address that is certain to be unmapped at entry: 1 GiB. */
 export const UNMAPPED_BASE = 0x40000000;
 

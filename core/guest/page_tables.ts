@@ -1,5 +1,6 @@
 // The page tables a long64 guest starts on: RAM and device memory at their own addresses, nothing else.
 import {
+  IOAPIC_BASE,
   LAPIC_BASE,
   PAGE_TABLES_BASE,
   PAGE_TABLES_END,
@@ -44,7 +45,7 @@ const PT_TAIL = PAGE_TABLES_END - TABLE_SIZE;
 export const SMALL_PAGES_END = PT_COUNT * LARGE_PAGE;
 
 /** Device memory, by 2 MiB pages: virtio-mmio, IO-APIC, local APIC. */
-const DEVICE_PAGES = [VIRTIO_MMIO_BASE - VIRTIO_MMIO_BASE % LARGE_PAGE, 0xfec00000, LAPIC_BASE];
+const DEVICE_PAGES = [VIRTIO_MMIO_BASE - VIRTIO_MMIO_BASE % LARGE_PAGE, IOAPIC_BASE, LAPIC_BASE];
 
 /** CR3 at entry. */
 export const BOOT_CR3 = BigInt(PML4);

@@ -31,6 +31,8 @@ import {
   SystemControl,
 } from "./devices/system_control.ts";
 import { Uart, UART_COM1_IRQ, UART_COM1_PORT, UART_LENGTH } from "./devices/uart.ts";
+import { IoApic } from "./devices/ioapic.ts";
+import { attachLegacy, isaLine, type LegacyOptions } from "./legacy_board.ts";
 import type { GuestMemory } from "./memory.ts";
 import { VirtioBlock } from "./virtio/block.ts";
 import { VirtioConsole } from "./virtio/console.ts";
@@ -48,6 +50,8 @@ export interface PcBoardOptions {
   readonly power: Power;
   /** Whether there is a local APIC, with the PIC behind it; not by default. */
   readonly lapic?: boolean;
+  /** What guests from files expect beside all that; it brings a local APIC too. */
+  readonly legacy?: LegacyOptions;
 }
 
 /** Handles to the devices, for whoever has more to do with them than the guest. */
@@ -58,6 +62,8 @@ export interface PcBoard {
   readonly ata: Ata | undefined;
   readonly lapic: Lapic | undefined;
   readonly postCode: PostCode;
+  /** Interrupt request line 0 to 15, to whatever controllers there are. Throws `RangeError` for any other, and for 2. */
+  readonly line: (irq: number) => InterruptLine;
   /** What the CPU asks for interrupts. */
   readonly interrupts: InterruptController;
 }
@@ -66,8 +72,10 @@ export interface PcBoard {
 export function pcBoard(options: PcBoardOptions): PcBoard {
   const { bus, clock, disks, power } = options;
   const pic = new Pic();
-  const pit = new Pit(clock, pic.line(PIT_IRQ));
-  const uart = new Uart(options.console, pic.line(UART_COM1_IRQ));
+  const ioapic = options.legacy ? new IoApic() : undefined;
+  const line = (irq: number) => isaLine(pic, ioapic, irq);
+  const pit = new Pit(clock, line(PIT_IRQ));
+  const uart = new Uart(options.console, line(UART_COM1_IRQ));
   const postCode = new PostCode();
   bus.attach("port", PIC_MASTER_PORT, PIC_LENGTH, "pic", pic.master);
   bus.attach("port", PIC_SLAVE_PORT, PIC_LENGTH, "pic", pic.slave);
@@ -82,16 +90,19 @@ export function pcBoard(options: PcBoardOptions): PcBoard {
   bus.attach("port", RESET_CONTROL_PORT, RESET_CONTROL_LENGTH, "reset-control", reset);
   let ata: Ata | undefined;
   if (disks.length > 0) {
-    ata = new Ata(disks.slice(0, 2), pic.line(ATA_IRQ));
+    ata = new Ata(disks.slice(0, 2), line(ATA_IRQ));
     bus.attach("port", ATA_COMMAND_PORT, ATA_COMMAND_LENGTH, "ata", ata);
     bus.attach("port", ATA_CONTROL_PORT, ATA_CONTROL_LENGTH, "ata", ata.control);
   }
   let lapic: Lapic | undefined;
-  if (options.lapic) {
+  if (options.lapic || options.legacy) {
     lapic = new Lapic({ clock, pic });
     bus.attach("memory", LAPIC_BASE, LAPIC_LENGTH, "lapic", lapic);
   }
-  return { pic, pit, uart, ata, lapic, postCode, interrupts: lapic ?? pic };
+  if (ioapic && lapic && options.legacy) {
+    attachLegacy({ ...options, ...options.legacy, pic, ioapic, lapic });
+  }
+  return { pic, pit, uart, ata, lapic, postCode, line, interrupts: lapic ?? pic };
 }
 
 /** What virtio devices are plugged into. */

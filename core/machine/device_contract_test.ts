@@ -43,13 +43,20 @@ class Machine {
       readOnly: false,
       ...(disk ? { bytes: disk } : { pattern: "sector {n}, " }),
     });
-    this.#board = pcBoard({ bus, clock, console, power, disks: [this.disk], lapic: true });
+    this.#board = pcBoard({
+      bus,
+      clock,
+      console,
+      power,
+      disks: [this.disk],
+      legacy: { memory: 0x10_0000, rom: Uint8Array.of(0xea, 0, 0, 0, 0xf0) },
+    });
     this.#virtio = attachVirtio({
       bus,
       console,
       memory: new ByteMemory(this.bytes),
       disks: [this.disk],
-      line: (irq) => this.#board.pic.line(irq),
+      line: this.#board.line,
       observe: (access) => void this.accesses.push(access),
     });
   }

@@ -3,10 +3,10 @@
 import { cpuid } from "../cpu/cpuid.ts";
 import { treatments } from "../cpu/sensitive_operations.ts";
 import type { ExecutionControls, Vcpu } from "../engine/vcpu.ts";
-import { pcBoard } from "../machine/board.ts";
 import type { InterruptController } from "../machine/device.ts";
 import type { Exit } from "../trace/exit.ts";
 import { startBare } from "./bare_start.ts";
+import { boardOf } from "./board_of.ts";
 import { beyondRam, interruptsMasked, unknownExit } from "./exit_handlers.ts";
 import { InterruptDelivery } from "./interrupts.ts";
 import {
@@ -37,7 +37,7 @@ class Native implements Monitor {
 
   constructor(setup: Setup) {
     this.#setup = setup;
-    this.#controller = pcBoard(setup).interrupts;
+    this.#controller = boardOf(setup).interrupts;
   }
 
   cpuid(leaf: number, subleaf: number) {

@@ -3,10 +3,10 @@
 import { cpuid } from "../cpu/cpuid.ts";
 import type { CpuidResult } from "../cpu/cpu.ts";
 import type { ExecutionControls, Vcpu } from "../engine/vcpu.ts";
-import { pcBoard } from "../machine/board.ts";
 import type { InterruptController } from "../machine/device.ts";
 import type { Exit, ExitVia } from "../trace/exit.ts";
 import { startBare } from "./bare_start.ts";
+import { boardOf } from "./board_of.ts";
 import { dispatch, type ExitHandlers, type Machine } from "./exit_handlers.ts";
 import { InterruptDelivery } from "./interrupts.ts";
 import { type Monitor, type Outcome, RESUME, type Setup } from "./monitor.ts";
@@ -46,7 +46,7 @@ export class PcMonitor implements Monitor {
     this.#options = options;
     this.controls = options.controls;
     this.#handlers = options.handlers;
-    this.#controller = options.controller ?? pcBoard(setup).interrupts;
+    this.#controller = options.controller ?? boardOf(setup).interrupts;
   }
 
   get preempts(): ExitVia {

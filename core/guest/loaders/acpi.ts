@@ -1,15 +1,13 @@
 // ACPI tables (ACPI 6.4, chapter 5) by which a kernel finds the local APIC, the I/O APIC and the power-management ports.
 // They lie where firmware without UEFI has them, below 1 MiB.
-import { LAPIC_BASE } from "../layout.ts";
+import { IOAPIC_BASE, LAPIC_BASE, PM_PORTS } from "../layout.ts";
 import type { Placed } from "../image.ts";
 
 /** The root pointer, on a 16-byte boundary between 0xe0000 and 1 MiB (5.2.5.1). */
 export const RSDP_ADDRESS = 0xf0000;
-/** I/O APIC, at the address of every PC; its ID beside the local APIC's 0. */
-export const IOAPIC_BASE = 0xfec00000;
+/** Beside the local APIC's 0. */
 const IOAPIC_ID = 1;
-/** Power management: events, control and timer, where QEMU's boards have them; SCI on input 9. */
-export const PM_PORTS = { event: 0x600, control: 0x604, timer: 0x608 } as const;
+/** The input that ACPI events would come by. */
 const SCI = 9;
 /** FADT flags (5.2.9): WBINVD works, the timer has 32 bits, reset register. */
 const WBINVD = 1 << 0, TMR_VAL_EXT = 1 << 8, RESET_REG_SUP = 1 << 10;

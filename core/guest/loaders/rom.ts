@@ -6,7 +6,7 @@ import type { GuestFile, Loading } from "./loaded.ts";
 const LOW_WINDOW = 128 * 1024;
 const LOW_END = 0x100000;
 /** A ROM comes in segments of real mode, and leaves room for the devices below 4 GiB. */
-const UNIT = 64 * 1024, MAX_ROM = 16 << 20;
+const UNIT = 64 * 1024, MAX_ROM = 8 << 20;
 /** The reset vector: 16 bytes before the end, at F000:FFF0. */
 const RESET_VECTOR = 0xffff0;
 /** What it begins with in any ROM: a far or near jump, perhaps after CLI or NOP. */
@@ -27,7 +27,7 @@ export function loadRom({ bytes, memory }: GuestFile): Loading {
   if (!isRomSize(bytes.length)) {
     return {
       problem:
-        `A ROM is from 64 KiB to 16 MiB long, in steps of 64 KiB, and it is ${bytes.length} bytes`,
+        `A ROM is from 64 KiB to 8 MiB long, in steps of 64 KiB, and it is ${bytes.length} bytes`,
       suggestion: "Pad it at its start, so that the reset vector stays 16 bytes before its end",
     };
   }

@@ -2,10 +2,10 @@
 // what `full-hw` does, and has beside the PC's devices virtio over MMIO, a local APIC, and KVM's own features.
 import { VECTOR } from "../../base/registers.ts";
 import type { ExecutionControls, Vcpu } from "../../engine/vcpu.ts";
-import { LAPIC_BASE } from "../../guest/layout.ts";
-import { attachVirtio, pcBoard } from "../../machine/board.ts";
-import { Lapic, LAPIC_LENGTH } from "../../machine/devices/lapic.ts";
+import { attachVirtio } from "../../machine/board.ts";
+import type { Lapic } from "../../machine/devices/lapic.ts";
 import type { Exit } from "../../trace/exit.ts";
+import { boardOf } from "../board_of.ts";
 import { emulated, type ExitHandlers, injectException, msrRead } from "../exit_handlers.ts";
 import { HARDWARE_HANDLERS, NESTED_CONTROLS } from "../full_hw.ts";
 import { type BackendDefinition, type Outcome, RESUME, type Setup } from "../monitor.ts";
@@ -26,15 +26,14 @@ interface Platform {
 
 function platform(setup: Setup): Platform {
   const { bus, clock, recorder, memory, console, disks } = setup;
-  const board = pcBoard(setup);
-  const lapic = new Lapic({ clock, pic: board.pic });
-  bus.attach("memory", LAPIC_BASE, LAPIC_LENGTH, "lapic", lapic);
+  const { lapic, line } = boardOf(setup, { lapic: true });
+  if (!lapic) throw new Error("The board has no local APIC");
   attachVirtio({
     bus,
     memory,
     console,
     disks,
-    line: (irq) => board.pic.line(irq),
+    line,
     observe: (access) => recorder.access(access),
   });
   const apic = new MonitoredApic(lapic);

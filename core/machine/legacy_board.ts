@@ -1,0 +1,97 @@
+// The rest of a PC: what kernels and test suites that nobody wrote for this board look for. Only guests from files get it, so
+// that the traces of programs stay free of it.
+import type { Clock } from "../base/clock.ts";
+import { IOAPIC_BASE, PM_PORTS } from "../guest/layout.ts";
+import type { Bus } from "./bus.ts";
+import type { InterruptLine, Power } from "./device.ts";
+import { FAST_CONTROL_LENGTH, FAST_CONTROL_PORT, FastControl } from "./devices/fast_control.ts";
+import { FW_CFG_LENGTH, FW_CFG_PORT, FwCfg } from "./devices/fw_cfg.ts";
+import { I8042, I8042_COMMAND_PORT, I8042_DATA_PORT, I8042_LENGTH } from "./devices/i8042.ts";
+import { type IoApic, IOAPIC_INPUTS, IOAPIC_LENGTH } from "./devices/ioapic.ts";
+import type { Lapic } from "./devices/lapic.ts";
+import {
+  PCI_ADDRESS_LENGTH,
+  PCI_ADDRESS_PORT,
+  PCI_DATA_LENGTH,
+  PCI_DATA_PORT,
+  PciAddress,
+  PciData,
+} from "./devices/pci_config.ts";
+import type { Pic } from "./devices/pic.ts";
+import { POWER_MANAGEMENT_LENGTH, PowerManagement } from "./devices/power_management.ts";
+import { RomWindow } from "./devices/rom_window.ts";
+import { Rtc, RTC_LENGTH, RTC_PORT } from "./devices/rtc.ts";
+import * as test from "./devices/test_device.ts";
+
+/** What the devices tell of the machine. */
+export interface LegacyOptions {
+  /** Bytes of RAM. */
+  readonly memory: number;
+  /** Mapped so that it ends at 4 GiB. */
+  readonly rom?: Uint8Array;
+}
+
+/** What they are plugged into. */
+export interface LegacyBoardOptions extends LegacyOptions {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly power: Power;
+  readonly pic: Pic;
+  readonly ioapic: IoApic;
+  readonly lapic: Lapic;
+}
+
+/** Inputs of the PIC that come out elsewhere on the I/O APIC: the timer, as the MADT says. */
+const TIMER_IRQ = 0, TIMER_INPUT = 2;
+/** Taken by the PIC's cascade. */
+const CASCADE = 2;
+const PIC_LINES = 16;
+const FOUR_GIB = 2 ** 32;
+const CPUS = 1;
+
+/** An ISA interrupt line, wired to every controller there is. */
+export function isaLine(pic: Pic, ioapic: IoApic | undefined, irq: number): InterruptLine {
+  const first = pic.line(irq);
+  if (!ioapic) return first;
+  const second = ioapic.line(irq === TIMER_IRQ ? TIMER_INPUT : irq);
+  return {
+    set: (level) => {
+      first.set(level);
+      second.set(level);
+    },
+  };
+}
+
+/** Attaches them; throws where the bus is taken. */
+export function attachLegacy(options: LegacyBoardOptions): void {
+  const { bus, clock, power, memory, rom, pic, ioapic, lapic } = options;
+  ioapic.deliver = (vector) => lapic.deliver(vector);
+  lapic.onEoi = (vector) => ioapic.endOfInterrupt(vector);
+  bus.attach("memory", IOAPIC_BASE, IOAPIC_LENGTH, "ioapic", ioapic);
+  const i8042 = new I8042(power);
+  bus.attach("port", I8042_DATA_PORT, I8042_LENGTH, "i8042", i8042.data);
+  bus.attach("port", I8042_COMMAND_PORT, I8042_LENGTH, "i8042", i8042.command);
+  bus.attach("port", RTC_PORT, RTC_LENGTH, "rtc", new Rtc(clock, memory));
+  const fast = new FastControl(power);
+  bus.attach("port", FAST_CONTROL_PORT, FAST_CONTROL_LENGTH, "fast-control", fast);
+  bus.attach("port", FW_CFG_PORT, FW_CFG_LENGTH, "fw-cfg", new FwCfg({ memory, cpus: CPUS }));
+  const pm = new PowerManagement(clock, power);
+  bus.attach("port", PM_PORTS.event, POWER_MANAGEMENT_LENGTH, "power-management", pm);
+  bus.attach("port", PCI_ADDRESS_PORT, PCI_ADDRESS_LENGTH, "pci", new PciAddress());
+  bus.attach("port", PCI_DATA_PORT, PCI_DATA_LENGTH, "pci", new PciData());
+  attachTestDevice(bus, (n) => {
+    if (n === CASCADE || n >= PIC_LINES) return n < IOAPIC_INPUTS ? ioapic.line(n) : undefined;
+    return isaLine(pic, ioapic, n);
+  });
+  if (rom) bus.attach("memory", FOUR_GIB - rom.length, rom.length, "rom", new RomWindow(rom));
+}
+
+function attachTestDevice(bus: Bus, line: (n: number) => InterruptLine | undefined): void {
+  const name = "test-device";
+  bus.attach("port", test.TEST_ECHO_PORT, test.TEST_ECHO_LENGTH, name, new test.TestEcho());
+  bus.attach("port", test.TEST_FLUSH_PORT, test.TEST_FLUSH_LENGTH, name, new test.TestFlush());
+  const lines = new test.TestLines(line);
+  bus.attach("port", test.TEST_LINES_PORT, test.TEST_LINES_LENGTH, name, lines);
+  const { TEST_MEMORY_BASE, TEST_MEMORY_LENGTH, TestMemory } = test;
+  bus.attach("memory", TEST_MEMORY_BASE, TEST_MEMORY_LENGTH, name, new TestMemory());
+}
