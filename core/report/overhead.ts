@@ -1,6 +1,8 @@
 // The overhead tables: exits, modelled cycles, cycles over `native`, and what they are made of.
 import { type Backend, BACKENDS } from "../base/backend.ts";
 import type { Figures, GroupResult } from "../judge/result.ts";
+import { compiledProfile } from "../vmm/compiled_profiles.ts";
+import { nativeCost } from "../vmm/cost_model.ts";
 import { cut, left, right, short, times, WIDTH } from "./columns.ts";
 
 const COLUMN = 10;
@@ -46,7 +48,7 @@ export function overheadTable(groups: readonly GroupResult[]): string[] {
     lines.push(` ${group.id}`);
     for (const [label, cells] of rowsOf(figures)) lines.push(line(`   ${label}`, columns, cells));
   }
-  return lines;
+  return [...lines, ...freeOnNative(groups)];
 }
 
 function rowsOf(figures: ReadonlyMap<Backend, Figures>): Row[] {
@@ -119,6 +121,26 @@ export function overheadSummary(groups: readonly GroupResult[]): string[] {
     ),
     " Modelled cycles over those of native: geometric means of (n) groups of cases.",
     " --overhead shows each group, and what its cycles are made of.",
+    ...freeOnNative(groups),
+  ];
+}
+
+/** What reaches devices on bare hardware, as cost profiles name it. */
+const DEVICE_OPERATIONS = ["port-io", "mmio"];
+
+/** What makes some factors over `native` too large to be true: what the profile has no figure for costs native nothing. */
+function freeOnNative(groups: readonly GroupResult[]): string[] {
+  const natives = groups.flatMap((group) => figuresOf(group).get("native") ?? []);
+  const profile = natives[0] && compiledProfile(natives[0].cycles.profile);
+  const free = profile &&
+    DEVICE_OPERATIONS.some((operation) =>
+      nativeCost(profile, operation) === 0 &&
+      natives.some(({ native }) => (native[operation] ?? 0) > 0)
+    );
+  if (!free) return [];
+  return [
+    ` ${profile.name} has no figure for devices of bare hardware: to native they cost an`,
+    " instruction, and what is mostly input and output looks worse than it is.",
   ];
 }
 

@@ -42,3 +42,19 @@ Deno.test("overheadTable() is made of parts that come to the total: guest and ev
   assertEquals(parts.reduce((a, b) => a + b, 0), sum);
   assertEquals(row(lines, "modelled cycles"), ["1 186"]);
 });
+
+Deno.test("overheadTable() says when the profile makes devices free to native, and only then", () => {
+  const noteOf = (native: Record<string, number>, profile: string) => {
+    const made = makeFigures(0, 0);
+    const figures = { ...made, native, cycles: { ...made.cycles, profile } };
+    const lines = overheadTable([
+      makeGroupResult("a/b", [makeResult("a/b", "native", { figures })]),
+    ]);
+    return lines.some((line) => line.includes("no figure for devices of bare hardware"));
+  };
+  assertEquals(noteOf({ "port-io": 1 }, "kvm-2017"), true);
+  assertEquals(noteOf({ "mmio": 1 }, "kvm-2017"), true);
+  assertEquals(noteOf({ "iret": 1 }, "kvm-2017"), false);
+  assertEquals(noteOf({ "port-io": 1 }, "adams-agesen-2006"), false);
+  assertEquals(noteOf({ "port-io": 1 }, "somebody's own"), false);
+});
