@@ -74,10 +74,14 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
   }
   /** Instructions that may still be executed in this slice. */
   get #budget(): number {
-    return Number(this.state.view.getBigInt64(L.BUDGET, true));
+    // By halves: the clock asks several times an exit, and a BigInt would be made for each.
+    const { view } = this.state;
+    return view.getInt32(L.BUDGET + 4, true) * 2 ** 32 + view.getUint32(L.BUDGET, true);
   }
   set #budget(value: number) {
-    this.state.view.setBigInt64(L.BUDGET, BigInt(value), true);
+    const { view } = this.state;
+    view.setInt32(L.BUDGET + 4, Math.floor(value / 2 ** 32), true);
+    view.setUint32(L.BUDGET, value >>> 0, true);
   }
   inlined(): Record<string, number> {
     const lookups = Number(this.state.view.getBigInt64(L.LOOKUPS, true));
@@ -407,7 +411,7 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
 
   get interruptible(): boolean {
     return !this.#queued && !this.#stepped && !this.state.interruptShadow && !this.#restart &&
-      (this.state.rflags & BigInt(RFLAGS.IF)) !== 0n;
+      (this.state.systemFlags & RFLAGS.IF) !== 0;
   }
 
   requestInterruptWindow(wanted: boolean): void {
