@@ -1,6 +1,7 @@
 // What trivisor tells a person about bad input: what, where, and what to do. Every stage that reads what a user wrote
 // reports these; nobody who writes a scenario ever sees a stack trace.
-import { closestString, levenshteinDistance } from "@std/text";
+import { closestString } from "@std/text/closest-string";
+import { levenshteinDistance } from "@std/text/levenshtein-distance";
 import { printable } from "./printable.ts";
 import { describeSpan, lineText, positionOf, type Span } from "./source.ts";
 
@@ -29,9 +30,11 @@ export function didYouMean(word: string, candidates: readonly string[]): string 
   if (candidates.length === 0 || word.length === 0 || word.length > 64) return undefined;
   // Letters in another order are the likeliest slip; by edits alone, "full-wh" is as near to "full-bt" as to "full-hw".
   const letters = (text: string) => [...text].sort().join("");
-  const nearest = candidates.find((c) => letters(c) === letters(word)) ??
-    closestString(word, candidates);
-  const limit = Math.max(2, Math.floor(word.length / 3));
+  const shuffled = candidates.find((c) => letters(c) === letters(word));
+  if (shuffled !== undefined) return `Did you mean "${shuffled}"?`;
+  const nearest = closestString(word, candidates);
+  // With two of its three letters wrong, a word is another word.
+  const limit = word.length <= 3 ? 1 : Math.max(2, Math.floor(word.length / 3));
   return levenshteinDistance(word.toLowerCase(), nearest.toLowerCase()) <= limit
     ? `Did you mean "${nearest}"?`
     : undefined;

@@ -57,12 +57,14 @@ declare module "@std/assert" {
   export function fail(message?: string): never;
   export function unreachable(message?: string): never;
 }
-declare module "@std/text" {
+declare module "@std/text/closest-string" {
   export function closestString(
     word: string,
     candidates: readonly string[],
     options?: { caseSensitive?: boolean },
   ): string;
+}
+declare module "@std/text/levenshtein-distance" {
   export function levenshteinDistance(a: string, b: string): number;
 }
 declare module "@std/path" {
