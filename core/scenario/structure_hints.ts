@@ -27,6 +27,10 @@ export function hint(node: Node, options: readonly Alternative[]): string | unde
       (wants("boolean") ? booleanHint(value) : undefined) ??
       (wants("array") ? `Write [${value}] for a list of one` : undefined);
   }
+  // `1e6` is no integer for YAML.
+  if (wants("integer") && typeof value === "number" && Number.isSafeInteger(value)) {
+    return `Write ${value}`;
+  }
   const text = node.span.file.text.slice(node.span.start, node.span.end);
   const quotable = options.some((option) =>
     option.type === "string" && stringFault(text, option) === undefined

@@ -22,6 +22,10 @@ Deno.test("`checkStructure()` says what is wrong, where, and what to write", () 
       "3:10 Expected a list, found a map | Write [ ] around it for a list of one",
     ],
     [
+      HEAD + "limits: { instructions: 1e6 }",
+      "3:25 Expected an integer, found the number 1000000 | Write 1000000",
+    ],
+    [
       HEAD + "per: { full-wh: {} }",
       '3:8 Unknown back end "full-wh" | Did you mean "full-hw"?',
     ],
@@ -36,6 +40,8 @@ Deno.test("`checkStructure()` says what is wrong, where, and what to write", () 
     [HEAD + "expect: { registers: { rax: 10h } }", "3:29 Expected an integer, a range such as `{ at-least: 5 }`, `any` or `$name`, found \"10h\" | Hexadecimal is written 0x10"],
     [HEAD + "expect: { memory: { a b: 1 } }", '3:21 Expected a label of the program, found "a b"'],
     [HEAD + "expect: { exits: { in-order: [ioo] } }", '3:31 Unknown exit kind "ioo" | Did you mean "io"?'],
+    // Nothing of that name is near: no name is better than a wrong one.
+    [HEAD + "expect: { exits: { in-order: [out] } }", '3:31 Unknown exit kind "out"'],
     [HEAD + "expect: { exits: { in-order: [ { oi: {} } ] } }", '3:34 Unknown exit kind "oi" | Did you mean "io"?'],
     [HEAD + "expect: { exits: { in-order: [ { io: { prt: 5 } } ] } }", '3:40 Unknown field of io "prt" | Did you mean "port"?'],
     [HEAD + "expect: { exits: { in-order: [ { io: { direction: outt } } ] } }", '3:51 Unknown direction "outt" | Did you mean "out"?'],

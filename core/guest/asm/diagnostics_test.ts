@@ -198,6 +198,11 @@ const MISTAKES: readonly Mistake[] = [
   { text: "%rep 3\nnop", message: '"%rep" has no "%endrep"', at: "%rep" },
   { text: "%macro m 1\nnop", message: '"%macro" has no "%endmacro"', at: "%macro" },
   {
+    text: "%macro m 1\nnop\n%endmacro\nm",
+    message: 'Macro "m" takes 1 argument, not 0',
+    at: "m",
+  },
+  {
     text: "%macro m 2\nnop\n%endmacro\nm 1",
     message: 'Macro "m" takes 2 arguments, not 1',
     at: "m",

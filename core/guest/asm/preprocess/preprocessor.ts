@@ -257,7 +257,9 @@ export class Preprocessor implements DirectiveHost {
           : `${m.minimum} to ${m.maximum}`
       );
       this.reporter.fail(
-        `Macro "${at.text}" takes ${counts.join(" or ")} arguments, not ${parts.length}`,
+        `Macro "${at.text}" takes ${counts.join(" or ")} ${
+          counts.join() === "1" ? "argument" : "arguments"
+        }, not ${parts.length}`,
         at,
       );
       return;
