@@ -41,6 +41,7 @@ import {
   pushSegment,
   STACK_FORMS,
 } from "./segment_moves.ts";
+import { loadControl, maskedMove, restoreState, saveState, storeControl } from "./simd/state.ts";
 import { segmentBase, swapGs, systemCall, systemReturn } from "./system_call.ts";
 import {
   loadLocalTable,
@@ -152,6 +153,14 @@ const BY_MNEMONIC = new Map<Mnemonic, Handler>([
   [Mnemonic.Xlatb, straight(translateByte)],
   [Mnemonic.Cmpxchg8b, straight(compareExchangeWide)],
   [Mnemonic.Cmpxchg16b, straight(compareExchangeWide)],
+  [Mnemonic.Ldmxcsr, straight(loadControl)],
+  [Mnemonic.Stmxcsr, straight(storeControl)],
+  [Mnemonic.Fxsave, straight(saveState)],
+  [Mnemonic.Fxsave64, straight(saveState)],
+  [Mnemonic.Fxrstor, straight(restoreState)],
+  [Mnemonic.Fxrstor64, straight(restoreState)],
+  [Mnemonic.Maskmovq, straight(maskedMove)],
+  [Mnemonic.Maskmovdqu, straight(maskedMove)],
   [Mnemonic.Ud0, UNDEFINED],
   [Mnemonic.Ud1, UNDEFINED],
   [Mnemonic.Ud2, UNDEFINED],

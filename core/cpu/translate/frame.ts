@@ -15,6 +15,9 @@ export interface Mode {
   readonly stackBits: 16 | 32 | 64;
   /** Are indirect branches counted, as a binary translator looks them up? */
   readonly countLookups: boolean;
+  /** Vector of the exception that SSE instructions raise, and MMX ones; undefined where they are executed. */
+  readonly sseFault: number | undefined;
+  readonly mmxFault: number | undefined;
 }
 
 /** The instruction being translated. */

@@ -9,6 +9,7 @@ import * as B from "./bits.ts";
 import * as M from "./moves.ts";
 import { divide, multiply, multiplyWide } from "./multiply.ts";
 import { doubleShift, rotate, rotateThroughCarry, shift } from "./shifts.ts";
+import { simdEmitter } from "./simd/table.ts";
 import * as S from "./stack.ts";
 import { stringInstruction } from "./strings.ts";
 import type { Translation } from "./translation.ts";
@@ -202,6 +203,8 @@ function isPlain(insn: Instruction): boolean {
 
 /** The emitter of an instruction, or undefined when the run loop has to do it. */
 export function emitterOf(insn: Instruction): Emit | undefined {
+  const simd = simdEmitter(insn);
+  if (simd) return simd;
   if (insn.conditionCode !== ConditionCode.None) return conditional(insn);
   const emit = TABLE.get(insn.mnemonic);
   if (!emit || !isPlain(insn)) return undefined;

@@ -23,10 +23,12 @@ export const IMPORTS = {
   read: { parameters: [I64, I32, I32], results: [I64] },
   /** (linear, value, size) */
   write: { parameters: [I64, I64, I32], results: [] },
-  /** (vector): raises an exception without error code. Bails. */
+  /** (vector): raises an exception, with error code 0 if it has one. Bails. */
   raise: { parameters: [I32], results: [] },
   /** (upper, lower, divisor, signed): quotient and remainder at DIVISION, or #DE. */
   divide: { parameters: [I64, I64, I64, I32], results: [] },
+  /** (mnemonic, immediate): a SIMD instruction on SIMD_A and SIMD_B; its result to SIMD_A, flags to SIMD_FLAGS, or #XM. */
+  simd: { parameters: [I32, I32], results: [] },
   /** (op, dst, src, aux): the six status flags. */
   flags: { parameters: [I32, I64, I64, I32], results: [I64] },
   /** Upper halves of 64 x 64-bit products. */

@@ -10,6 +10,7 @@ import {
 } from "./region.ts";
 import { IMPORTS, LEAVE, REGION_SIGNATURE } from "./runtime.ts";
 import { shapeOf } from "./structure.ts";
+import { simdEmitter } from "./simd/table.ts";
 import { type Mode, type Site, Translation } from "./translation.ts";
 import { type Label, Module } from "./wasm.ts";
 
@@ -187,7 +188,7 @@ const NOT_EQUAL: ConditionCode = 6;
 /** Are the status flags written again before they can be read, or the region left? Only what follows in the block counts. */
 function areFlagsDead(following: readonly Decoded[]): boolean {
   for (const { insn } of following) {
-    if (insn.rflagsRead & ALL_STATUS) return false;
+    if (insn.rflagsRead & ALL_STATUS || simdEmitter(insn)) return false;
     for (let operand = 0; operand < insn.opCount; operand++) {
       if (insn.opKind(operand) !== OpKind.Register && !isImmediate(insn.opKind(operand))) {
         return false;

@@ -16,6 +16,7 @@ export interface SlowPaths {
   read(linear: bigint, size: number, intent: number): bigint;
   write(linear: bigint, value: bigint, size: number): void;
   raise(vector: number): void;
+  simd(mnemonic: number, immediate: number): void;
   divide(upper: bigint, lower: bigint, divisor: bigint, signed: number): void;
 }
 
@@ -71,6 +72,7 @@ export class Core {
       write: (linear: bigint, value: bigint, size: number) =>
         this.#slow.write(BigInt.asUintN(64, linear), BigInt.asUintN(64, value), size),
       raise: (vector: number) => this.#slow.raise(vector),
+      simd: (mnemonic: number, immediate: number) => this.#slow.simd(mnemonic, immediate),
       divide: (upper: bigint, lower: bigint, divisor: bigint, signed: number) =>
         this.#slow.divide(upper, lower, divisor, signed),
     };
@@ -100,6 +102,8 @@ export class Core {
       mode.bits,
       mode.stackBits,
       mode.countLookups,
+      mode.sseFault,
+      mode.mmxFault,
       limit,
       window.start,
       window.bytes.length,

@@ -5,6 +5,7 @@ import { GuestFault } from "../../cpu/fault.ts";
 import { Mmu } from "../../cpu/mmu.ts";
 import { readMsr, writeMsr } from "../../cpu/msr.ts";
 import { reset } from "../../cpu/reset.ts";
+import { simdFaults } from "../../cpu/simd_state.ts";
 import { ATTRIBUTE, CpuState } from "../../cpu/state.ts";
 import { walkTables } from "../../cpu/walk.ts";
 import { ByteMemory, type GuestMemory } from "../../machine/memory.ts";
@@ -223,10 +224,18 @@ export class Processor {
     const stackBits = bitness === 64 ? 64 : state.segment("ss").attributes & ATTRIBUTE.DB ? 32 : 16;
     const countLookups =
       (user ? this.controls.user : this.controls.kernel)["indirect-branch"] === "inline";
-    const key = `${bitness}/${stackBits}/${+user}/${+countLookups}/${this.reader.base()}`;
+    const { sseFault, mmxFault } = simdFaults(state);
+    const key = `${bitness}/${stackBits}/${+user}/${+countLookups}/${sseFault}/${mmxFault}/` +
+      this.reader.base();
     if (key !== this.#contextKey || !this.#context) {
       this.#contextKey = key;
-      this.#context = this.code.context(key, () => ({ bits: bitness, stackBits, countLookups }));
+      this.#context = this.code.context(key, () => ({
+        bits: bitness,
+        stackBits,
+        countLookups,
+        sseFault,
+        mmxFault,
+      }));
       this.tlb.flushJumps();
     }
     return this.#context;

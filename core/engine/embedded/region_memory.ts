@@ -1,6 +1,7 @@
 // What translated regions call when a TLB has no entry for them: memory through the MMU, and the few computations that
 // WebAssembly has no instruction for. What can't be done in the middle of a region makes it bail.
 import { VECTOR } from "../../base/registers.ts";
+import { computeSimd } from "../../cpu/execute/simd/simd.ts";
 import { GuestFault } from "../../cpu/fault.ts";
 import * as L from "../../cpu/layout.ts";
 import type { Mmu } from "../../cpu/mmu.ts";
@@ -106,7 +107,12 @@ export class RegionMemory implements SlowPaths {
   }
 
   raise(vector: number): void {
-    this.#bail(new GuestFault(vector));
+    this.#bail(new GuestFault(vector, vector === VECTOR.GP ? 0 : undefined));
+  }
+
+  simd(mnemonic: number, immediate: number): void {
+    const result = guarded(() => computeSimd(this.#parts.state, mnemonic, immediate));
+    if (result !== undefined) this.#bail(result);
   }
 
   divide(upper: bigint, lower: bigint, divisor: bigint, signed: number): void {

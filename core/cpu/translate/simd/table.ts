@@ -1,0 +1,37 @@
+// Which SIMD instructions are translated, by mnemonic. MOVSD and CMPSD are also string instructions: those name no vector.
+import { type Instruction, Mnemonic, OpKind } from "iced-x86";
+import { COMPUTED, CRC32 } from "./computed.ts";
+import { INTEGER } from "./integer.ts";
+import { MOVES } from "./moves.ts";
+import { SHIFTS } from "./shifts.ts";
+import { SHUFFLES } from "./shuffles.ts";
+import { type Emit, emptyMmx, gated, isMm, isXmm } from "./vectors.ts";
+
+const TABLE: ReadonlyMap<Mnemonic, Emit> = new Map(
+  [...MOVES, ...INTEGER, ...SHUFFLES, ...SHIFTS, ...COMPUTED]
+    .map(([mnemonic, emit]) => [mnemonic, gated(emit)]),
+);
+
+/** These have a vector in memory alone, in one of their forms. */
+const TO_GENERAL: ReadonlySet<Mnemonic> = new Set([
+  Mnemonic.Cvtss2si,
+  Mnemonic.Cvttss2si,
+  Mnemonic.Cvtsd2si,
+  Mnemonic.Cvttsd2si,
+]);
+
+/** The emitter of a SIMD instruction; undefined for any other one. */
+export function simdEmitter(insn: Instruction): Emit | undefined {
+  if (insn.mnemonic === Mnemonic.Crc32) return CRC32;
+  if (insn.mnemonic === Mnemonic.Emms) return emptyMmx;
+  return namesVector(insn) || TO_GENERAL.has(insn.mnemonic) ? TABLE.get(insn.mnemonic) : undefined;
+}
+
+function namesVector(insn: Instruction): boolean {
+  for (let operand = 0; operand < insn.opCount; operand++) {
+    if (insn.opKind(operand) !== OpKind.Register) continue;
+    const register = insn.opRegister(operand);
+    if (isXmm(register) || isMm(register)) return true;
+  }
+  return false;
+}
