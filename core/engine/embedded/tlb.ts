@@ -60,10 +60,12 @@ export class Tlb {
 
   flushJumps(): void {
     this.#clear(JUMP_CACHE, JUMP_CACHE_ENTRIES);
+    // All ones is an RIP that a guest may jump to, and belongs into the last entry: that one is empty with another's.
+    this.#view.setBigInt64(JUMP_CACHE + ENTRY * (JUMP_CACHE_ENTRIES - 1), 0n, true);
   }
 
   #clear(from: number, entries: number): void {
-    // An RIP or a page of all ones is never looked up: neither is canonical and page-aligned, or the start of code.
+    // No page is all ones, nor is an RIP in whose entry it would be looked for (but see `flushJumps`).
     this.#words.fill(TLB_EMPTY, from / 8, from / 8 + 2 * entries);
   }
 }

@@ -13,6 +13,8 @@ import { LEAVE } from "../../cpu/translate/runtime.ts";
 import type { Exit, ExitKind } from "../../trace/exit.ts";
 import type { Capabilities, Event, Stop, Vcpu } from "../vcpu.ts";
 import { ALONE } from "./code_cache.ts";
+import type { Translation } from "./core.ts";
+import { isMovable, movedTranslation } from "./moved.ts";
 import { DeviceAccess } from "./physical.ts";
 import { Processor } from "./processor.ts";
 import { guarded } from "./region_memory.ts";
@@ -40,6 +42,16 @@ const MAX_DELIVERIES = 256;
 /** DR6: the trap is that of single-stepping (SDM vol. 3, figure 18-1). */
 const DR6_BS = 1n << 14n;
 
+/**
+ * Regions that bail one after the other, within so few instructions, before there are none for a while: code that faults or
+ * reaches devices all along (zeroed memory, run through as `add [rax], al`) would have a page of it translated for each step.
+ */
+const MANY_BAILS = 4;
+const SOON = 8;
+/** Instructions that are then stepped over one by one before a region is tried again, and the length of that one. */
+const CAREFUL = 16;
+const CAUTIOUS = 4;
+
 const BUDGET_STOP: Stop = { reason: "budget" };
 const IDLE_STOP: Stop = { reason: "idle" };
 
@@ -62,6 +74,9 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
   #exited: SlowInstruction | undefined;
   /** It is to be started again, with the answers that it got. */
   #restart = false;
+  #bails = 0;
+  #retiredAtBail = 0;
+  #careful = 0;
   /** A device was reached: the caller is to look at its deadlines. */
   #yielded = false;
   /** An instruction retired under TF: #DB comes before anything else. */
@@ -128,9 +143,17 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
       this.#restart = false;
       return this.#instruction();
     }
+    if (this.#careful > 0) {
+      if (--this.#careful === 0) this.#retiredAtBail = this.retired;
+      return this.#instruction();
+    }
     this.state.interruptShadow = false;
     // Near the end of a grant, regions are made so short that they do not overrun it.
-    const limit = more ? undefined : shortRegion(this.#budget);
+    const limit = this.#bails >= MANY_BAILS
+      ? Math.min(CAUTIOUS, shortRegion(this.#budget) ?? CAUTIOUS)
+      : more
+      ? undefined
+      : shortRegion(this.#budget);
     const region = this.#region(this.stops, limit);
     if (region instanceof GuestFault || region instanceof DeviceAccess) {
       return this.#failed(region, undefined);
@@ -153,6 +176,10 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
   }
 
   #afterBail(): Stop | undefined {
+    const { retired } = this;
+    this.#bails = retired - this.#retiredAtBail < SOON ? this.#bails + 1 : 0;
+    this.#retiredAtBail = retired;
+    if (this.#bails >= MANY_BAILS) this.#careful = CAREFUL;
     const why = this.paths.takeBail();
     return why === "step" ? this.#instruction() : this.#failed(why, undefined);
   }
@@ -221,7 +248,7 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
     this.physical.stepping = true;
     this.paths.stepping = true;
     try {
-      const result = decoded.translated ? this.#stepTranslated() : guarded(() => {
+      const result = decoded.translated ? this.#stepTranslated(decoded) : guarded(() => {
         // What neither part of the CPU knows, CPUID does not announce either.
         if (!isSlow(decoded.insn)) throw new GuestFault(VECTOR.UD);
         const effect = execute(cpu, decoded.insn);
@@ -254,15 +281,27 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
     );
   }
 
-  #stepTranslated(): "next" | GuestFault | DeviceAccess {
-    const region = this.#region(NO_STOPS, ALONE);
+  #stepTranslated({ insn, bytes }: SlowInstruction): "next" | GuestFault | DeviceAccess {
+    const moves = isMovable(insn);
+    const region = moves
+      ? movedTranslation(this.core, bytes, this.context().mode)
+      : this.#region(NO_STOPS, ALONE);
     if (region instanceof GuestFault || region instanceof DeviceAccess) return region;
     if (!region) throw new Error("An instruction is translated and is not");
-    const why = region.run();
+    const why = moves ? this.#runMoved(region) : region.run();
     if (why !== LEAVE.bail) return "next";
     const cause = this.paths.takeBail();
     if (cause === "step") throw new Error("A single step asks for a single step");
     return cause;
+  }
+
+  /** Runs what was translated for RIP 0. */
+  #runMoved(region: Translation): number {
+    const { rip } = this.state;
+    this.state.rip = 0n;
+    const why = region.run();
+    this.state.rip = BigInt.asUintN(this.state.bitness, rip + this.state.rip);
+    return why;
   }
 
   /** What comes of an instruction that could not be done. */
