@@ -73,7 +73,7 @@ const MUTANTS: readonly Mutant[] = [
   {
     name: "interrupts are injected whatever the interrupt flag says",
     file: "core/engine/embedded/vcpu.ts",
-    from: "(this.state.rflags & BigInt(RFLAGS.IF)) !== 0n;",
+    from: "(this.state.systemFlags & RFLAGS.IF) !== 0;",
     to: "true;",
     scenarios: "scenarios/timer",
   },
