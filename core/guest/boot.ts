@@ -185,8 +185,8 @@ function longMode(image: GuestImage): BootState {
     special: {
       ...entryRegisters(image, cr0),
       cr3: BOOT_CR3,
-      // No bit that the CPU lacks: what is read here must be possible to write back.
-      cr4: BigInt(CR4.PAE),
+      // SSE is what 64-bit code computes with. No bit that the CPU lacks: what is read here must be possible to write back.
+      cr4: BigInt(CR4.PAE | CR4.OSFXSR | CR4.OSXMMEXCPT),
       efer: BigInt(EFER.SCE | EFER.LME | EFER.LMA | EFER.NXE),
     },
     segments: flatSegments(SELECTOR.code64, ATTRIBUTES.code64),

@@ -18,8 +18,8 @@ import { profileNamed } from "./testing_runs.ts";
 const BACKENDS: readonly Backend[] = ["native", "full-bt", "full-hw", "full-hw/shadow", "hybrid"];
 const FIXTURES = new URL("../../fixtures/guests/", import.meta.url).pathname;
 const FREESTANDING =
-  "-O1 -ffreestanding -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables -nostdlib -static " +
-  `-Wl,--build-id=none -Wl,-T,${FIXTURES}kernel.ld`;
+  "-Os -ffreestanding -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables -nostdlib -static " +
+  `-Wl,--build-id=none -Wl,-z,max-page-size=16 -Wl,-T,${FIXTURES}kernel.ld`;
 
 /** Can this machine compile for both widths? Tests that need it are shown as ignored where it can't. */
 const hasCompiler = await compiles();

@@ -5,8 +5,10 @@ import type { GuestFile, Loading } from "./loaded.ts";
 /** What chip sets show of it below 1 MiB at most. */
 const LOW_WINDOW = 128 * 1024;
 const LOW_END = 0x100000;
-/** A ROM comes in segments of real mode, and leaves room for the devices below 4 GiB. */
-const UNIT = 64 * 1024, MAX_ROM = 8 << 20;
+/** ROMs of PCs come in segments of real mode; shorter ones are taken where the scenario says that they are ROMs. */
+const SEGMENT = 64 * 1024, UNIT = 4096;
+/** Leaves room for the devices below 4 GiB. */
+const MAX_ROM = 8 << 20;
 /** The reset vector: 16 bytes before the end, at F000:FFF0. */
 const RESET_VECTOR = 0xffff0;
 /** What it begins with in any ROM: a far or near jump, perhaps after CLI or NOP. */
@@ -15,7 +17,7 @@ const FIRST_OPCODES: ReadonlySet<number> = new Set([0xea, 0xe9, 0xeb, 0xfa, 0x90
 /** Does it look like one: of a ROM's size, with a jump at the reset vector? */
 export function isRom(bytes: Uint8Array): boolean {
   const first = bytes[bytes.length - 16];
-  return isRomSize(bytes.length) && first !== undefined && FIRST_OPCODES.has(first);
+  return bytes.length % SEGMENT === 0 && isRomSize(bytes.length) && first !== undefined && FIRST_OPCODES.has(first);
 }
 
 function isRomSize(length: number): boolean {
@@ -27,7 +29,7 @@ export function loadRom({ bytes, memory }: GuestFile): Loading {
   if (!isRomSize(bytes.length)) {
     return {
       problem:
-        `A ROM is from 64 KiB to 8 MiB long, in steps of 64 KiB, and it is ${bytes.length} bytes`,
+        `A ROM is from 4 KiB to 8 MiB long, in steps of 4 KiB, and it is ${bytes.length} bytes`,
       suggestion: "Pad it at its start, so that the reset vector stays 16 bytes before its end",
     };
   }

@@ -67,7 +67,7 @@ export function readGuest(
     entry,
     memory: file && !valueOf(node, "memory")
       ? DEFAULT_FILE_MEMORY
-      : readMemorySize(valueOf(node, "memory"), entry, findings),
+      : readMemorySize(valueOf(node, "memory"), file ? "file" : entry, findings),
     ...(program ? { program: readProgram(program, parameters, findings) } : {}),
     ...(file && path !== undefined ? { file: { value: path, span: file.span } } : {}),
     ...readFileOptions(node, findings),
@@ -94,14 +94,19 @@ function readEntry(node: Node | undefined): Entry {
   return ENTRIES.find((entry) => entry === textOf(node)) ?? "long64";
 }
 
-function readMemorySize(node: Node | undefined, entry: Entry, findings: Findings): number {
+/** What a file needs at least, its loader knows. */
+function readMemorySize(
+  node: Node | undefined,
+  guest: Entry | "file",
+  findings: Findings,
+): number {
   if (!node) return DEFAULT_MEMORY;
   const bytes = readSize(node) ?? DEFAULT_MEMORY;
-  const least = entry === "real16" ? MIN_REAL_MEMORY : DEFAULT_MEMORY;
+  const least = guest === "real16" || guest === "file" ? MIN_REAL_MEMORY : DEFAULT_MEMORY;
   if (bytes < least || bytes > MAX_MEMORY) {
     findings.error(
       node.span,
-      `A ${entry} guest has from ${least / 1024} KiB to ${MAX_MEMORY / MIB} MiB of memory`,
+      `A ${guest} guest has from ${least / 1024} KiB to ${MAX_MEMORY / MIB} MiB of memory`,
       bytes < least
         ? `Write ${least % MIB === 0 ? `${least / MIB} MiB` : `${least / 1024} KiB`}`
         : undefined,

@@ -135,6 +135,7 @@ Deno.test("a guest from a file has what goes with a file", () => {
   const of = (yaml: string) => planned(`why: x\nguest: { file: k.elf, ${yaml} }`)[0]?.guest;
   assertEquals(of("")?.memory, 64 << 20);
   assertEquals(of("memory: 4 MiB")?.memory, 4 << 20);
+  assertEquals(of("memory: 1 MiB, format: rom")?.memory, 1 << 20);
   const handed = of('format: multiboot, command-line: "a b", modules: [x, y]');
   assertEquals([handed?.format, handed?.commandLine], ["multiboot", "a b"]);
   assertEquals(handed?.modules?.map(({ value }) => value), ["x", "y"]);
