@@ -31,9 +31,22 @@ const FEATURES = {
   CMOV: 1 << 15,
   PAT: 1 << 16,
   PSE36: 1 << 17,
+  MMX: 1 << 23,
+  FXSR: 1 << 24,
+  SSE: 1 << 25,
+  SSE2: 1 << 26,
 } as const;
 /** Bits of leaf 1, ECX (table 3-10). */
-const FEATURES_ECX = { MONITOR: 1 << 3, CX16: 1 << 13, HYPERVISOR: 1 << 31 } as const;
+const FEATURES_ECX = {
+  SSE3: 1 << 0,
+  MONITOR: 1 << 3,
+  SSSE3: 1 << 9,
+  CX16: 1 << 13,
+  SSE4_1: 1 << 19,
+  SSE4_2: 1 << 20,
+  POPCNT: 1 << 23,
+} as const;
+const HYPERVISOR = 1 << 31;
 /** Bits of leaf 7, EBX and ECX. */
 const EXTENDED = { FSGSBASE: 1 << 0, SMEP: 1 << 7, SMAP: 1 << 20 } as const;
 const EXTENDED_ECX = { UMIP: 1 << 2 } as const;
@@ -77,8 +90,7 @@ export function cpuid(leaf: number, subleaf: number, options: CpuidOptions = {})
       ];
     case 1: {
       // EBX: CLFLUSH line of 8 quadwords, one logical processor, APIC 0.
-      const hypervisor = options.hypervisor ? FEATURES_ECX.HYPERVISOR >>> 0 : 0;
-      const ecx = (FEATURES_ECX.MONITOR | FEATURES_ECX.CX16 | hypervisor) >>> 0;
+      const ecx = (any(FEATURES_ECX) | (options.hypervisor ? HYPERVISOR : 0)) >>> 0;
       return [SIGNATURE, 0x0001_0800, ecx, any(FEATURES)];
     }
     case 5:

@@ -30,7 +30,7 @@ for (const backend of BARE) {
     assertEquals(end, { kind: "shutdown", code: 0 });
     const { r8, r9, r10, r11, r12, r13, r14, r15, rbx } = registers;
     assertEquals([r8, r9], [BigInt(STACK_TOP), BigInt(PROGRAM_BASE)]);
-    assertEquals([r10, r11, r12], [0x80010033n, 0x20n, 0xd01n]);
+    assertEquals([r10, r11, r12], [0x80010033n, 0x620n, 0xd01n]);
     assertEquals([r13, r14, r15], [SELECTOR.code64, SELECTOR.data, SELECTOR.tss].map(BigInt));
     assertEquals((rbx ?? 0n) & 0x202n, 2n, "interrupts are masked");
   });

@@ -29,7 +29,9 @@ import { PcMonitor } from "./pc_monitor.ts";
  * since 2023.
  */
 const GUEST_CR0 = BigInt(CR0.TS);
-const GUEST_CR4 = BigInt(CR4.TSD | CR4.DE | CR4.PCE | CR4.FSGSBASE);
+const GUEST_CR4 = BigInt(
+  CR4.TSD | CR4.DE | CR4.PCE | CR4.FSGSBASE | CR4.OSFXSR | CR4.OSXMMEXCPT,
+);
 const GUEST_MSRS = [
   MSR.SYSENTER_CS,
   MSR.SYSENTER_ESP,

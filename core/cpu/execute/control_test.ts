@@ -178,6 +178,7 @@ Deno.test("CR4 can hold what CPUID reports and no more", () => {
     [CR4.MCE, edx, 7],
     [CR4.PGE, edx, 13],
     [CR4.OSFXSR, edx, 24],
+    [CR4.OSXMMEXCPT, edx, 25],
     [CR4.FSGSBASE, ebx, 0],
     [CR4.SMEP, ebx, 7],
     [CR4.SMAP, ebx, 20],

@@ -18,7 +18,7 @@ import { NULL_SEGMENT, segmentOf } from "./descriptors.ts";
 /** What Xen runs its guests under. The order matters: paging comes last. */
 const SPECIAL: readonly (readonly [SpecialRegister, number])[] = [
   ["efer", EFER.SCE | EFER.LME | EFER.LMA | EFER.NXE],
-  ["cr4", CR4.PAE],
+  ["cr4", CR4.PAE | CR4.OSFXSR | CR4.OSXMMEXCPT],
 ];
 const PROTECTION = CR0.PE | CR0.MP | CR0.ET | CR0.NE | CR0.WP | CR0.PG;
 /** Xen's GDT always reaches to the end of its own part. */
