@@ -24,7 +24,7 @@ const LAYERS = [
 /** These run in a browser worker: no Deno API, nothing of Node. */
 const PORTABLE = new Set(LAYERS.slice(0, LAYERS.indexOf("vmm") + 1));
 /** In portable layers, but not part of the pipeline: fixtures of tests, and what is run by hand to generate a file. */
-const NOT_SHIPPED = /(_test|testing[a-z_]*|host_cpu|generate_[a-z_]+)\.ts$/;
+const NOT_SHIPPED = /(engine\/oracle\/[a-z_]+|_test|testing[a-z_]*|generate_[a-z_]+)\.ts$/;
 
 interface Source {
   readonly path: string;

@@ -147,6 +147,8 @@ export function raise(
       return "delivered";
     } catch (thrown) {
       if (!(thrown instanceof GuestFault)) throw thrown;
+      // CR2 tells of the last page fault, also where a double fault takes its place (SDM vol. 3, 6.15, #PF).
+      if (thrown.address !== undefined) cpu.state.setControl("cr2", thrown.address);
       next = escalate(vector, thrown);
     }
   }

@@ -24,7 +24,8 @@ export function enter(cpu: Cpu, instruction: Instruction): void {
   const width = stackWidth(state.segment("ss"), state.bitness === 64);
   const stack = new Stack(cpu);
   stack.push(size, state.gpr(RBP));
-  const frame = stack.pointer;
+  // The frame pointer takes all of the stack pointer, also where the stack uses 16 bits of it.
+  const frame = BigInt.asUintN(8 * size, upperPart(state.gpr(RSP), width) | stack.pointer);
   let display = state.gpr(RBP);
   for (let i = 1; i < level; i++) {
     display = BigInt.asUintN(8 * width, display - BigInt(size));
@@ -38,6 +39,11 @@ export function enter(cpu: Cpu, instruction: Instruction): void {
   cpu.memory.translate(end, { write: true, execute: false, user: state.cpl === 3 });
   stack.commit();
   writePart(state, RBP, size, frame);
+}
+
+/** What a stack pointer of so many bytes leaves alone. */
+function upperPart(rsp: bigint, width: number): bigint {
+  return rsp & ~((1n << BigInt(8 * width)) - 1n);
 }
 
 /** PUSHA: AX, CX, DX, BX, the old SP, BP, SI, DI. */

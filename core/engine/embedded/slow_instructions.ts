@@ -26,7 +26,9 @@ export class SlowInstructions {
   /** The instruction at `rip` (an offset), whose bytes and those after it are given: 1 to 15 of them. */
   decode(rip: bigint, bits: 16 | 32 | 64, bytes: Uint8Array): SlowInstruction {
     const known = this.#known.get(rip);
-    if (known?.bits === bits && startsWith(bytes, known.bytes)) return known;
+    // What was invalid may have been cut off at a page's end: with more bytes it is another instruction.
+    const valid = known !== undefined && !known.insn.isInvalid;
+    if (valid && known.bits === bits && startsWith(bytes, known.bytes)) return known;
     if (known) this.#retire(rip, known.insn);
     for (const [oldest, { insn }] of this.#known) {
       if (this.#known.size < MAX_KEPT) break;

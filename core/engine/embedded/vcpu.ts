@@ -381,6 +381,8 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
   /** A fault came up while the queued event was delivered: SDM vol. 3, table 6-5. */
   #replaceQueued(fault: GuestFault): Stop | undefined {
     const during = this.#queued;
+    // CR2 tells of the last page fault, also where a double fault takes its place (SDM vol. 3, 6.15, #PF).
+    if (fault.address !== undefined) this.state.setControl("cr2", fault.address);
     const next = during?.type === "exception" ? escalate(during.vector, fault) : fault;
     this.#queued = next && faultEvent(next);
     return next ? undefined : this.#exit("triple-fault", "vm-exit", {}, undefined);

@@ -1,6 +1,7 @@
-// The translator against the CPU under this process: short random programs of integer instructions on random state, run
-// natively through FFI and on the engine, must agree in every register, in memory and in every flag that the manual defines.
-// Flags set by one instruction are read by the next ones, also across branches: that is where lazy flags go wrong.
+// `deno task oracle:host --states N --seed S`: the translator against the CPU under this process. Short random programs of
+// integer instructions on random state, run natively through FFI and on the engine, must agree in every register, in memory
+// and in every flag that the manual defines. Flags set by one instruction are read by the next ones, also across branches:
+// that is where lazy flags go wrong.
 import { assertEquals } from "@std/assert";
 import {
   Decoder,
@@ -20,54 +21,17 @@ import { isTranslated } from "../../cpu/translate/instructions.ts";
 import { bootState } from "../../guest/boot.ts";
 import type { GuestImage } from "../../guest/image.ts";
 import type { Vcpu } from "../vcpu.ts";
-import { embedded } from "./engine.ts";
+import { embedded } from "../embedded/engine.ts";
 import { HOST_ORACLE_UNAVAILABLE, HostCpu, SCRATCH, SCRATCH_SIZE } from "./host_cpu.ts";
+import { numberOption, say } from "./options.ts";
+import { Random } from "./random.ts";
+import { undefinedFlags } from "./undefined_flags.ts";
 
-const SEED = Number(Deno.env.get("ORACLE_SEED") ?? 1);
-const CASES = Number(Deno.env.get("ORACLE_CASES") ?? 3000);
 /** Each program stands at its own place: the engine makes no regions of code that is written over again and again. */
 const CODE = 0x100000;
 const CODE_SIZE = 0x80000;
 const CODE_STRIDE = 128;
 const RSP = 4, RSI = 6;
-
-/** A small deterministic generator (xorshift64*). */
-class Random {
-  #state: bigint;
-  constructor(seed: number) {
-    this.#state = BigInt(seed) * 0x9e3779b97f4a7c15n + 1n & 0xffff_ffff_ffff_ffffn;
-  }
-  u64(): bigint {
-    let x = this.#state;
-    x ^= x >> 12n;
-    x ^= (x << 25n) & 0xffff_ffff_ffff_ffffn;
-    x ^= x >> 27n;
-    this.#state = x;
-    return x * 0x2545f4914f6cdd1dn & 0xffff_ffff_ffff_ffffn;
-  }
-  below(n: number): number {
-    return Number(this.u64() >> 11n) % n;
-  }
-  pick<T>(list: readonly T[]): T {
-    const found = list[this.below(list.length)];
-    if (found === undefined) throw new Error("Nothing to pick from");
-    return found;
-  }
-  /** Values at which arithmetic goes wrong, as often as any others. */
-  value(): bigint {
-    const bits = this.pick([8n, 16n, 32n, 64n]);
-    const edge = this.pick([
-      0n,
-      1n,
-      2n,
-      (1n << bits) - 1n,
-      (1n << bits) - 2n,
-      1n << (bits - 1n),
-      (1n << (bits - 1n)) - 1n,
-    ]);
-    return this.below(2) ? edge : this.u64() & ((1n << bits) - 1n);
-  }
-}
 
 // Opcodes with a ModRM byte, one-byte map and 0F map; and those with what follows.
 const MODRM = [
@@ -168,50 +132,6 @@ const PLAIN = [
 ].map((op) => [op]);
 const SWAP = Array.from({ length: 8 }, (_, r) => [0x0f, 0xc8 + r]);
 const COUNTS = [[0x0f, 0xb8], [0x0f, 0xbc], [0x0f, 0xbd]];
-
-/** Flags that the manual leaves undefined after an instruction, and in which CPUs differ. */
-function undefinedFlags(insn: Instruction): bigint {
-  const CF = 1n, PF = 4n, AF = 0x10n, ZF = 0x40n, SF = 0x80n, OF = 0x800n;
-  switch (insn.mnemonic) {
-    case Mnemonic.Shl:
-    case Mnemonic.Sal:
-    case Mnemonic.Shr:
-    case Mnemonic.Sar:
-    case Mnemonic.Shld:
-    case Mnemonic.Shrd:
-      return AF | OF |
-        (RegisterExt.size(insn.op0Register) < 4 || insn.op0Kind === OpKind.Memory ? CF : 0n);
-    case Mnemonic.Rol:
-    case Mnemonic.Ror:
-    case Mnemonic.Rcl:
-    case Mnemonic.Rcr:
-      return OF;
-    case Mnemonic.Mul:
-    case Mnemonic.Imul:
-      return SF | ZF | AF | PF;
-    case Mnemonic.Div:
-    case Mnemonic.Idiv:
-      return CF | PF | AF | ZF | SF | OF;
-    case Mnemonic.Bt:
-    case Mnemonic.Bts:
-    case Mnemonic.Btr:
-    case Mnemonic.Btc:
-      return OF | SF | AF | PF;
-    case Mnemonic.Bsf:
-    case Mnemonic.Bsr:
-      return CF | OF | SF | AF | PF;
-    case Mnemonic.Tzcnt:
-    case Mnemonic.Lzcnt:
-      return OF | SF | AF | PF;
-    case Mnemonic.And:
-    case Mnemonic.Or:
-    case Mnemonic.Xor:
-    case Mnemonic.Test:
-      return AF;
-    default:
-      return 0n;
-  }
-}
 
 function randomInstruction(random: Random): number[] {
   const prefix = random.below(4) === 0 ? [0x66] : [];
@@ -355,58 +275,71 @@ function guest(): Vcpu {
   return vcpu;
 }
 
-Deno.test({
-  name: `the translator agrees with the host CPU on random integer programs, seed ${SEED}` +
-    (HOST_ORACLE_UNAVAILABLE ? ` (skipped: ${HOST_ORACLE_UNAVAILABLE})` : ""),
-  ignore: HOST_ORACLE_UNAVAILABLE !== undefined,
-  fn() {
-    using host = new HostCpu();
-    const random = new Random(SEED);
-    const vcpu = guest();
-    const mnemonics = new Set<Mnemonic>();
-    for (let tried = 0; tried < CASES; tried++) {
-      const start = CODE + tried * CODE_STRIDE % CODE_SIZE;
-      const program = randomProgram(random);
-      program.mnemonics.forEach((mnemonic) => mnemonics.add(mnemonic));
-      // Few different values, so that comparisons find equals too.
-      const values = [random.value(), random.value(), random.value()];
-      const registers = GENERAL_REGISTERS.map(() =>
-        random.below(4) ? random.pick(values) : random.value()
-      );
-      registers[RSI] = BigInt(SCRATCH + 256);
-      const flags = 0x202n | (random.u64() & STATUS_FLAGS);
-      const memory = Uint8Array.from({ length: SCRATCH_SIZE }, () => random.below(256));
-      const expected = host.run(program.code, registers, flags, memory);
+/** What was tried. */
+export interface HostTally {
+  readonly states: number;
+  /** Different mnemonics among the instructions. */
+  readonly mnemonics: number;
+}
 
-      vcpu.memory.write(gpa(start), Uint8Array.from([...program.code, HLT]));
-      vcpu.memory.write(gpa(SCRATCH), memory);
-      GENERAL_REGISTERS.forEach((name, i) => vcpu.set(name, registers[i] ?? 0n));
-      vcpu.set("rflags", flags);
-      vcpu.set("rip", BigInt(start));
-      // A long grant makes one region of it all, a short one several.
-      while (vcpu.run(tried % 2 ? 100 : 3).reason === "budget");
+/** Runs so many random programs, each on a random state; throws at the first that comes out otherwise. */
+export function runHostOracle(states: number, seed: number): HostTally {
+  using host = new HostCpu();
+  const random = new Random(seed);
+  const vcpu = guest();
+  const mnemonics = new Set<Mnemonic>();
+  for (let tried = 0; tried < states; tried++) {
+    const start = CODE + tried * CODE_STRIDE % CODE_SIZE;
+    const program = randomProgram(random);
+    program.mnemonics.forEach((mnemonic) => mnemonics.add(mnemonic));
+    // Few different values, so that comparisons find equals too.
+    const values = [random.value(), random.value(), random.value()];
+    const registers = GENERAL_REGISTERS.map(() =>
+      random.below(4) ? random.pick(values) : random.value()
+    );
+    registers[RSI] = BigInt(SCRATCH + 256);
+    const flags = 0x202n | (random.u64() & STATUS_FLAGS);
+    const memory = Uint8Array.from({ length: SCRATCH_SIZE }, () => random.below(256));
+    const expected = host.run(program.code, registers, flags, memory);
 
-      const where = `${hexBytes(program.code, " ")} (seed ${SEED}, program ${tried})\n` +
-        `registers ${registers.map((r) => r.toString(16))} flags ${flags.toString(16)}`;
-      assertEquals(vcpu.get("rip"), BigInt(start + program.code.length + 1), where);
-      const actual = GENERAL_REGISTERS.map((name) => vcpu.get(name));
-      expected.registers[RSP] = actual[RSP] ?? 0n;
-      const show = (values: readonly bigint[]) =>
-        values.map((v, i) => `${GENERAL_REGISTERS[i]}=${v.toString(16)}`);
-      assertEquals(show(actual), show(expected.registers), where);
-      const mask = STATUS_FLAGS & ~program.undefinedFlags;
-      assertEquals(
-        (vcpu.get("rflags") & mask).toString(16),
-        (expected.flags & mask).toString(16),
-        where,
-      );
-      assertEquals(
-        hexBytes(vcpu.memory.read(gpa(SCRATCH), SCRATCH_SIZE)),
-        hexBytes(expected.memory),
-        where,
-      );
-    }
-    vcpu.dispose();
-    if (mnemonics.size < 60) throw new Error(`Only ${mnemonics.size} mnemonics were tried`);
-  },
-});
+    vcpu.memory.write(gpa(start), Uint8Array.from([...program.code, HLT]));
+    vcpu.memory.write(gpa(SCRATCH), memory);
+    GENERAL_REGISTERS.forEach((name, i) => vcpu.set(name, registers[i] ?? 0n));
+    vcpu.set("rflags", flags);
+    vcpu.set("rip", BigInt(start));
+    // A long grant makes one region of it all, a short one several.
+    while (vcpu.run(tried % 2 ? 100 : 3).reason === "budget");
+
+    const where = `${hexBytes(program.code, " ")} (seed ${seed}, program ${tried})\n` +
+      `registers ${registers.map((r) => r.toString(16))} flags ${flags.toString(16)}`;
+    assertEquals(vcpu.get("rip"), BigInt(start + program.code.length + 1), where);
+    const actual = GENERAL_REGISTERS.map((name) => vcpu.get(name));
+    expected.registers[RSP] = actual[RSP] ?? 0n;
+    const show = (values: readonly bigint[]) =>
+      values.map((v, i) => `${GENERAL_REGISTERS[i]}=${v.toString(16)}`);
+    assertEquals(show(actual), show(expected.registers), where);
+    const mask = STATUS_FLAGS & ~program.undefinedFlags;
+    assertEquals(
+      (vcpu.get("rflags") & mask).toString(16),
+      (expected.flags & mask).toString(16),
+      where,
+    );
+    assertEquals(
+      hexBytes(vcpu.memory.read(gpa(SCRATCH), SCRATCH_SIZE)),
+      hexBytes(expected.memory),
+      where,
+    );
+  }
+  vcpu.dispose();
+  return { states, mnemonics: mnemonics.size };
+}
+
+if (import.meta.main) {
+  if (HOST_ORACLE_UNAVAILABLE) {
+    say(`skipped: ${HOST_ORACLE_UNAVAILABLE}`);
+  } else {
+    const seed = numberOption("seed", 1);
+    const { states, mnemonics } = runHostOracle(numberOption("states", 20_000), seed);
+    say(`seed ${seed}: ${states} random states, ${mnemonics} mnemonics, no difference`);
+  }
+}
