@@ -119,8 +119,8 @@ export function overheadSummary(groups: readonly GroupResult[]): string[] {
     ...rows.map(([folder, count, means]) =>
       line(`   ${folder} (${count})`, columns, new Map([["native", "–"], ...means]))
     ),
-    " Modelled cycles over those of native: geometric means of (n) groups of cases.",
-    " --overhead shows each group, and what its cycles are made of.",
+    " Modelled cycles over those of native: geometric means of (n) groups of cases,",
+    " for a back end of those that it ran. --overhead shows what each is made of.",
     ...freeOnNative(groups),
   ];
 }
