@@ -20,6 +20,12 @@ export interface Mode {
   readonly mmxFault: number | undefined;
 }
 
+/** Tells modes apart: equal where all of two modes is. */
+export function modeKey(mode: Mode): string {
+  const { bits, stackBits, countLookups, sseFault, mmxFault } = mode;
+  return `${bits}/${stackBits}/${+countLookups}/${sseFault ?? ""}/${mmxFault ?? ""}`;
+}
+
 /** The instruction being translated. */
 export interface Site {
   readonly insn: Instruction;

@@ -5,7 +5,7 @@ import * as L from "../layout.ts";
 import { Frame, type Size } from "./frame.ts";
 import { I32, I64, type Local } from "./wasm.ts";
 
-export { logOf, type Mode, type Site, type Size } from "./frame.ts";
+export { logOf, type Mode, modeKey, type Site, type Size } from "./frame.ts";
 
 const LOADS = { 1: "i64_load8_u", 2: "i64_load16_u", 4: "i64_load32_u", 8: "i64_load" } as const;
 const STORES = { 1: "i64_store8", 2: "i64_store16", 4: "i64_store32", 8: "i64_store" } as const;

@@ -8,7 +8,7 @@ import {
 } from "../../cpu/translate/runtime.ts";
 import { type CodeWindow, freePlan, planRegion } from "../../cpu/translate/region.ts";
 import { translateRegion } from "../../cpu/translate/translate.ts";
-import type { Mode } from "../../cpu/translate/translation.ts";
+import { type Mode, modeKey } from "../../cpu/translate/translation.ts";
 import { RAM } from "../../cpu/layout.ts";
 
 /** What regions call in TypeScript: done by the virtual CPU that has the core. */
@@ -99,11 +99,7 @@ export class Core {
     stops: ReadonlySet<bigint>,
   ): Translation | undefined {
     const key = [
-      mode.bits,
-      mode.stackBits,
-      mode.countLookups,
-      mode.sseFault,
-      mode.mmxFault,
+      modeKey(mode),
       limit,
       window.start,
       window.bytes.length,

@@ -1,7 +1,7 @@
 // Single instructions, translated once wherever they stand. The run loop steps over what reaches devices or changes code, and a
 // hostile guest has nothing else; a module for each place would cost it a thousand times what it costs the guest.
 import { FlowControl, type Instruction } from "iced-x86";
-import type { Mode } from "../../cpu/translate/translation.ts";
+import { type Mode, modeKey } from "../../cpu/translate/translation.ts";
 import type { Core, Translation } from "./core.ts";
 
 /** Instructions kept a core; then all of them go. */
@@ -25,7 +25,7 @@ export function movedTranslation(
 ): Translation | undefined {
   let known = kept.get(core);
   if (!known) kept.set(core, known = new Map());
-  const key = `${mode.bits}/${mode.stackBits}/${bytes}`;
+  const key = `${modeKey(mode)}/${bytes}`;
   const found = known.get(key);
   if (found) return found;
   const made = core.translate({ start: 0n, bytes }, mode, 1, NO_STOPS);

@@ -7,6 +7,7 @@ import { readMsr, writeMsr } from "../../cpu/msr.ts";
 import { reset } from "../../cpu/reset.ts";
 import { simdFaults } from "../../cpu/simd_state.ts";
 import { ATTRIBUTE, CpuState } from "../../cpu/state.ts";
+import { modeKey } from "../../cpu/translate/translation.ts";
 import { walkTables } from "../../cpu/walk.ts";
 import { ByteMemory, type GuestMemory } from "../../machine/memory.ts";
 import type { ExitKind } from "../../trace/exit.ts";
@@ -224,18 +225,11 @@ export class Processor {
     const stackBits = bitness === 64 ? 64 : state.segment("ss").attributes & ATTRIBUTE.DB ? 32 : 16;
     const countLookups =
       (user ? this.controls.user : this.controls.kernel)["indirect-branch"] === "inline";
-    const { sseFault, mmxFault } = simdFaults(state);
-    const key = `${bitness}/${stackBits}/${+user}/${+countLookups}/${sseFault}/${mmxFault}/` +
-      this.reader.base();
+    const mode = { bits: bitness, stackBits, countLookups, ...simdFaults(state) } as const;
+    const key = `${modeKey(mode)}/${+user}/${this.reader.base()}`;
     if (key !== this.#contextKey || !this.#context) {
       this.#contextKey = key;
-      this.#context = this.code.context(key, () => ({
-        bits: bitness,
-        stackBits,
-        countLookups,
-        sseFault,
-        mmxFault,
-      }));
+      this.#context = this.code.context(key, () => mode);
       this.tlb.flushJumps();
     }
     return this.#context;
