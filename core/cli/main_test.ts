@@ -339,3 +339,21 @@ for (
     for (const line of stdout.split("\n")) assert([...line].length <= 80, line);
   });
 }
+
+Deno.test("run judges labels that are called like what every object has", async () => {
+  const text = `why: Names are the guest's to choose
+guest:
+  entry: protected32
+  program: |
+    start: hlt
+    constructor: dd 5
+    __proto__: dd 6
+    toString: dd 7
+  observe: { memory: { constructor: 4, __proto__: 4 } }
+expect: { memory: { toString: 7, __proto__: 6 }, end: halt }
+`;
+  await withFiles({ "names.yaml": text }, async (folder) => {
+    const { code, stdout, stderr } = await trivisor(["run", "names.yaml"], folder);
+    assertEquals([code, stderr], [0, ""], stdout);
+  });
+});

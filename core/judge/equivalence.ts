@@ -1,5 +1,6 @@
 // Did all back ends behave alike? Compared are the end, the console, and what the scenario observes; how it came about
 // (exits, cycles) is what they may differ in.
+import { own } from "../base/own.ts";
 import type { Backend } from "../base/backend.ts";
 import type { Case, GuestSpec } from "../scenario/case.ts";
 import type { EndState, Exit } from "../trace/exit.ts";
@@ -78,14 +79,14 @@ function aspectsOf(runs: readonly Run[], observe: GuestSpec["observe"]): Aspect[
     ...observe.registers.map((name): Aspect => ({
       name: `registers.${name}`,
       needs: "registers",
-      expectedAt: ({ expect }) => expect.registers[name]?.span.start,
-      value: ({ final }) => final.registers[name],
+      expectedAt: ({ expect }) => own(expect.registers, name)?.span.start,
+      value: ({ final }) => own(final.registers, name),
     })),
     ...Object.keys(observe.memory).map((label): Aspect => ({
       name: `memory.${label}`,
       needs: "memory",
-      expectedAt: ({ expect }) => expect.memory[label]?.span.start,
-      value: ({ final }) => final.memory[label],
+      expectedAt: ({ expect }) => own(expect.memory, label)?.span.start,
+      value: ({ final }) => own(final.memory, label),
     })),
     ...Array.from({ length: disks }, (_, n): Aspect => ({
       name: `disks.${n}`,

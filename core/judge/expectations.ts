@@ -1,5 +1,6 @@
 // Holds a trace against what is expected of one subject: a check for every expectation, in a fixed order, so that a
 // name (`$x`) bound by an earlier one holds in all later ones.
+import { own } from "../base/own.ts";
 import type {
   BytesMatcher,
   EndMatcher,
@@ -217,7 +218,7 @@ export function describeEndMatcher(matcher: EndMatcher): string {
 
 function checkRegisters({ registers }: Expectations, trace: Trace, bindings: Bindings): Check[] {
   return Object.entries(registers).map(([name, located]) => {
-    const value = trace.final.registers[name];
+    const value = own(trace.final.registers, name);
     return single(
       `registers.${name}`,
       located,
@@ -231,7 +232,7 @@ function checkRegisters({ registers }: Expectations, trace: Trace, bindings: Bin
 
 function checkMemory({ memory }: Expectations, trace: Trace, bindings: Bindings): Check[] {
   return Object.entries(memory).map(([label, located]) => {
-    const bytes = trace.final.memory[label];
+    const bytes = own(trace.final.memory, label);
     return single(
       `memory.${label}`,
       located,

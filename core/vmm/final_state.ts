@@ -1,4 +1,5 @@
 // What is kept of a guest when it has ended: registers, and the memory that the scenario wants to look at.
+import { own } from "../base/own.ts";
 import { type Gpa, gpa, PAGE_SIZE } from "../base/address.ts";
 import type { Vcpu } from "../engine/vcpu.ts";
 import type { GuestImage } from "../guest/image.ts";
@@ -25,18 +26,18 @@ export function finalMemory(
   guest: GuestSpec,
   subject: Case,
 ): Record<string, Uint8Array> {
-  const result: Record<string, Uint8Array> = {};
+  const result = new Map<string, Uint8Array>();
   const expected = subject.expect.memory;
   const labels = [...Object.keys(guest.observe.memory), ...Object.keys(expected)].toSorted();
   for (const label of labels) {
-    const address = image.symbols[label];
-    if (address === undefined || Object.hasOwn(result, label)) continue;
-    const matcher = expected[label]?.value;
-    const size = guest.observe.memory[label] ??
+    const address = own(image.symbols, label);
+    if (address === undefined || result.has(label)) continue;
+    const matcher = own(expected, label)?.value;
+    const size = own(guest.observe.memory, label) ??
       Math.max(matcher ? statedSize(matcher) : 0, roomAt(image, address));
-    result[label] = readLinear(vcpu, address, Math.min(size, MAX_OBSERVED));
+    result.set(label, readLinear(vcpu, address, Math.min(size, MAX_OBSERVED)));
   }
-  return result;
+  return Object.fromEntries(result);
 }
 
 /** Bytes that a matcher compares with. */

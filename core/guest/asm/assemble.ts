@@ -103,9 +103,9 @@ export function assemble(sources: readonly AsmSource[], options: AssembleOptions
 
 /** What a user may refer to; names that macros made up for themselves are left out. */
 function symbolTable(symbols: ReadonlyMap<string, { readonly n: bigint }>): Record<string, bigint> {
-  const table: Record<string, bigint> = {};
-  for (const [name, { n }] of symbols) {
-    if (!name.startsWith("..@")) table[name] = BigInt.asUintN(64, n);
-  }
-  return table;
+  // Not by assignment: a label may be called `__proto__`.
+  return Object.fromEntries(
+    [...symbols].filter(([name]) => !name.startsWith("..@"))
+      .map(([name, { n }]) => [name, BigInt.asUintN(64, n)]),
+  );
 }
