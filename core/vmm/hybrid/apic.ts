@@ -16,6 +16,9 @@ const FIRST_VECTOR = 16;
 
 /** The APIC of the only vCPU. */
 export class MonitoredApic implements EoiTarget, HypercallTarget {
+  /** CR8 as the guest had it when the two were last compared: which of them moved since shows by it. */
+  #shown = 0;
+
   /** Adds nothing to the APIC's state. */
   constructor(readonly lapic: Lapic) {}
 
@@ -41,13 +44,17 @@ export class MonitoredApic implements EoiTarget, HypercallTarget {
   /** The guest moves its task priority by CR8 without an exit: take it over. */
   fromGuest(vcpu: Vcpu): void {
     const cr8 = Number(vcpu.get("cr8"));
-    if (cr8 !== this.lapic.taskPriority >> 4) this.lapic.taskPriority = cr8 << 4;
+    if (cr8 === this.#shown) return;
+    this.#shown = cr8;
+    this.lapic.taskPriority = cr8 << 4;
   }
 
   /** And what it wrote to the register shows in CR8. */
   toGuest(vcpu: Vcpu): void {
-    const cr8 = BigInt(this.lapic.taskPriority >> 4);
-    if (vcpu.get("cr8") !== cr8) vcpu.set("cr8", cr8);
+    const priority = this.lapic.taskPriority >> 4;
+    if (priority === this.#shown) return;
+    this.#shown = priority;
+    vcpu.set("cr8", BigInt(priority));
   }
 
   /**

@@ -244,6 +244,25 @@ Deno.test("hybrid holds an interrupt back until the guest lowers its task priori
   assertEquals(trace.counts.exits.kinds["cr-access"], 1);
 });
 
+Deno.test("hybrid keeps a task priority that is written to the APIC's page, and shows it in CR8", () => {
+  const trace = runProgram(
+    "hybrid",
+    `
+    mov  edi, ${LAPIC_BASE + 0x80}
+    mov  dword [rdi], 0x53
+    mov  rbx, cr8
+    mov  ecx, [rdi]
+    mov  rax, 3
+    mov  cr8, rax
+    mov  edx, [rdi]
+    mov  dword [rdi], 0
+    mov  rsi, cr8
+    hlt`,
+  );
+  const { rbx, rcx, rdx, rsi } = trace.final.registers;
+  assertEquals([rbx, rcx, rdx, rsi], [5n, 0x53n, 0x30n, 0n]);
+});
+
 Deno.test("hybrid tells time by the shared clock, which leaves no more once it is set up", () => {
   const trace = runProgram(
     "hybrid",
