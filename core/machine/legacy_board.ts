@@ -3,7 +3,12 @@
 import type { Clock } from "../base/clock.ts";
 import { IOAPIC_BASE, PM_PORTS } from "../guest/layout.ts";
 import type { Bus } from "./bus.ts";
-import type { InterruptLine, Power } from "./device.ts";
+import type { InterruptLine, Power, Sink } from "./device.ts";
+import {
+  DEBUG_CONSOLE_LENGTH,
+  DEBUG_CONSOLE_PORTS,
+  DebugConsole,
+} from "./devices/debug_console.ts";
 import { FAST_CONTROL_LENGTH, FAST_CONTROL_PORT, FastControl } from "./devices/fast_control.ts";
 import { FW_CFG_LENGTH, FW_CFG_PORT, FwCfg } from "./devices/fw_cfg.ts";
 import { I8042, I8042_COMMAND_PORT, I8042_DATA_PORT, I8042_LENGTH } from "./devices/i8042.ts";
@@ -35,6 +40,8 @@ export interface LegacyOptions {
 export interface LegacyBoardOptions extends LegacyOptions {
   readonly bus: Bus;
   readonly clock: Clock;
+  /** What the debug console shows. */
+  readonly console: Sink;
   readonly power: Power;
   readonly pic: Pic;
   readonly ioapic: IoApic;
@@ -79,6 +86,15 @@ export function attachLegacy(options: LegacyBoardOptions): void {
   bus.attach("port", PM_PORTS.event, POWER_MANAGEMENT_LENGTH, "power-management", pm);
   bus.attach("port", PCI_ADDRESS_PORT, PCI_ADDRESS_LENGTH, "pci", new PciAddress());
   bus.attach("port", PCI_DATA_PORT, PCI_DATA_LENGTH, "pci", new PciData());
+  for (const port of DEBUG_CONSOLE_PORTS) {
+    bus.attach(
+      "port",
+      port,
+      DEBUG_CONSOLE_LENGTH,
+      "debug-console",
+      new DebugConsole(options.console),
+    );
+  }
   attachTestDevice(bus, (n) => {
     if (n === CASCADE || n >= PIC_LINES) return n < IOAPIC_INPUTS ? ioapic.line(n) : undefined;
     return isaLine(pic, ioapic, n);

@@ -12,13 +12,14 @@ class Machine {
   readonly bus = new Bus();
   readonly clock = new TestClock();
   readonly power = new TestPower();
+  readonly sink = new TestSink();
   readonly board;
 
   constructor(memory = 64 * MIB) {
     const { bus, clock, power } = this;
     const rom = Uint8Array.of(1, 2, 3, 4);
     const legacy = { memory, rom };
-    this.board = pcBoard({ bus, clock, power, console: new TestSink(), disks: [], legacy });
+    this.board = pcBoard({ bus, clock, power, console: this.sink, disks: [], legacy });
   }
   in(port: number, size: AccessSize = 1): number {
     return this.bus.read("port", port, size);
@@ -170,6 +171,14 @@ Deno.test("the test device echoes, and its memory keeps what is written", () => 
   machine.out(0xe4, 0x1000, 4);
   machine.bus.write("memory", 0xff00fffc, 4, 0xdeadbeef);
   assertEquals(machine.bus.read("memory", 0xff00fffe, 2), 0xdead);
+});
+
+Deno.test("DebugConsole shows what is written to either of its ports", () => {
+  const machine = new Machine();
+  assertEquals(machine.in(0xe9), 0xe9);
+  machine.out(0xe9, 0x68);
+  machine.out(0x402, 0x69);
+  assertEquals(machine.sink.text, "hi");
 });
 
 Deno.test("a ROM ends at 4 GiB and can't be written", () => {

@@ -1,5 +1,5 @@
 // Guests from files on every back end that shows its guest a PC. Kernels are compiled here where there is a gcc.
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { Backend } from "../base/backend.ts";
 import { renderDiagnostic } from "../base/diagnostic.ts";
 import { cpuid } from "../cpu/cpuid.ts";
@@ -8,7 +8,7 @@ import { assemble, sourceOfFile } from "../guest/asm/assemble.ts";
 import { bootState } from "../guest/boot.ts";
 import { buildGuest } from "../guest/build.ts";
 import { guestOf } from "../guest/testing.ts";
-import { DEFAULT_LIMITS, type GuestSpec } from "../scenario/case.ts";
+import { DEFAULT_LIMITS, type GuestSpec, type Limits } from "../scenario/case.ts";
 import type { Trace } from "../trace/trace.ts";
 import { BACKEND_DEFINITIONS } from "./backends.ts";
 import { runCase } from "./runner.ts";
@@ -66,6 +66,7 @@ function run(
   backend: Backend,
   files: Readonly<Record<string, Uint8Array>>,
   changes: Partial<GuestSpec> = {},
+  limits: Partial<Limits> = {},
 ): Trace & { readonly text: string } {
   const definition = BACKEND_DEFINITIONS.get(backend);
   assert(definition);
@@ -76,7 +77,7 @@ function run(
   });
   assert(image, diagnostics.map(renderDiagnostic).join("\n"));
   const trace = runCase({
-    group: { guest, limits: DEFAULT_LIMITS },
+    group: { guest, limits: { ...DEFAULT_LIMITS, ...limits } },
     subject: {
       id: `test@${backend}`,
       backend,
@@ -274,6 +275,28 @@ Deno.test("a ROM starts at F000:FFF0 and shows its POST codes on every back end"
     assertEquals([codes, end], [[1, 0x42, 0xff], { kind: "halt" }], backend);
   }
 });
+
+const SEABIOS = "/usr/share/seabios/bios.bin";
+
+Deno.test({
+  name: "SeaBIOS, where it is installed, starts as a ROM and says so",
+  ignore: !await exists(SEABIOS),
+  async fn() {
+    const guest = await Deno.readFile(SEABIOS);
+    for (const backend of ["native", "full-hw"] as const) {
+      const { text } = run(backend, { guest }, { memory: 16 << 20 }, { instructions: 300_000 });
+      assertStringIncludes(text, "SeaBIOS (version", backend);
+    }
+  },
+});
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isFile;
+  } catch {
+    return false;
+  }
+}
 
 Deno.test("reset leaves the CPU's own signature in EDX", () => {
   const guest = guestOf("", { memory: 1 << 20 });
