@@ -19,6 +19,10 @@ export function complaintOf(error: unknown): { text: string; exitCode: ExitCode 
   if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) {
     return { text: error.message, exitCode: EXIT_CODE.usage };
   }
+  // What the system refuses (a full disk, an input that breaks off) is nobody's defect.
+  if (error instanceof Error && /\(os error \d+\)/.test(error.message)) {
+    return { text: `The system says: ${error.message}`, exitCode: EXIT_CODE.harness };
+  }
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return {
     text: `A defect of trivisor, please report it: ${text}`,
