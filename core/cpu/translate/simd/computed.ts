@@ -3,6 +3,7 @@ import { MemorySizeExt, Mnemonic as N, OpKind, Register, RegisterExt } from "ice
 import { isComputed, WIDE } from "../../execute/simd/simd.ts";
 import * as L from "../../layout.ts";
 import type { Translation } from "../translation.ts";
+import type { Local } from "../wasm.ts";
 import { vector, vectorMemory } from "./opcodes.ts";
 import {
   type Emit,
@@ -33,6 +34,25 @@ function handOver(t: Translation, first: Register): void {
       vectorMemory(t.f, "v128_store", at);
     });
   }
+}
+
+/**
+ * Does an instruction whose operands are in locals. The result goes to operand 0, or nowhere where `to` is no register: then
+ * it is in SIMD_FLAGS.
+ */
+export function computeInTypeScript(
+  t: Translation,
+  a: Local,
+  b: Local,
+  to: Register = t.site.insn.op0Register,
+): void {
+  for (const [at, value] of [[L.SIMD_A, a], [L.SIMD_B, b]] as const) {
+    t.f.i32(0);
+    t.f.get(value);
+    vectorMemory(t.f, "v128_store", at);
+  }
+  compute(t, immediateOf(t));
+  if (to !== Register.None) takeResult(t, to);
 }
 
 function compute(t: Translation, immediate: number): void {
@@ -69,13 +89,6 @@ const plain: Emit = (t) => {
     : RegisterExt.size(insn.op1Register);
   compute(t, immediateOf(t) | (integer === 8 ? WIDE : 0));
   takeResult(t, insn.op0Register);
-};
-
-/** COMISx, UCOMISx. */
-const flagsOnly: Emit = (t) => {
-  handOver(t, t.site.insn.op0Register);
-  compute(t, 0);
-  takeFlags(t);
 };
 
 /** PCMPxSTRx: lengths in RAX and RDX, which regions keep in locals. */
@@ -129,7 +142,6 @@ const test: Emit = (t) =>
   });
 
 const SPECIAL = new Map<N, Emit>([
-  ...[N.Comiss, N.Comisd, N.Ucomiss, N.Ucomisd].map((n) => [n, flagsOnly] as const),
   ...[N.Pcmpestri, N.Pcmpistri].map((n) => [n, strings(Register.ECX)] as const),
   [N.Pcmpestri64, strings(Register.RCX)],
   ...[N.Pcmpestrm, N.Pcmpistrm, N.Pcmpestrm64].map((n) => [n, strings(Register.XMM0)] as const),

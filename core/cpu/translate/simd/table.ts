@@ -1,6 +1,7 @@
-// Which SIMD instructions are translated, by mnemonic. MOVSD and CMPSD are also string instructions: those name no vector.
+// Which SIMD instructions are translated, by mnemonic; a later row takes the place of an earlier one. MOVSD and CMPSD are also string instructions: those name no vector.
 import { type Instruction, Mnemonic, OpKind } from "iced-x86";
 import { COMPUTED, CRC32 } from "./computed.ts";
+import { FLOAT } from "./float.ts";
 import { INTEGER } from "./integer.ts";
 import { MOVES } from "./moves.ts";
 import { SHIFTS } from "./shifts.ts";
@@ -8,7 +9,7 @@ import { SHUFFLES } from "./shuffles.ts";
 import { type Emit, emptyMmx, gated, isMm, isXmm } from "./vectors.ts";
 
 const TABLE: ReadonlyMap<Mnemonic, Emit> = new Map(
-  [...MOVES, ...INTEGER, ...SHUFFLES, ...SHIFTS, ...COMPUTED]
+  [...MOVES, ...INTEGER, ...SHUFFLES, ...SHIFTS, ...COMPUTED, ...FLOAT]
     .map(([mnemonic, emit]) => [mnemonic, gated(emit)]),
 );
 
