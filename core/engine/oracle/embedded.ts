@@ -56,6 +56,10 @@ export class EmbeddedCpu {
     const { mode } = trial;
     this.#enter(mode);
     for (const { address, bytes } of trial.patches ?? []) vcpu.memory.write(gpa(address), bytes);
+    for (const name of ["cr4", "efer", "cr0"] as const) {
+      if (trial.control) vcpu.set(name, trial.control[name]);
+    }
+    vcpu.flush();
     const start = AT.end - trial.code.length;
     vcpu.memory.write(gpa(start), trial.code);
     GENERAL_REGISTERS.forEach((name, i) => vcpu.set(name, trial.general[i] ?? 0n));

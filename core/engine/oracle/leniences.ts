@@ -115,6 +115,14 @@ const QUIRKS: readonly (readonly [trial: RegExp, why: string])[] = [
     "a far jump to an address that is not canonical faults before it is done (SDM vol. 2, JMP)",
   ],
   [
+    /mov rax, 0x800000000000; push .*push rax; iretq$/,
+    "a return to an address that is not canonical faults before it is done (SDM vol. 2, IRET)",
+  ],
+  [
+    /^syscall$/,
+    "SYSCALL is for 64-bit code alone (SDM vol. 2, SYSCALL, #UD); AMD's works in compatibility mode",
+  ],
+  [
     /^mov dx, 0x60; xor ecx, ecx; rep outsb/,
     "a string instruction repeated zero times does nothing; QEMU asks for the port's permission (SDM vol. 2, REP)",
   ],
@@ -135,10 +143,11 @@ export const LENIENCES: readonly Lenience[] = [
       onlyIn(d, W | (Number(d.ours) & RSVD ? P : 0)),
   },
   {
-    why: "for the same reason QEMU marks pages as accessed that were not (SDM vol. 3, 4.8)",
-    covers: (d, { fault, culprit }) =>
-      fault?.vector === VECTOR.PF && culprit?.modifies === true && isTable(d.address) &&
-      onlyIn(d, ACCESSED),
+    why:
+      "whether a walk that ends in a fault marks the entries above as accessed is left open; QEMU marks them, the " +
+      "embedded CPU does not (SDM vol. 3, 4.8)",
+    covers: (d, { fault }) =>
+      fault?.vector === VECTOR.PF && isTable(d.address) && onlyIn(d, ACCESSED),
   },
   {
     why: "RSVD comes with P: entries that are absent have no reserved bits; QEMU leaves P clear " +

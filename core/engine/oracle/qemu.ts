@@ -91,16 +91,22 @@ export class QemuCpu {
     for (const { address, bytes } of trial.patches ?? []) this.#write(address, bytes);
     const start = AT.end - trial.code.length;
     const base = mode.family === "real" ? mode.data << 4 : mode.bits === 16 ? AT.stack : 0;
+    const { cr0, cr4, efer } = trial.control ?? mode;
+    // CR3 last: patched tables are not what translations were made from.
+    const special = { fs_base: BigInt(base), gs_base: BigInt(base), cr0, cr4, efer, cr3: mode.cr3 };
+    const assignments = Object.entries(special).map(([name, value]) =>
+      this.#assignment(name, value)
+    );
     const registers = fromHex(await this.#remote.ask("g"));
     this.#fill(registers, trial, start);
     await this.#remote.send(
       `M${start.toString(16)},${trial.code.length.toString(16)}:${toHex(trial.code)}`,
       // Only as far as the segment registers: what follows is read as 64 bits but written as 32 outside 64-bit code.
       `G${toHex(registers.subarray(0, this.#field("fs_base").at))}`,
-      ...["fs_base", "gs_base"].map((name) => this.#assignment(name, BigInt(base))),
+      ...assignments,
       "c",
     );
-    for (const what of ["M", "G", "P", "P"]) await this.#expectOk(what);
+    for (const what of ["M", "G", ...assignments]) await this.#expectOk(what);
     const stop = await this.#stopped();
     const info = parseInfo(await this.#remote.monitor("info registers"));
     const after = fromHex(await this.#remote.ask("g"));

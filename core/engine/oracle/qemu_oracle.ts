@@ -2,6 +2,7 @@
 // trials holds and by random programs, in every mode.
 import { type Mode, MODES } from "./machine.ts";
 import { numberOption, say, textOption } from "./options.ts";
+import { PAGED_MODES, pagingTrial } from "./paging_trials.ts";
 import { plainTrial } from "./programs.ts";
 import { qemuUnavailable } from "./qemu.ts";
 import { Random } from "./random.ts";
@@ -22,6 +23,20 @@ export async function runPlain(
   for (let i = 0; i < cases; i++) {
     const trial = plainTrial(random, random.pick(modes), `program ${i}, seed ${seed}`);
     await session.compare(trial, i % 2 ? undefined : SHORT_GRANT);
+  }
+}
+
+/** Random page tables, mode by mode. */
+export async function runPaging(
+  session: Session,
+  cases: number,
+  seed: number,
+  modes: readonly Mode[] = PAGED_MODES,
+): Promise<void> {
+  const random = new Random(seed);
+  const paged = modes.filter((mode) => PAGED_MODES.includes(mode));
+  for (let i = 0; i < cases && paged.length > 0; i++) {
+    await session.compare(pagingTrial(random, random.pick(paged), `paging ${i}, seed ${seed}`));
   }
 }
 
@@ -69,6 +84,7 @@ if (import.meta.main) {
   try {
     await runSystem(session, modes);
     await runPlain(session, cases, seed, modes);
+    await runPaging(session, cases, seed, modes);
   } finally {
     await session.stop();
   }

@@ -16,6 +16,8 @@ export interface Trial {
   readonly general: readonly bigint[];
   readonly rflags: bigint;
   readonly patches?: readonly Patch[];
+  /** Control registers, where they are not the mode's. */
+  readonly control?: { readonly cr0: bigint; readonly cr4: bigint; readonly efer: bigint };
   /** Flags that the manual leaves undefined after the last instruction. */
   readonly undefinedFlags?: bigint;
 }

@@ -1,0 +1,32 @@
+// A short run of the QEMU oracle, with every test run: some of the system trials, and random programs in every mode.
+import { assertEquals, assertGreater } from "@std/assert";
+import { qemuUnavailable } from "./qemu.ts";
+import { report, runPaging, runPlain, runSystem } from "./qemu_oracle.ts";
+import { Session } from "./session.ts";
+
+const SEED = 1;
+const PROGRAMS = 220;
+const PAGINGS = 110;
+/** One system trial in so many. */
+const SPARSENESS = 23;
+
+const unavailable = await qemuUnavailable();
+
+Deno.test({
+  name: `the embedded CPU agrees with QEMU's in every mode, seed ${SEED}` +
+    (unavailable ? ` (skipped: ${unavailable})` : ""),
+  ignore: unavailable !== undefined,
+  async fn() {
+    const session = new Session();
+    try {
+      await runSystem(session, undefined, SPARSENESS);
+      await runPlain(session, PROGRAMS, SEED);
+      await runPaging(session, PAGINGS, SEED);
+    } finally {
+      await session.stop();
+    }
+    const { mismatches, compared } = session.tally;
+    assertEquals(mismatches.length, 0, report(session.tally).join("\n"));
+    assertGreater(compared.size, 10);
+  },
+});
