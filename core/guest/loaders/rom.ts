@@ -17,7 +17,8 @@ const FIRST_OPCODES: ReadonlySet<number> = new Set([0xea, 0xe9, 0xeb, 0xfa, 0x90
 /** Does it look like one: of a ROM's size, with a jump at the reset vector? */
 export function isRom(bytes: Uint8Array): boolean {
   const first = bytes[bytes.length - 16];
-  return bytes.length % SEGMENT === 0 && isRomSize(bytes.length) && first !== undefined && FIRST_OPCODES.has(first);
+  return bytes.length % SEGMENT === 0 && isRomSize(bytes.length) && first !== undefined &&
+    FIRST_OPCODES.has(first);
 }
 
 function isRomSize(length: number): boolean {
