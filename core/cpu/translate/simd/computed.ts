@@ -51,7 +51,7 @@ export function computeInTypeScript(
     t.f.get(value);
     vectorMemory(t.f, "v128_store", at);
   }
-  compute(t, immediateOf(t));
+  compute(t, immediateAndSize(t));
   if (to !== Register.None) takeResult(t, to);
 }
 
@@ -77,17 +77,23 @@ function takeFlags(t: Translation): void {
   t.setFlagBits();
 }
 
-/** Operand 0 from operands 0 and 1 and the immediate; integer operands say their size. */
+/** Bytes of the general register that a conversion names, or of the integer in memory. */
+export function integerSize({ site: { insn } }: Translation): number {
+  const general = !isXmm(insn.op0Register) && !isMm(insn.op0Register);
+  if (general) return RegisterExt.size(insn.op0Register);
+  return insn.op1Kind === OpKind.Memory
+    ? MemorySizeExt.size(insn.memorySize)
+    : RegisterExt.size(insn.op1Register);
+}
+
+/** The immediate, and in it the size of an integer operand. */
+const immediateAndSize = (t: Translation) => immediateOf(t) | (integerSize(t) === 8 ? WIDE : 0);
+
+/** Operand 0 from operands 0 and 1 and the immediate. */
 const plain: Emit = (t) => {
   const { insn } = t.site;
   handOver(t, insn.op0Register);
-  const general = !isXmm(insn.op0Register) && !isMm(insn.op0Register);
-  const integer = general
-    ? RegisterExt.size(insn.op0Register)
-    : insn.op1Kind === OpKind.Memory
-    ? MemorySizeExt.size(insn.memorySize)
-    : RegisterExt.size(insn.op1Register);
-  compute(t, immediateOf(t) | (integer === 8 ? WIDE : 0));
+  compute(t, immediateAndSize(t));
   takeResult(t, insn.op0Register);
 };
 

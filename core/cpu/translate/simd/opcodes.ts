@@ -20,6 +20,8 @@ const V = {
   i32x4_replace_lane: 28,
   i64x2_extract_lane: 29,
   i64x2_replace_lane: 30,
+  f32x4_replace_lane: 32,
+  f64x2_replace_lane: 34,
   i8x16_eq: 35,
   i8x16_gt_s: 39,
   i16x8_eq: 45,

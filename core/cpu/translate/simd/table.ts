@@ -1,6 +1,7 @@
 // Which SIMD instructions are translated, by mnemonic; a later row takes the place of an earlier one. MOVSD and CMPSD are also string instructions: those name no vector.
 import { type Instruction, Mnemonic, OpKind } from "iced-x86";
 import { COMPUTED, CRC32 } from "./computed.ts";
+import { CONVERSIONS } from "./conversion.ts";
 import { FLOAT } from "./float.ts";
 import { INTEGER } from "./integer.ts";
 import { MOVES } from "./moves.ts";
@@ -9,7 +10,7 @@ import { SHUFFLES } from "./shuffles.ts";
 import { type Emit, emptyMmx, gated, isMm, isXmm } from "./vectors.ts";
 
 const TABLE: ReadonlyMap<Mnemonic, Emit> = new Map(
-  [...MOVES, ...INTEGER, ...SHUFFLES, ...SHIFTS, ...COMPUTED, ...FLOAT]
+  [...MOVES, ...INTEGER, ...SHUFFLES, ...SHIFTS, ...COMPUTED, ...FLOAT, ...CONVERSIONS]
     .map(([mnemonic, emit]) => [mnemonic, gated(emit)]),
 );
 
