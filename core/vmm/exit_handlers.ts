@@ -118,13 +118,10 @@ export function halt(_exit: Exit, { vcpu }: Machine): Outcome {
   return interruptsMasked(vcpu) ? stop({ kind: "halt" }) : IDLE;
 }
 
-/** MWAIT: an interrupt wakes it as it does HLT. With interrupts masked it returns at once, as it may for any reason. */
-export function waiting(_exit: Exit, { vcpu }: Machine): Outcome {
-  vcpu.skip();
-  return interruptsMasked(vcpu) ? RESUME : IDLE;
-}
-
-/** An instruction whose effect nothing here depends on. */
+/**
+ * An instruction whose effect nothing here depends on. MWAIT is one: it may end at once for any reason, as it does on bare
+ * hardware here, and a guest that waits for a store would never wake from a halt.
+ */
 export function ignored(_exit: Exit, { vcpu }: Machine): Outcome {
   vcpu.skip();
   return RESUME;

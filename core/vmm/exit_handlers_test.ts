@@ -115,8 +115,14 @@ const ROWS: Record<string, Row> = {
     outcome: { do: "stop", end: { kind: "halt" } },
     calls: ["skip"],
   },
-  "MWAIT waits with interrupts off": {
+  "MWAIT with interrupts off": {
     exit: madeExit("mwait", {}),
+    outcome: RESUME,
+    calls: ["skip"],
+  },
+  "MWAIT with interrupts on": {
+    exit: madeExit("mwait", {}),
+    flags: RFLAGS.IF,
     outcome: RESUME,
     calls: ["skip"],
   },

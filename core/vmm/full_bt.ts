@@ -14,7 +14,6 @@ import {
   portIo,
   tripleFault,
   undefinedInstruction,
-  waiting,
 } from "./exit_handlers.ts";
 import type { BackendDefinition } from "./monitor.ts";
 import { PcMonitor } from "./pc_monitor.ts";
@@ -43,7 +42,7 @@ const HANDLERS: ExitHandlers = {
   "monitor": ignored,
   "msr-read": msrRead,
   "msr-write": emulated,
-  "mwait": waiting,
+  "mwait": ignored,
   "rdpmc": emulated,
   // Carried on to the guest's kernel, through its IDT or its SYSCALL entry.
   "software-interrupt": emulated,

@@ -18,7 +18,6 @@ import {
   portIo,
   tripleFault,
   undefinedInstruction,
-  waiting,
 } from "./exit_handlers.ts";
 import type { BackendDefinition } from "./monitor.ts";
 import { PcMonitor } from "./pc_monitor.ts";
@@ -95,7 +94,7 @@ export const HARDWARE_HANDLERS: ExitHandlers = {
   "monitor": ignored,
   "msr-read": msrRead,
   "msr-write": emulated,
-  "mwait": waiting,
+  "mwait": ignored,
   "pause": emulated,
   "rdpmc": emulated,
   "rdtsc": emulated,

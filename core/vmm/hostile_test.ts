@@ -23,6 +23,20 @@ interface Hostile {
 const WALL_MS = 5_000;
 
 const GUESTS: Readonly<Record<string, Hostile>> = {
+  // No interrupt will come: MWAIT ends all the same, on bare hardware and wherever it exits.
+  "waits for a store with interrupts on": {
+    text: `start:
+    mov   eax, 0x110000
+    xor   ecx, ecx
+    xor   edx, edx
+    monitor
+    sti
+    xor   eax, eax
+    mwait
+    mov   al, 5
+    out   0xf4, al`,
+    end: { kind: "shutdown", code: 5 },
+  },
   // The page is not there: a page fault, and the RIP that means "nothing" in the jump cache.
   "jumps to the last address there is": {
     text: `start:
