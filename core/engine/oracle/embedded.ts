@@ -8,7 +8,8 @@ import { Bus, type Space } from "../../machine/bus.ts";
 import type { AccessSize } from "../../machine/device.ts";
 import { embedded } from "../embedded/engine.ts";
 import type { Vcpu } from "../vcpu.ts";
-import { AT, initialMemory, MEMORY, type Mode, msrsOf, SELECTOR, WATCHED } from "./machine.ts";
+import { AT, MEMORY, type Mode, msrsOf, SELECTOR, WATCHED } from "./machine.ts";
+import { initialMemory } from "./memory_image.ts";
 import { tableLimits } from "./setup.ts";
 import type { End, Outcome, Trial } from "./trial.ts";
 

@@ -1,7 +1,8 @@
 // QEMU's processor as an oracle: one process that stays, stopped at start, driven through its GDB stub. Its RAM is a file
 // that this process writes and reads too; code alone goes through the stub, which tells the translator of it.
 import { endAt } from "./embedded.ts";
-import { AT, initialMemory, MEMORY, type Mode, WATCHED } from "./machine.ts";
+import { AT, MEMORY, type Mode, WATCHED } from "./machine.ts";
+import { initialMemory } from "./memory_image.ts";
 import { fromHex, RemoteProtocol, toHex, type Wire } from "./rsp.ts";
 import { parameters, SETUP } from "./setup.ts";
 import type { End, Outcome, Trial } from "./trial.ts";
