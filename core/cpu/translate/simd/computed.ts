@@ -15,6 +15,7 @@ import {
   isXmm,
   readVector,
   setVector,
+  V128,
   withVector,
 } from "./vectors.ts";
 
@@ -53,6 +54,31 @@ export function computeInTypeScript(
   }
   compute(t, immediateAndSize(t));
   if (to !== Register.None) takeResult(t, to);
+}
+
+/**
+ * An instruction that has a fast way: `fast` calls `slow` with a condition on the stack, where it must be done in TypeScript
+ * after all, before it has changed anything. Both get the operands in locals.
+ */
+export function twoWays(
+  t: Translation,
+  fast: (a: Local, b: Local, slow: () => void) => void,
+  slowly: (a: Local, b: Local) => void = (a, b) => computeInTypeScript(t, a, b),
+): void {
+  const { f } = t;
+  const [a, b] = [f.temporary(V128), f.temporary(V128)];
+  readVector(t, 1);
+  f.set(b);
+  getVector(t, t.site.insn.op0Register);
+  f.set(a);
+  const done = f.open("block");
+  const otherwise = f.open("block");
+  fast(a, b, () => f.branch("br_if", otherwise));
+  f.branch("br", done);
+  f.end();
+  slowly(a, b);
+  f.end();
+  f.release(V128, a, b);
 }
 
 function compute(t: Translation, immediate: number): void {

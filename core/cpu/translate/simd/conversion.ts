@@ -2,11 +2,10 @@
 // noted already; see float.ts for why, and computed.ts for all the rest.
 import { Mnemonic as N, RegisterExt } from "iced-x86";
 import * as L from "../../layout.ts";
-import type { Size, Translation } from "../translation.ts";
-import type { Local } from "../wasm.ts";
-import { computeInTypeScript, integerSize } from "./computed.ts";
+import type { Size } from "../translation.ts";
+import { integerSize, twoWays } from "./computed.ts";
 import { lane, type VectorOp } from "./opcodes.ts";
-import { type Emit, type Entries, getVector, I64, readVector, setVector, V128 } from "./vectors.ts";
+import { type Emit, type Entries, I64, setVector } from "./vectors.ts";
 
 /** MXCSR: precision exception noted, and masked. */
 const PRECISION_NOTED = 0x1020;
@@ -37,27 +36,6 @@ const DOUBLE: Format = {
   bound: { 4: 0x41e0_0000_0000_0000n, 8: 0x43e0_0000_0000_0000n },
   replace: "f64x2_replace_lane",
 };
-
-/** Loads operands, tries `fast`, which branches away where it can't, and else goes to TypeScript. */
-function twoWays(
-  t: Translation,
-  fast: (a: Local, b: Local, slow: () => void) => void,
-): void {
-  const { f } = t;
-  const [a, b] = [f.temporary(V128), f.temporary(V128)];
-  readVector(t, 1);
-  f.set(b);
-  getVector(t, t.site.insn.op0Register);
-  f.set(a);
-  const done = f.open("block");
-  const otherwise = f.open("block");
-  fast(a, b, () => f.branch("br_if", otherwise));
-  f.branch("br", done);
-  f.end();
-  computeInTypeScript(t, a, b);
-  f.end();
-  f.release(V128, a, b);
-}
 
 /** CVTSI2SS, CVTSI2SD: integers that have no more bits than the format. */
 const fromInteger = (format: Format): Emit => (t) => {

@@ -9,18 +9,9 @@ import { Mnemonic as N, Register } from "iced-x86";
 import * as L from "../../layout.ts";
 import type { Translation } from "../translation.ts";
 import type { Local } from "../wasm.ts";
-import { computeInTypeScript } from "./computed.ts";
+import { computeInTypeScript, twoWays } from "./computed.ts";
 import { constant, lane, repeated, shuffle, vector, type VectorOp } from "./opcodes.ts";
-import {
-  type Emit,
-  type Entries,
-  getVector,
-  I64,
-  immediateOf,
-  readVector,
-  setVector,
-  V128,
-} from "./vectors.ts";
+import { type Emit, type Entries, I64, immediateOf, setVector, V128 } from "./vectors.ts";
 
 /** Masks set, rounding to nearest, denormals as they are, precision flag set; the other flags do not matter. */
 const MXCSR_RELEVANT = 0xffe0, MXCSR_FAST = 0x1fa0;
@@ -102,28 +93,6 @@ function onlyFirst({ f }: Translation, shape: Shape, value: Local): void {
 const firstOf = ({ bits }: Shape) =>
   Array.from({ length: 16 }, (_, i) => i < bits / 8 ? i : 16 + i);
 
-/** Both ways of an instruction. `fast` leaves by the label when it can't; what it ends with is the result. */
-function twoWays(
-  t: Translation,
-  fast: (a: Local, b: Local, slow: () => void) => void,
-  slow: (a: Local, b: Local) => void,
-): void {
-  const { f } = t;
-  const [a, b] = [f.temporary(V128), f.temporary(V128)];
-  readVector(t, 1);
-  f.set(b);
-  getVector(t, t.site.insn.op0Register);
-  f.set(a);
-  const done = f.open("block");
-  const otherwise = f.open("block");
-  fast(a, b, () => f.branch("br_if", otherwise));
-  f.branch("br", done);
-  f.end();
-  slow(a, b);
-  f.end();
-  f.release(V128, a, b);
-}
-
 /** Operands as the fast way looks at them, in locals of its own. */
 function inspected(
   t: Translation,
@@ -154,8 +123,6 @@ function keep(t: Translation, shape: Shape, scalar: boolean, a: Local, result: L
   }
   setVector(t, t.site.insn.op0Register, result);
 }
-
-const slowly = (t: Translation) => (a: Local, b: Local): void => computeInTypeScript(t, a, b);
 
 type Operation = "add" | "sub" | "mul" | "div" | "sqrt";
 
@@ -195,7 +162,7 @@ const arithmetic = (operation: Operation, shape: Shape, scalar: boolean): Emit =
       slow();
       keep(t, shape, scalar, a, result);
     });
-  }, slowly(t));
+  });
 };
 
 /** What is compared without an exception, whatever MXCSR says: zeros and normal numbers. */
@@ -217,7 +184,7 @@ const comparison = (
       f.set(result);
       keep(t, shape, scalar, a, result);
     });
-  }, slowly(t));
+  });
 };
 
 /** MINxx, MAXxx: the second operand where they are equal. */

@@ -1,5 +1,5 @@
 // Instructions that move elements about: shuffles, unpacking, blends, widening, inserts and extracts.
-import { Mnemonic as N, OpKind } from "iced-x86";
+import { Mnemonic as N, OpKind, Register } from "iced-x86";
 import type { Size } from "../translation.ts";
 import { bytesConstant, lane, repeated, shuffle, vector, type VectorOp } from "./opcodes.ts";
 import {
@@ -77,13 +77,10 @@ const blendBySign = (bytes: 1 | 4 | 8): Emit =>
     const name = ({ 1: "i8x16_shr_s", 4: "i32x4_shr_s", 8: "i64x2_shr_s" } as const)[bytes];
     f.get(b);
     f.get(a);
-    getVector(t, XMM0);
+    getVector(t, Register.XMM0);
     f.i32(8 * bytes - 1);
     vector(f, name, "v128_bitselect");
   });
-import { Register } from "iced-x86";
-const XMM0 = Register.XMM0;
-
 /** INSERTPS: one element of the second operand to one of the first, and zeros by a mask. Memory has one element only. */
 const insertSingle = operation(({ t, a, b, immediate }) => {
   const { f } = t;
