@@ -1,6 +1,6 @@
 // Every encoding of the SIMD instructions that the engine has, found by decoding: prefixes, opcode maps, register and memory
 // operands. The oracle tries each on the host. Test code.
-import { Code, CpuidFeature, Decoder, DecoderOptions, EncodingKind } from "iced-x86";
+import { Code, CpuidFeature, Decoder, DecoderOptions, EncodingKind, Instruction } from "iced-x86";
 
 /** What is tried. */
 export const FEATURES: ReadonlySet<CpuidFeature> = new Set([
@@ -24,7 +24,7 @@ export interface Form {
   readonly memory: boolean;
 }
 
-const PREFIXES = [[], [0x66], [0xf3], [0xf2]];
+const PREFIXES = [[], [0x66], [0xf3], [0xf2], [0x66, 0xf2]];
 const MAPS = [[0x0f], [0x0f, 0x38], [0x0f, 0x3a]];
 const REX = [[], [0x45], [0x48], [0x4d]];
 /** xmm1, xmm2 (or others); xmm1, [rsi + 16]. */
@@ -41,6 +41,23 @@ export function forms(variants: number, random: (below: number) => number): Form
     else if (random(2)) known[random(variants)] = form;
   }
   return [...kept.values()].flat();
+}
+
+/** Names of the forms that iced lists for these features and that are not among the tried ones. */
+export function untried(tried: readonly Form[]): string[] {
+  const codes = new Set(tried.map(({ code }) => code));
+  return Object.values(Code).filter((code): code is Code => typeof code === "number")
+    .filter((code) => !codes.has(code) && !EXCLUDED.test(Code[code] ?? "") && isOfFeatures(code))
+    .map((code) => Code[code] ?? "");
+}
+
+function isOfFeatures(code: Code): boolean {
+  const insn = new Instruction();
+  insn.code = code;
+  const legacy = insn.encoding === EncodingKind.Legacy;
+  const found = [...insn.cpuidFeatures()].some((feature) => FEATURES.has(feature));
+  insn.free();
+  return legacy && found;
 }
 
 function encodings(random: (below: number) => number): Form[] {
