@@ -2,21 +2,16 @@
 // exits.
 import { RFLAGS, VECTOR } from "../../base/registers.ts";
 import { checkPrivilege, exitDetail, isIdleRepeat } from "../../cpu/classify.ts";
-import type { Cpu } from "../../cpu/cpu.ts";
 import { deliver, escalate } from "../../cpu/deliver.ts";
 import { isIntercepted } from "../../cpu/intercepts.ts";
-import { execute, isSlow } from "../../cpu/execute/execute.ts";
 import { GuestFault } from "../../cpu/fault.ts";
 import * as L from "../../cpu/layout.ts";
 import { MAX_BLOCK } from "../../cpu/translate/region.ts";
 import { LEAVE } from "../../cpu/translate/runtime.ts";
 import type { Exit, ExitKind } from "../../trace/exit.ts";
 import type { Capabilities, Event, Stop, Vcpu } from "../vcpu.ts";
-import { ALONE } from "./code_cache.ts";
-import type { Translation } from "./core.ts";
-import { isMovable, movedTranslation } from "./moved.ts";
 import { DeviceAccess } from "./physical.ts";
-import { Processor } from "./processor.ts";
+import { entersHandler, Stepper } from "./stepper.ts";
 import { guarded } from "./region_memory.ts";
 import type { SlowInstruction } from "./slow_instructions.ts";
 
@@ -55,16 +50,9 @@ const CAUTIOUS = 4;
 const BUDGET_STOP: Stop = { reason: "budget" };
 const IDLE_STOP: Stop = { reason: "idle" };
 
-const NO_STOPS: ReadonlySet<bigint> = new Set();
-
-/** What became of one instruction. */
-type Step = "done" | "idle" | GuestFault | DeviceAccess;
-
-export class EmbeddedVcpu extends Processor implements Vcpu {
+export class EmbeddedVcpu extends Stepper implements Vcpu {
   readonly capabilities = CAPABILITIES;
   readonly #inlined: Record<string, number> = {};
-  #retiredBefore = 0;
-  #granted = 0;
   #queued: Event | undefined;
   /** The event that was injected was one fault too many: the next run begins with a triple fault. */
   #shutdown: Stop | undefined;
@@ -72,32 +60,12 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
   #windowWanted = false;
   /** The instruction that exited, for `complete` and `skip`. */
   #exited: SlowInstruction | undefined;
-  /** It is to be started again, with the answers that it got. */
-  #restart = false;
   #bails = 0;
   #retiredAtBail = 0;
   #careful = 0;
   /** A device was reached: the caller is to look at its deadlines. */
   #yielded = false;
-  /** An instruction retired under TF: #DB comes before anything else. */
-  #stepped = false;
 
-  // ---- State -------------------------------------------------------------------------------------------------------
-
-  get retired(): number {
-    return this.#retiredBefore + this.#granted - this.#budget;
-  }
-  /** Instructions that may still be executed in this slice. */
-  get #budget(): number {
-    // By halves: the clock asks several times an exit, and a BigInt would be made for each.
-    const { view } = this.state;
-    return view.getInt32(L.BUDGET + 4, true) * 2 ** 32 + view.getUint32(L.BUDGET, true);
-  }
-  set #budget(value: number) {
-    const { view } = this.state;
-    view.setInt32(L.BUDGET + 4, Math.floor(value / 2 ** 32), true);
-    view.setUint32(L.BUDGET, value >>> 0, true);
-  }
   inlined(): Record<string, number> {
     const lookups = Number(this.state.view.getBigInt64(L.LOOKUPS, true));
     return lookups > 0 ? { ...this.#inlined, "indirect-branch": lookups } : { ...this.#inlined };
@@ -108,8 +76,8 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
     let rest = Math.max(1, Math.floor(budget));
     for (;;) {
       const before = this.retired;
-      this.#retiredBefore = before;
-      this.#granted = this.#budget = Math.min(rest, SLICE);
+      this.retiredBefore = before;
+      this.granted = this.budget = Math.min(rest, SLICE);
       const stop = this.#slice(rest > SLICE);
       rest -= this.retired - before;
       if (stop !== BUDGET_STOP || rest <= 0 || this.#yielded) {
@@ -133,14 +101,14 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
       this.#shutdown = undefined;
       return stop;
     }
-    if (this.#stepped) return this.#singleStepTrap();
+    if (this.stepped) return this.#singleStepTrap();
     if (this.#queued) return this.#deliverQueued(this.#queued);
     if (this.#windowWanted && this.interruptible) {
       return this.#exit("interrupt-window", "vm-exit", {}, undefined);
     }
-    if (this.#budget <= 0) return BUDGET_STOP;
-    if (this.#restart || this.#tracing || (this.#windowWanted && this.state.interruptShadow)) {
-      this.#restart = false;
+    if (this.budget <= 0) return BUDGET_STOP;
+    if (this.restart || this.tracing || (this.#windowWanted && this.state.interruptShadow)) {
+      this.restart = false;
       return this.#instruction();
     }
     if (this.#careful > 0) {
@@ -150,11 +118,11 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
     this.state.interruptShadow = false;
     // Near the end of a grant, regions are made so short that they do not overrun it.
     const limit = this.#bails >= MANY_BAILS
-      ? Math.min(CAUTIOUS, shortRegion(this.#budget) ?? CAUTIOUS)
+      ? Math.min(CAUTIOUS, shortRegion(this.budget) ?? CAUTIOUS)
       : more
       ? undefined
-      : shortRegion(this.#budget);
-    const region = this.#region(this.stops, limit);
+      : shortRegion(this.budget);
+    const region = this.region(this.stops, limit);
     if (region instanceof GuestFault || region instanceof DeviceAccess) {
       return this.#failed(region, undefined);
     }
@@ -165,9 +133,9 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
       case LEAVE.dispatch:
         return undefined;
       case LEAVE.slow:
-        return this.#budget > 0 ? this.#instruction() : BUDGET_STOP;
+        return this.budget > 0 ? this.#instruction() : BUDGET_STOP;
       case LEAVE.budget:
-        return this.#budget > 0 && !more ? undefined : BUDGET_STOP;
+        return this.budget > 0 && !more ? undefined : BUDGET_STOP;
       case LEAVE.bail:
         return this.#afterBail();
       default:
@@ -211,7 +179,7 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
     }
     const before = this.state.interruptShadow;
     this.state.interruptShadow = false;
-    const step = this.#step(decoded, treatment === "inline" ? this.inlining : this.cpu);
+    const step = this.step(decoded, treatment === "inline" ? this.inlining : this.cpu);
     if (step === "done" || step === "idle") {
       if (operation && treatment === "inline") {
         this.#inlined[operation] = (this.#inlined[operation] ?? 0) + 1;
@@ -226,82 +194,11 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
     return this.#failed(step, decoded);
   }
 
-  /** RFLAGS.TF: #DB after every instruction. */
-  get #tracing(): boolean {
-    return (this.state.view.getUint32(L.FLAGS_REST, true) & RFLAGS.TF) !== 0;
-  }
-
   /** The trap of single-stepping, SDM vol. 3, 18.3.1.4. */
   #singleStepTrap(): Stop | undefined {
-    this.#stepped = false;
+    this.stepped = false;
     this.state.setDebug(6, this.state.debug(6) | DR6_BS);
     return this.#fault(new GuestFault(VECTOR.DB), undefined);
-  }
-
-  /** Executes one instruction; retires it if it gets done. */
-  #step(decoded: SlowInstruction, cpu: Cpu): Step {
-    const tracing = this.#tracing;
-    // Repeated string instructions are trapped after every iteration; and what a device has answered is of one iteration.
-    const held = tracing || this.physical.answered ? Math.max(0, this.#budget - 1) : 0;
-    this.#grant(-held);
-    this.physical.begin();
-    this.physical.stepping = true;
-    this.paths.stepping = true;
-    try {
-      const result = decoded.translated ? this.#stepTranslated(decoded) : guarded(() => {
-        // What neither part of the CPU knows, CPUID does not announce either.
-        if (!isSlow(decoded.insn)) throw new GuestFault(VECTOR.UD);
-        const effect = execute(cpu, decoded.insn);
-        this.#budget--;
-        return effect;
-      });
-      if (result instanceof DeviceAccess || result instanceof GuestFault) return result;
-      this.#forget();
-      // What enters a handler clears TF on the way, and is not trapped; what clears it otherwise is.
-      if (tracing && result === "next" && !entersHandler(decoded)) this.#stepped = true;
-      return result === "next" ? "done" : result === "halt" ? "idle" : result;
-    } finally {
-      this.#grant(held);
-      this.physical.stepping = false;
-      this.paths.stepping = false;
-    }
-  }
-
-  /** Changes what may still be executed in this slice. */
-  #grant(more: number): void {
-    if (more === 0) return;
-    this.#granted += more;
-    this.#budget += more;
-  }
-
-  #region(stops: ReadonlySet<bigint>, limit: number | undefined) {
-    const context = this.context();
-    return guarded(() =>
-      this.code.region(context, this.state.rip, stops, () => this.reader.place(), limit)
-    );
-  }
-
-  #stepTranslated({ insn, bytes }: SlowInstruction): "next" | GuestFault | DeviceAccess {
-    const moves = isMovable(insn);
-    const region = moves
-      ? movedTranslation(this.core, bytes, this.context().mode)
-      : this.#region(NO_STOPS, ALONE);
-    if (region instanceof GuestFault || region instanceof DeviceAccess) return region;
-    if (!region) throw new Error("An instruction is translated and is not");
-    const why = moves ? this.#runMoved(region) : region.run();
-    if (why !== LEAVE.bail) return "next";
-    const cause = this.paths.takeBail();
-    if (cause === "step") throw new Error("A single step asks for a single step");
-    return cause;
-  }
-
-  /** Runs what was translated for RIP 0. */
-  #runMoved(region: Translation): number {
-    const { rip } = this.state;
-    this.state.rip = 0n;
-    const why = region.run();
-    this.state.rip = BigInt.asUintN(this.state.bitness, rip + this.state.rip);
-    return why;
   }
 
   /** What comes of an instruction that could not be done. */
@@ -335,7 +232,7 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
   #fault(fault: GuestFault, instruction: SlowInstruction | undefined): Stop | undefined {
     const { vector, errorCode, address } = fault;
     // The VMM may mend what is wrong: then the instruction goes on with what devices have answered it.
-    this.#restart = this.physical.answered;
+    this.restart = this.physical.answered;
     if (this.callouts.get(this.reader.linearRip()) === "trace" && address !== undefined) {
       const gpa = this.translate(address);
       const isProtection = vector === VECTOR.PF && ((errorCode ?? 0) & 3) === 3;
@@ -347,15 +244,9 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
       const { type: _, ...detail } = faultEvent(fault);
       return this.#exit("exception", this.controls.exceptionVia, detail, instruction);
     }
-    this.#forget();
+    this.forget();
     this.#queued = faultEvent(fault);
     return undefined;
-  }
-
-  /** The instruction under way is given up: it starts anew, if ever. */
-  #forget(): void {
-    this.physical.done();
-    this.#restart = false;
   }
 
   /** Delivers an event through the guest's tables; a fault on the way exits, or takes its place. */
@@ -414,11 +305,11 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
     if (!exited) throw new Error("Nothing to complete");
     if (exited.operation !== "port-io") {
       this.physical.answer(value);
-      this.#restart = true;
+      this.restart = true;
       return;
     }
     this.completion.value = Number(value);
-    const step = this.#step(exited, this.completing);
+    const step = this.step(exited, this.completing);
     if (step instanceof GuestFault) this.#queued = faultEvent(step);
   }
 
@@ -427,14 +318,14 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
     this.state.rip = BigInt.asUintN(this.state.bitness, this.state.rip + BigInt(length));
     this.state.interruptShadow = false;
     this.physical.done();
-    this.#budget--;
-    if (this.#tracing && this.#exited && !entersHandler(this.#exited)) this.#stepped = true;
+    this.budget--;
+    if (this.tracing && this.#exited && !entersHandler(this.#exited)) this.stepped = true;
   }
 
   emulate(): Event | undefined {
     const decoded = guarded(() => this.reader.decode());
     if (decoded instanceof DeviceAccess) throw new Error("Code to emulate stands in device memory");
-    const step = decoded instanceof GuestFault ? decoded : this.#step(decoded, this.cpu);
+    const step = decoded instanceof GuestFault ? decoded : this.step(decoded, this.cpu);
     return step instanceof GuestFault ? faultEvent(step) : undefined;
   }
 
@@ -443,7 +334,7 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
   }
 
   inject(event: Event): void {
-    this.#forget();
+    this.forget();
     if (this.#queued && event.type === "exception") {
       const { vector, errorCode, address } = event;
       this.#shutdown = this.#replaceQueued(new GuestFault(vector, errorCode, address));
@@ -451,18 +342,13 @@ export class EmbeddedVcpu extends Processor implements Vcpu {
   }
 
   get interruptible(): boolean {
-    return !this.#queued && !this.#stepped && !this.state.interruptShadow && !this.#restart &&
+    return !this.#queued && !this.stepped && !this.state.interruptShadow && !this.restart &&
       (this.state.systemFlags & RFLAGS.IF) !== 0;
   }
 
   requestInterruptWindow(wanted: boolean): void {
     this.#windowWanted = wanted;
   }
-}
-
-/** Does the instruction go to a handler of the guest's kernel, through the IDT or by SYSCALL? */
-function entersHandler({ operation }: SlowInstruction): boolean {
-  return operation === "int-n" || operation === "syscall";
 }
 
 /** The event that delivers a fault. */

@@ -1,0 +1,127 @@
+// One instruction by itself, whether it is translated or done in TypeScript; and the budget that instructions are taken off.
+import { RFLAGS, VECTOR } from "../../base/registers.ts";
+import type { Cpu } from "../../cpu/cpu.ts";
+import { execute, isSlow } from "../../cpu/execute/execute.ts";
+import { GuestFault } from "../../cpu/fault.ts";
+import * as L from "../../cpu/layout.ts";
+import { LEAVE } from "../../cpu/translate/runtime.ts";
+import { ALONE } from "./code_cache.ts";
+import type { Translation } from "./core.ts";
+import { isMovable, movedTranslation } from "./moved.ts";
+import { DeviceAccess } from "./physical.ts";
+import { Processor } from "./processor.ts";
+import { guarded } from "./region_memory.ts";
+import type { SlowInstruction } from "./slow_instructions.ts";
+
+const NO_STOPS: ReadonlySet<bigint> = new Set();
+
+/** What became of one instruction. */
+export type Step = "done" | "idle" | GuestFault | DeviceAccess;
+
+/** A processor that can be stepped. */
+export class Stepper extends Processor {
+  /** Instructions retired before this slice, and granted for it. */
+  protected retiredBefore = 0;
+  protected granted = 0;
+  /** The instruction at RIP is to be started again, with the answers that it got. */
+  protected restart = false;
+  /** An instruction retired under TF: #DB comes before anything else. */
+  protected stepped = false;
+
+  get retired(): number {
+    return this.retiredBefore + this.granted - this.budget;
+  }
+  /** Instructions that may still be executed in this slice. */
+  protected get budget(): number {
+    // By halves: the clock asks several times an exit, and a BigInt would be made for each.
+    const { view } = this.state;
+    return view.getInt32(L.BUDGET + 4, true) * 2 ** 32 + view.getUint32(L.BUDGET, true);
+  }
+  protected set budget(value: number) {
+    const { view } = this.state;
+    view.setInt32(L.BUDGET + 4, Math.floor(value / 2 ** 32), true);
+    view.setUint32(L.BUDGET, value >>> 0, true);
+  }
+
+  /** RFLAGS.TF: #DB after every instruction. */
+  protected get tracing(): boolean {
+    return (this.state.view.getUint32(L.FLAGS_REST, true) & RFLAGS.TF) !== 0;
+  }
+
+  /** Executes one instruction; retires it if it gets done. */
+  protected step(decoded: SlowInstruction, cpu: Cpu): Step {
+    const tracing = this.tracing;
+    // Repeated string instructions are trapped after every iteration; and what a device has answered is of one iteration.
+    const held = tracing || this.physical.answered ? Math.max(0, this.budget - 1) : 0;
+    this.#grant(-held);
+    this.physical.begin();
+    this.physical.stepping = true;
+    this.paths.stepping = true;
+    try {
+      const result = decoded.translated ? this.#stepTranslated(decoded) : guarded(() => {
+        // What neither part of the CPU knows, CPUID does not announce either.
+        if (!isSlow(decoded.insn)) throw new GuestFault(VECTOR.UD);
+        const effect = execute(cpu, decoded.insn);
+        this.budget--;
+        return effect;
+      });
+      if (result instanceof DeviceAccess || result instanceof GuestFault) return result;
+      this.forget();
+      // What enters a handler clears TF on the way, and is not trapped; what clears it otherwise is.
+      if (tracing && result === "next" && !entersHandler(decoded)) this.stepped = true;
+      return result === "next" ? "done" : result === "halt" ? "idle" : result;
+    } finally {
+      this.#grant(held);
+      this.physical.stepping = false;
+      this.paths.stepping = false;
+    }
+  }
+
+  /** Changes what may still be executed in this slice. */
+  #grant(more: number): void {
+    if (more === 0) return;
+    this.granted += more;
+    this.budget += more;
+  }
+
+  protected region(stops: ReadonlySet<bigint>, limit: number | undefined) {
+    const context = this.context();
+    return guarded(() =>
+      this.code.region(context, this.state.rip, stops, () => this.reader.place(), limit)
+    );
+  }
+
+  #stepTranslated({ insn, bytes }: SlowInstruction): "next" | GuestFault | DeviceAccess {
+    const moves = isMovable(insn);
+    const region = moves
+      ? movedTranslation(this.core, bytes, this.context().mode)
+      : this.region(NO_STOPS, ALONE);
+    if (region instanceof GuestFault || region instanceof DeviceAccess) return region;
+    if (!region) throw new Error("An instruction is translated and is not");
+    const why = moves ? this.#runMoved(region) : region.run();
+    if (why !== LEAVE.bail) return "next";
+    const cause = this.paths.takeBail();
+    if (cause === "step") throw new Error("A single step asks for a single step");
+    return cause;
+  }
+
+  /** Runs what was translated for RIP 0. */
+  #runMoved(region: Translation): number {
+    const { rip } = this.state;
+    this.state.rip = 0n;
+    const why = region.run();
+    this.state.rip = BigInt.asUintN(this.state.bitness, rip + this.state.rip);
+    return why;
+  }
+
+  /** The instruction under way is given up: it starts anew, if ever. */
+  protected forget(): void {
+    this.physical.done();
+    this.restart = false;
+  }
+}
+
+/** Does the instruction go to a handler of the guest's kernel, through the IDT or by SYSCALL? */
+export function entersHandler({ operation }: SlowInstruction): boolean {
+  return operation === "int-n" || operation === "syscall";
+}
