@@ -104,16 +104,18 @@ export function popAll(t: Translation): void {
   const bits = 8 * size as 16 | 32;
   const values = Array.from({ length: 8 }, () => f.temporary(I64));
   const at = f.temporary(I64);
-  values.forEach((value, i) => {
+  // From EDI, which lies lowest, as the manual pops them: that decides which page a fault is about.
+  for (const [slot, value] of values.toReversed().entries()) {
+    if (7 - slot === RSP) continue;
     t.getGpr(RSP);
-    f.i64(size * (7 - i));
+    f.i64(size * slot);
     f.op("i64_add");
     t.cutTo(t.mode.stackBits);
     t.addSegmentBase(Register.SS);
     f.set(at);
     t.load(at, size);
     f.set(value);
-  });
+  }
   values.forEach((value, i) => {
     if (i === RSP) return;
     f.get(value);

@@ -56,7 +56,6 @@ export async function runSystem(
 /** What came of it, line by line. */
 export function report({ compared, outside, mismatches, forgiven }: Tally): string[] {
   return [
-    ...mismatches.map(describeMismatch),
     ...[...compared].map(([mode, count]) => `${mode}: ${count} trials`),
     `${outside} left RAM and were not compared`,
     ...[...forgiven].map(([{ why }, times]) => `${times} times: ${why}`),
@@ -80,7 +79,7 @@ if (import.meta.main) {
     say(`--mode takes one of ${MODES.map((mode) => mode.name).join(", ")}, not ${name}`);
     Deno.exit(2);
   }
-  const session = new Session();
+  const session = new Session((mismatch) => say(describeMismatch(mismatch)));
   try {
     await runSystem(session, modes);
     await runPlain(session, cases, seed, modes);

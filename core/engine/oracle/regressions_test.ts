@@ -57,6 +57,14 @@ const REGRESSIONS: readonly Regression[] = [
     end: "end",
     after: { rbp: 0x607c77fcn, rsp: 0x607c77fcn },
   },
+  {
+    what: "POPAD pops EDI first: a fault tells its address",
+    mode: "protected32/3",
+    code: "61",
+    registers: { rsp: 0x404000n },
+    end: "handler",
+    after: { cr2: 0x404000n },
+  },
 ];
 
 for (const { what, mode, code, registers, end, after, memory } of REGRESSIONS) {

@@ -27,6 +27,9 @@ export class Session {
   #qemu: QemuCpu | undefined;
   #embedded = new EmbeddedCpu();
 
+  /** `notice` is told of every mismatch at once. */
+  constructor(readonly notice: (mismatch: Mismatch) => void = () => {}) {}
+
   /** Runs one trial on both; gives back how they differ. */
   async compare(trial: Trial, grant?: number): Promise<readonly string[]> {
     const ours = this.#embedded.run(trial, grant);
@@ -44,7 +47,11 @@ export class Session {
     const found = differences.length > 0 ? describe(differences, theirs, ours) : [];
     const { name } = trial.mode;
     this.tally.compared.set(name, (this.tally.compared.get(name) ?? 0) + 1);
-    if (found.length > 0) this.tally.mismatches.push({ trial, differences: found });
+    if (found.length > 0) {
+      const mismatch = { trial, differences: found };
+      this.tally.mismatches.push(mismatch);
+      this.notice(mismatch);
+    }
     // A processor that shut down is of no more use; both start afresh.
     if (["shutdown", "endless", "elsewhere"].includes(theirs.end)) {
       await this.#renew();
