@@ -1,11 +1,8 @@
-// Guest addresses are branded so that a physical one can't be used where a virtual one is meant, nor either as a host
-// offset. Physical addresses fit a double exactly (52 bits at most); virtual ones are 64-bit.
+// Guest-physical addresses are branded, so that no other number is taken for one, nor one for a host offset. They fit a double
+// exactly (52 bits at most). Linear addresses have 64 bits and are bigints: the type alone tells the two apart.
 
 /** A guest-physical address: an integer from 0 to 2^52 - 1. */
 export type Gpa = number & { readonly __brand: "Gpa" };
-
-/** A guest-virtual (linear) address: a canonical 64-bit integer, as unsigned bigint. */
-export type Gva = bigint & { readonly __brand: "Gva" };
 
 /** Size in bytes of the smallest page, and of a page-table page. */
 export const PAGE_SIZE = 4096;
@@ -20,11 +17,6 @@ export function gpa(value: number): Gpa {
     throw new RangeError(`Not a guest-physical address: ${value}`);
   }
   return value as Gpa;
-}
-
-/** Brands a bigint as a guest-virtual address, reduced to 64 bits. */
-export function gva(value: bigint): Gva {
-  return BigInt.asUintN(64, value) as Gva;
 }
 
 /** The address of the page that holds `address`. */

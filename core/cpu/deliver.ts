@@ -123,34 +123,3 @@ export function escalate(first: number, second: GuestFault): GuestFault | undefi
     CONTRIBUTORY.has(second.vector);
   return doubles ? new GuestFault(VECTOR.DF, 0) : second;
 }
-
-/**
- * Delivers a fault, with CR2 set for a page fault. Faults on the way are delivered in its place, or as a double fault;
- * `triple-fault` tells that the CPU shut down, with its state as it was at the last attempt. To be called also with a fault
- * that `deliver` threw; `during` is then the vector of the exception it was delivering, if it was one.
- */
-export function raise(
-  cpu: Cpu,
-  fault: GuestFault,
-  during?: number,
-): "delivered" | "triple-fault" {
-  let next = during === undefined ? fault : escalate(during, fault);
-  while (next) {
-    const { vector, errorCode, address } = next;
-    try {
-      deliver(cpu, {
-        type: "exception",
-        vector,
-        ...(errorCode !== undefined && { errorCode }),
-        ...(address !== undefined && { address }),
-      });
-      return "delivered";
-    } catch (thrown) {
-      if (!(thrown instanceof GuestFault)) throw thrown;
-      // CR2 tells of the last page fault, also where a double fault takes its place (SDM vol. 3, 6.15, #PF).
-      if (thrown.address !== undefined) cpu.state.setControl("cr2", thrown.address);
-      next = escalate(vector, thrown);
-    }
-  }
-  return "triple-fault";
-}

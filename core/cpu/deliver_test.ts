@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { RFLAGS, VECTOR } from "../base/registers.ts";
-import { deliver, type DeliverableEvent, escalate, raise } from "./deliver.ts";
+import { deliver, type DeliverableEvent, escalate } from "./deliver.ts";
 import { GuestFault } from "./fault.ts";
 import {
   caught,
@@ -314,20 +314,5 @@ Deno.test("escalate() follows table 6-5", () => {
   ];
   for (const [first, second, becomes] of rows) {
     assertEquals(escalate(first, new GuestFault(second))?.vector, becomes, `${first}, ${second}`);
-  }
-});
-
-Deno.test("raise() delivers a double fault when the handler of a fault can't be reached", () => {
-  const cpu = withGate(longMode(), VECTOR.DF, gate(SELECTORS.code0, 0x3000, INTERRUPT));
-  assertEquals(raise(cpu, new GuestFault(VECTOR.PF, 2, 0x4000_0000n)), "delivered");
-  assertEquals(cpu.state.rip, 0x3000n);
-  assertEquals(stack(cpu, 8, 2), [0n, 0x1000n]);
-  assertEquals(cpu.state.control("cr2"), 0x4000_0000n);
-});
-
-Deno.test("raise() tells of a triple fault when there is no IDT", () => {
-  for (const cpu of [longMode(), protectedMode(), realMode()]) {
-    cpu.state.idtr = { base: 0n, limit: 0 };
-    assertEquals(raise(cpu, new GuestFault(VECTOR.UD)), "triple-fault");
   }
 });

@@ -14,8 +14,6 @@ export const CC_DST = 0x090; // i64
 export const CC_SRC = 0x098; // i64
 /** RFLAGS without the six status flags (those come from the lazy ones), bit 1 set. i64. */
 export const FLAGS_REST = 0x0a0;
-/** Guest instructions retired. i64. */
-export const RETIRED = 0x0a8;
 /** Instructions that may still be executed before run() must return. i64, signed. */
 export const BUDGET = 0x0b0;
 /** i32: set when a slow path could not complete: the region must leave at the start of the instruction. */

@@ -71,14 +71,6 @@ export class CpuState {
   get systemFlags(): number {
     return this.view.getUint32(L.FLAGS_REST, true);
   }
-  /** Instructions retired since reset. */
-  get retired(): number {
-    return Number(this.view.getBigUint64(L.RETIRED, true));
-  }
-  set retired(value: number) {
-    this.view.setBigUint64(L.RETIRED, BigInt(value), true);
-  }
-
   control(name: keyof typeof CONTROL_OFFSETS): bigint {
     return this.view.getBigUint64(CONTROL_OFFSETS[name], true);
   }

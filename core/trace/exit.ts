@@ -152,5 +152,3 @@ export type EndState =
   | { readonly kind: "limit"; readonly limit: "instructions" | "exits" | "time" }
   /** The VMM refused to go on: a missing handler, a hostile request. `reason` is a sentence. */
   | { readonly kind: "crash"; readonly reason: string; readonly rip: bigint };
-/** How a run ended, without the particulars. */
-export type EndKind = EndState["kind"];

@@ -2,7 +2,7 @@
 // that is zero or not.
 import { ConditionCode } from "iced-x86";
 import { AF, CC, CF, OF, PF, SF, STATUS_FLAGS, ZF } from "../lazy_flags.ts";
-import { type FunctionBody, I64, type Local } from "./wasm.ts";
+import type { FunctionBody, Local } from "./wasm.ts";
 
 /** Where the lazy state is, and what is known of the operation. */
 export interface LazyState {
@@ -378,6 +378,3 @@ export function condition(s: LazyState, code: ConditionCode): void {
 export function knownFlags(f: FunctionBody, src: Local): LazyState {
   return { f, dst: src, src, aux: src, op: CC.FLAGS * 4 + 3 };
 }
-
-/** Temporary of the type that flags are kept in. */
-export const FLAGS_TYPE = I64;

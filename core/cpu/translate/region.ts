@@ -68,7 +68,7 @@ export interface PlanOptions {
 }
 
 /** Which instruction ends a block, and where it leads. */
-function successors(d: Decoded, insn: Instruction): "next" | "end" | "branch" | "jump" | "dynamic" {
+function successors({ insn }: Decoded): "next" | "end" | "branch" | "jump" | "dynamic" {
   switch (insn.flowControl) {
     case FlowControl.Next:
       return "next";
@@ -82,7 +82,7 @@ function successors(d: Decoded, insn: Instruction): "next" | "end" | "branch" | 
     case FlowControl.Return:
       return "dynamic";
     default:
-      return d.length === 0 ? "end" : "end";
+      return "end";
   }
 }
 
@@ -138,7 +138,7 @@ export function planRegion(window: CodeWindow, options: PlanOptions): RegionPlan
         }
         const entry = { insn, at, length: insn.length };
         decoded.set(at, entry);
-        const flow = successors(entry, insn);
+        const flow = successors(entry);
         at += insn.length;
         if (flow === "next") continue;
         if (flow === "branch" || flow === "jump") {
@@ -189,7 +189,7 @@ function buildBlocks(
       }
       instructions.push(d);
       end += d.length;
-      if (successors(d, d.insn) !== "next") break;
+      if (successors(d) !== "next") break;
     }
     drafts.push({ at, instructions, end });
   }
@@ -200,7 +200,7 @@ function buildBlocks(
   };
   const blocks = drafts.map(({ at, instructions, end }): Block => {
     const last = instructions.at(-1);
-    const flow = last ? successors(last, last.insn) : "next";
+    const flow = last ? successors(last) : "next";
     let terminator: Terminator;
     if (last && flow === "branch") {
       terminator = {

@@ -2,7 +2,7 @@
 import { Register } from "iced-x86";
 import type { Cursor } from "./cursor.ts";
 import { type Expression, parseExpression, type Qualify } from "./expression.ts";
-import { registerClass, registerIndex, registerNamed, registerSize } from "./isa/registers.ts";
+import { registerClass, registerNamed, registerSize } from "./isa/registers.ts";
 import type { Token } from "./token.ts";
 
 /** Size keywords, in bytes (NASM manual, 3.2 and 3.7). */
@@ -230,9 +230,4 @@ export function describeOperand(operand: Operand): string {
     case "memory":
       return named("memory", size);
   }
-}
-
-/** Is it the accumulator of any size? */
-export function isAccumulator(register: number): boolean {
-  return registerClass(register).startsWith("gpr") && registerIndex(register) === 0;
 }
