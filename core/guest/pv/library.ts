@@ -8,6 +8,7 @@ import { dataSymbols } from "./data.ts";
 import { KVM } from "./kvm.ts";
 import { NATIVE } from "./native.ts";
 import { type PvName, TRAP_FRAME } from "./operations.ts";
+import registers from "./registers.asm" with { type: "text" };
 import { type PvLibrary, type PvUnit, UNIT_STRIDE, unitBase } from "./units.ts";
 import { XEN } from "./xen.ts";
 
@@ -50,6 +51,9 @@ export function unitClosure(library: PvLibrary, unit: PvUnit, found: PvUnit[] = 
   return found;
 }
 
+/** Macros for the units that save and restore registers as trap frames have them. */
+const REGISTERS = sourceOfFile({ name: "pv/registers.asm", text: registers });
+
 const assembledUnits = new Map<PvUnit, Assembled>();
 
 /** A unit's machine code and labels. Throws `Error` if it is not fit: that is a mistake in the library, not the user's. */
@@ -64,6 +68,7 @@ export function assembleUnit(library: PvLibrary, unit: PvUnit): Assembled {
   }
   const sources = [
     prelude(names, unit.text),
+    ...(/\b(save|restore)_registers\b/.test(unit.text) ? [REGISTERS] : []),
     sourceOfFile({ name: `pv/${unit.name}.asm`, text: unit.text }),
   ];
   const { assembled, diagnostics } = assemble(sources, { bits: 64, origin: unitBase(unit) });

@@ -64,19 +64,7 @@ trap_plain:
 trap_error:
     push  rax
     push  rcx
-    push  rdx
-    push  rbx
-    push  rbp
-    push  rsi
-    push  rdi
-    push  r8
-    push  r9
-    push  r10
-    push  r11
-    push  r12
-    push  r13
-    push  r14
-    push  r15
+    save_registers
     mov   eax, [rsp + FRAME_BELOW_RIP + FRAME_vector]
     sub   eax, trap_error_stubs + STUB_SIZE
     xor   edx, edx
@@ -95,19 +83,7 @@ trap_error:
     setnz cl
     cld
     call  [TRAP_HANDLERS + rdi * 8]
-    pop   r15
-    pop   r14
-    pop   r13
-    pop   r12
-    pop   r11
-    pop   r10
-    pop   r9
-    pop   r8
-    pop   rdi
-    pop   rsi
-    pop   rbp
-    pop   rbx
-    pop   rdx
+    restore_registers
     pop   rcx
     pop   rax
     add   rsp, 16                       ; vector and error code

@@ -39,19 +39,7 @@ pv_syscall_set:
 pv_user_enter:
     pushfq
     push  rcx
-    push  rdx
-    push  rbx
-    push  rbp
-    push  rsi
-    push  rdi
-    push  r8
-    push  r9
-    push  r10
-    push  r11
-    push  r12
-    push  r13
-    push  r14
-    push  r15
+    save_registers
     mov   [USER_KERNEL_RSP], rsp
     pushfq
     pop   rax
@@ -82,19 +70,7 @@ pv_user_enter:
 pv_user_exit:
     mov   eax, edi
     mov   rsp, [USER_KERNEL_RSP]
-    pop   r15
-    pop   r14
-    pop   r13
-    pop   r12
-    pop   r11
-    pop   r10
-    pop   r9
-    pop   r8
-    pop   rdi
-    pop   rsi
-    pop   rbp
-    pop   rbx
-    pop   rdx
+    restore_registers
     pop   rcx
     popfq
     ret
@@ -112,38 +88,14 @@ syscall_entry:
     push  SYSCALL_VECTOR
     push  rax
     push  rcx
-    push  rdx
-    push  rbx
-    push  rbp
-    push  rsi
-    push  rdi
-    push  r8
-    push  r9
-    push  r10
-    push  r11
-    push  r12
-    push  r13
-    push  r14
-    push  r15
+    save_registers
     mov   rsi, rdi
     mov   rdi, rax
     lea   rdx, [rsp + FRAME_BELOW]
     mov   ecx, 1
     call  [SYSCALL_HANDLER]
     mov   [rsp + FRAME_BELOW + FRAME_rax], rax
-    pop   r15
-    pop   r14
-    pop   r13
-    pop   r12
-    pop   r11
-    pop   r10
-    pop   r9
-    pop   r8
-    pop   rdi
-    pop   rsi
-    pop   rbp
-    pop   rbx
-    pop   rdx
+    restore_registers
     pop   rcx
     pop   rax
     mov   rcx, [rsp + 16 + FRAME_rip]   ; vector and error code are on the stack still

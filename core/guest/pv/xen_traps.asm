@@ -80,19 +80,7 @@ trap_plain:
 
 ; Stack: rcx, rax, vector's stub, error code, rip; r11 is the interrupted one's
 trap:
-    push  rdx
-    push  rbx
-    push  rbp
-    push  rsi
-    push  rdi
-    push  r8
-    push  r9
-    push  r10
-    push  r11
-    push  r12
-    push  r13
-    push  r14
-    push  r15
+    save_registers
     mov   eax, [rsp + FRAME_BELOW_RIP + FRAME_vector]
     sub   eax, trap_error_stubs + STUB_SIZE
     xor   edx, edx
@@ -116,19 +104,7 @@ trap:
 ; rax: flags for iret. Stack: a trap frame from r15 on. Loads what it holds.
 return_from_trap:
     mov   [rsp + FRAME_BELOW_RIP + FRAME_error], rax
-    pop   r15
-    pop   r14
-    pop   r13
-    pop   r12
-    pop   r11
-    pop   r10
-    pop   r9
-    pop   r8
-    pop   rdi
-    pop   rsi
-    pop   rbp
-    pop   rbx
-    pop   rdx
+    restore_registers
     pop   rcx
     pop   rax
     add   rsp, 8                        ; the vector

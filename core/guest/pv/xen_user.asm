@@ -34,19 +34,7 @@ pv_user_enter:
     movzx eax, byte [UPCALL_MASK]
     push  rax
     push  rcx
-    push  rdx
-    push  rbx
-    push  rbp
-    push  rsi
-    push  rdi
-    push  r8
-    push  r9
-    push  r10
-    push  r11
-    push  r12
-    push  r13
-    push  r14
-    push  r15
+    save_registers
     mov   [USER_KERNEL_RSP], rsp
     mov   r12, rdi
     mov   r13, rsi
@@ -90,19 +78,7 @@ pv_user_enter:
 pv_user_exit:
     mov   eax, edi
     mov   rsp, [USER_KERNEL_RSP]
-    pop   r15
-    pop   r14
-    pop   r13
-    pop   r12
-    pop   r11
-    pop   r10
-    pop   r9
-    pop   r8
-    pop   rdi
-    pop   rsi
-    pop   rbp
-    pop   rbx
-    pop   rdx
+    restore_registers
     pop   rcx
     pop   qword [XEN_REQUEST]
     cmp   byte [XEN_REQUEST], 0
@@ -117,19 +93,7 @@ syscall_entry:
     mov   r11, [rsp + 24]
     mov   qword [rsp + 24], 0           ; error code
     mov   qword [rsp + 16], SYSCALL_VECTOR
-    push  rdx
-    push  rbx
-    push  rbp
-    push  rsi
-    push  rdi
-    push  r8
-    push  r9
-    push  r10
-    push  r11
-    push  r12
-    push  r13
-    push  r14
-    push  r15
+    save_registers
     mov   rsi, rdi
     mov   rdi, rax
     lea   rdx, [rsp + FRAME_BELOW_RIP]
