@@ -1,14 +1,12 @@
 // What every engine owes to monitors: the contract of vcpu.ts, tried on each engine that this machine has.
 import { assert, assertEquals } from "@std/assert";
 import { gpa } from "../base/address.ts";
-import { GENERAL_REGISTERS, type RegisterName, SEGMENT_REGISTERS } from "../base/registers.ts";
 import { treatments } from "../cpu/sensitive_operations.ts";
 import { assemble } from "../guest/asm/assemble.ts";
-import { bootState } from "../guest/boot.ts";
-import type { GuestImage } from "../guest/image.ts";
 import type { Entry } from "../scenario/case.ts";
 import { embedded } from "./embedded/engine.ts";
 import type { ExecutionControls, Stop, Vcpu, VcpuFactory } from "./vcpu.ts";
+import { bareImage, startedVcpu } from "./testing.ts";
 
 const ENGINES: readonly { name: string; factory: VcpuFactory }[] = [{
   name: "embedded",
@@ -44,39 +42,16 @@ function start(
     origin: ORIGIN[entry],
   });
   assert(assembled, diagnostics.map(({ message }) => message).join("\n"));
-  const image: GuestImage = {
+  const image = bareImage({
     entry,
-    platform: "bare",
     memory: 4 << 20,
-    placed: [{ address: ORIGIN[entry], bytes: assembled.bytes }],
     start: ORIGIN[entry],
-    free: 0x200000,
-    registers: {},
-    symbols: assembled.symbols,
-    lines: [],
-    pvOps: [],
-    disks: [],
-  };
-  const vcpu = factory.create({
-    memory: image.memory,
-    controls: { ...INTERCEPTED, ...options.controls },
-    timestamp: () => 0n,
-    cpuid: (leaf) => [leaf, 1, 2, 3],
-    count: () => {},
+    placed: [{ address: ORIGIN[entry], bytes: assembled.bytes }],
   });
-  const boot = bootState(image);
-  for (const { address, bytes } of boot.placed) vcpu.memory.write(gpa(address), bytes);
-  for (const name of GENERAL_REGISTERS) vcpu.set(name, boot.general[name] ?? 0n);
-  const special: [string, bigint | undefined][] = Object.entries(boot.special);
-  for (const [name, value] of special) {
-    if (value !== undefined) vcpu.set(name as RegisterName, value);
-  }
-  for (const name of SEGMENT_REGISTERS) {
-    const segment = boot.segments[name];
-    if (segment) vcpu.setSegment(name, segment);
-  }
-  vcpu.setDescriptorTable("gdtr", boot.gdtr.base, boot.gdtr.limit);
-  vcpu.setDescriptorTable("idtr", boot.idtr.base, boot.idtr.limit);
+  const vcpu = startedVcpu(factory, image, {
+    controls: { ...INTERCEPTED, ...options.controls },
+    cpuid: (leaf) => [leaf, 1, 2, 3],
+  });
   return { vcpu, symbols: assembled.symbols };
 }
 

@@ -5,7 +5,7 @@ import { treatments } from "../cpu/sensitive_operations.ts";
 import type { ExecutionControls, Vcpu } from "../engine/vcpu.ts";
 import type { InterruptController } from "../machine/device.ts";
 import type { Exit } from "../trace/exit.ts";
-import { startBare } from "./bare_start.ts";
+import { startBare } from "../engine/bare_start.ts";
 import { boardOf } from "./board_of.ts";
 import { beyondRam, interruptsMasked, unknownExit } from "./exit_handlers.ts";
 import { InterruptDelivery } from "./interrupts.ts";

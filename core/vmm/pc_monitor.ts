@@ -5,7 +5,7 @@ import type { CpuidResult } from "../cpu/cpu.ts";
 import type { ExecutionControls, Vcpu } from "../engine/vcpu.ts";
 import type { InterruptController } from "../machine/device.ts";
 import type { Exit, ExitVia } from "../trace/exit.ts";
-import { startBare } from "./bare_start.ts";
+import { startBare } from "../engine/bare_start.ts";
 import { boardOf } from "./board_of.ts";
 import { dispatch, type ExitHandlers, type Machine } from "./exit_handlers.ts";
 import { InterruptDelivery } from "./interrupts.ts";

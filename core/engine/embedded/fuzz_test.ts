@@ -1,14 +1,11 @@
 // Random bytes as a program: whatever they mean, the engine stops within its budget, keeps to its memory and throws nothing;
 // and the same bytes give the same run twice.
 import { assertEquals } from "@std/assert";
-import { gpa } from "../../base/address.ts";
-import { GENERAL_REGISTERS } from "../../base/registers.ts";
 import { treatments } from "../../cpu/sensitive_operations.ts";
-import { bootState } from "../../guest/boot.ts";
-import type { GuestImage } from "../../guest/image.ts";
 import { ENTRIES, type Entry } from "../../scenario/case.ts";
 import type { Vcpu } from "../vcpu.ts";
 import { embedded } from "./engine.ts";
+import { bareImage, startedVcpu } from "../testing.ts";
 
 const SEED = 1;
 const PROGRAMS = 20;
@@ -24,22 +21,14 @@ function generator(seed: number): () => number {
 }
 
 function machine(entry: Entry, program: Uint8Array): Vcpu {
-  const image: GuestImage = {
+  const image = bareImage({
     entry,
-    platform: "bare",
     memory: MEMORY,
-    placed: [{ address: CODE, bytes: program }],
     start: CODE,
-    free: CODE + 4096,
-    registers: {},
-    symbols: {},
-    lines: [],
-    pvOps: [],
-    disks: [],
-  };
+    placed: [{ address: CODE, bytes: program }],
+  });
   const table = treatments("intercepted");
-  const vcpu = embedded.create({
-    memory: MEMORY,
+  const vcpu = startedVcpu(embedded, image, {
     controls: {
       kernel: table,
       user: table,
@@ -48,18 +37,7 @@ function machine(entry: Entry, program: Uint8Array): Vcpu {
       paging: "nested",
     },
     timestamp: () => BigInt(vcpu.retired),
-    cpuid: () => [0, 0, 0, 0],
-    count: () => {},
   });
-  const boot = bootState(image);
-  for (const { address, bytes } of boot.placed) vcpu.memory.write(gpa(address), bytes);
-  for (const name of GENERAL_REGISTERS) vcpu.set(name, boot.general[name] ?? 0n);
-  for (const [name, value] of Object.entries(boot.special)) vcpu.set(name as "rip", value);
-  for (const [name, segment] of Object.entries(boot.segments)) {
-    vcpu.setSegment(name as "cs", segment);
-  }
-  vcpu.setDescriptorTable("gdtr", boot.gdtr.base, boot.gdtr.limit);
-  vcpu.setDescriptorTable("idtr", boot.idtr.base, boot.idtr.limit);
   return vcpu;
 }
 

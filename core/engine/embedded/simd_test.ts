@@ -3,10 +3,9 @@
 import { assertEquals } from "@std/assert";
 import { gpa } from "../../base/address.ts";
 import { CR0, CR4, VECTOR } from "../../base/registers.ts";
-import { treatments } from "../../cpu/sensitive_operations.ts";
-import { bootState } from "../../guest/boot.ts";
 import type { Vcpu } from "../vcpu.ts";
 import { embedded } from "./engine.ts";
+import { bareImage, everyException, startedVcpu } from "../testing.ts";
 
 const MEMORY = 2 << 20;
 const CODE = 0x100000, DATA = 0x120000;
@@ -15,42 +14,8 @@ const RSI = [0x06];
 const DEFAULT_MXCSR = 0x1f80;
 
 function guest(): Vcpu {
-  const table = treatments("bare");
-  const vcpu = embedded.create({
-    memory: MEMORY,
-    controls: {
-      kernel: table,
-      user: table,
-      exceptionVia: "fault",
-      exceptions: ~0,
-      paging: "direct",
-    },
-    timestamp: () => 0n,
-    cpuid: () => [0, 0, 0, 0],
-    count: () => {},
-  });
-  const boot = bootState({
-    entry: "long64",
-    platform: "bare",
-    memory: MEMORY,
-    placed: [],
-    start: CODE,
-    free: DATA,
-    registers: {},
-    symbols: {},
-    lines: [],
-    pvOps: [],
-    disks: [],
-  });
-  for (const { address, bytes } of boot.placed) vcpu.memory.write(gpa(address), bytes);
-  for (const name of ["cr3", "cr4", "efer", "cr0"] as const) {
-    vcpu.set(name, boot.special[name] ?? 0n);
-  }
-  for (const name of ["cs", "ss", "ds", "es"] as const) {
-    const segment = boot.segments[name];
-    if (segment) vcpu.setSegment(name, segment);
-  }
-  return vcpu;
+  const image = bareImage({ entry: "long64", memory: MEMORY, start: CODE });
+  return startedVcpu(embedded, image, { controls: everyException() });
 }
 
 /** Runs code to its HLT, or to its fault: vector, error code, address, and where it stands. */

@@ -16,16 +16,14 @@ import { gpa } from "../../base/address.ts";
 import { GENERAL_REGISTERS } from "../../base/registers.ts";
 import { hexBytes } from "../../base/hex.ts";
 import { STATUS_FLAGS } from "../../cpu/lazy_flags.ts";
-import { treatments } from "../../cpu/sensitive_operations.ts";
 import { isTranslated } from "../../cpu/translate/instructions.ts";
-import { bootState } from "../../guest/boot.ts";
-import type { GuestImage } from "../../guest/image.ts";
 import type { Vcpu } from "../vcpu.ts";
 import { embedded } from "../embedded/engine.ts";
 import { HOST_ORACLE_UNAVAILABLE, HostCpu, SCRATCH, SCRATCH_SIZE } from "./host_cpu.ts";
 import { numberOption, say } from "./options.ts";
 import { Random } from "./random.ts";
 import { undefinedFlags } from "./undefined_flags.ts";
+import { bareImage, everyException, startedVcpu } from "../testing.ts";
 
 /** Each program stands at its own place: the engine makes no regions of code that is written over again and again. */
 const CODE = 0x100000;
@@ -236,43 +234,8 @@ function randomProgram(
 }
 
 function guest(): Vcpu {
-  const image: GuestImage = {
-    entry: "long64",
-    platform: "bare",
-    memory: 2 << 20,
-    placed: [],
-    start: CODE,
-    free: CODE + 0x10000,
-    registers: {},
-    symbols: {},
-    lines: [],
-    pvOps: [],
-    disks: [],
-  };
-  const table = treatments("bare");
-  const vcpu = embedded.create({
-    memory: image.memory,
-    controls: {
-      kernel: table,
-      user: table,
-      exceptionVia: "fault",
-      exceptions: ~0,
-      paging: "direct",
-    },
-    timestamp: () => 0n,
-    cpuid: () => [0, 0, 0, 0],
-    count: () => {},
-  });
-  const boot = bootState(image);
-  for (const { address, bytes } of boot.placed) vcpu.memory.write(gpa(address), bytes);
-  for (const name of ["cr3", "cr4", "efer", "cr0"] as const) {
-    vcpu.set(name, boot.special[name] ?? 0n);
-  }
-  for (const name of ["cs", "ss", "ds", "es"] as const) {
-    const segment = boot.segments[name];
-    if (segment) vcpu.setSegment(name, segment);
-  }
-  return vcpu;
+  const image = bareImage({ entry: "long64", memory: 2 << 20, start: CODE });
+  return startedVcpu(embedded, image, { controls: everyException() });
 }
 
 /** What was tried. */

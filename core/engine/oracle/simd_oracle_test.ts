@@ -7,12 +7,11 @@ import { gpa } from "../../base/address.ts";
 import { CR4, GENERAL_REGISTERS } from "../../base/registers.ts";
 import { hexBytes } from "../../base/hex.ts";
 import { STATUS_FLAGS } from "../../cpu/lazy_flags.ts";
-import { treatments } from "../../cpu/sensitive_operations.ts";
-import { bootState } from "../../guest/boot.ts";
 import { embedded } from "../embedded/engine.ts";
 import type { Vcpu } from "../vcpu.ts";
 import { HOST_ORACLE_UNAVAILABLE, HostCpu, SCRATCH } from "./host_cpu.ts";
 import { type Form, forms, untried } from "./simd_forms.ts";
+import { bareImage, everyException, startedVcpu } from "../testing.ts";
 
 const SEED = Number(Deno.env.get("ORACLE_SEED") ?? 1);
 const STATES = Number(Deno.env.get("SIMD_STATES") ?? 6);
@@ -142,42 +141,9 @@ function program({ bytes, name }: Form): Uint8Array {
 }
 
 function guest(): Vcpu {
-  const table = treatments("bare");
-  const vcpu = embedded.create({
-    memory: 2 << 20,
-    controls: {
-      kernel: table,
-      user: table,
-      exceptionVia: "fault",
-      exceptions: ~0,
-      paging: "direct",
-    },
-    timestamp: () => 0n,
-    cpuid: () => [0, 0, 0, 0],
-    count: () => {},
-  });
-  const boot = bootState({
-    entry: "long64",
-    platform: "bare",
-    memory: 2 << 20,
-    placed: [],
-    start: CODE,
-    free: CODE + 0x10000,
-    registers: {},
-    symbols: {},
-    lines: [],
-    pvOps: [],
-    disks: [],
-  });
-  for (const { address, bytes } of boot.placed) vcpu.memory.write(gpa(address), bytes);
-  for (const name of ["cr3", "cr4", "efer", "cr0"] as const) {
-    vcpu.set(name, boot.special[name] ?? 0n);
-  }
+  const image = bareImage({ entry: "long64", memory: 2 << 20, start: CODE });
+  const vcpu = startedVcpu(embedded, image, { controls: everyException() });
   vcpu.set("cr4", vcpu.get("cr4") | BigInt(CR4.OSFXSR | CR4.OSXMMEXCPT));
-  for (const name of ["cs", "ss", "ds", "es"] as const) {
-    const segment = boot.segments[name];
-    if (segment) vcpu.setSegment(name, segment);
-  }
   return vcpu;
 }
 

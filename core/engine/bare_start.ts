@@ -1,7 +1,7 @@
 // Puts a guest for a bare machine, or one that looks like it, into its first state.
 import { gpa } from "../base/address.ts";
 import { GENERAL_REGISTERS, SEGMENT_REGISTERS, type SpecialRegister } from "../base/registers.ts";
-import type { Vcpu } from "../engine/vcpu.ts";
+import type { Vcpu } from "./vcpu.ts";
 import { bootState } from "../guest/boot.ts";
 import type { GuestImage } from "../guest/image.ts";
 
