@@ -75,7 +75,7 @@ function deliverThroughGate(cpu: Cpu, event: DeliverableEvent, returnTo: bigint)
   const ext = software ? 0 : 1;
   const gate = readGate(cpu, event.vector, software, ext);
   const { cs, level } = resolveHandler(cpu, gate, ext);
-  checkTarget(state, cs, gate.offset, isCanonical(gate.offset));
+  checkTarget(state, cs, gate.offset, isCanonical(gate.offset, state.linearBits));
 
   const flags = state.rflags;
   const fault = event.type === "exception" && !TRAPS.has(event.vector);

@@ -75,7 +75,7 @@ const TSS64_IST1 = 0x24;
 export function longModeStack(cpu: Cpu, level: number, ist: number, ext: number): bigint {
   const at = ist ? TSS64_IST1 + 8 * (ist - 1) : TSS64_RSP0 + 8 * level;
   const rsp = readTss(cpu, cpu.state.segment("tr"), at, 8, ext);
-  if (!isCanonical(rsp)) throw new GuestFault(VECTOR.SS, ext);
+  if (!isCanonical(rsp, cpu.state.linearBits)) throw new GuestFault(VECTOR.SS, ext);
   return rsp;
 }
 

@@ -40,7 +40,8 @@ export function linearAddress(
   if (state.bitness === 64) {
     const base = name === "fs" || name === "gs" ? state.segment(name).base : 0n;
     const linear = BigInt.asUintN(64, base + offset);
-    if (!isCanonical(linear) || !isCanonical(linear + BigInt(size - 1))) {
+    const bits = state.linearBits;
+    if (!isCanonical(linear, bits) || !isCanonical(linear + BigInt(size - 1), bits)) {
       throw new GuestFault(vector, 0);
     }
     return linear;

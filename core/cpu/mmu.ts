@@ -103,7 +103,7 @@ export class Mmu implements AddressSpace {
   /** Translates for one access, setting accessed and dirty bits; throws #PF, or #GP(0) for a non-canonical address. */
   walk(linear: bigint, access: AccessType): Translation {
     const state = this.#state;
-    if (state.control("efer") & LMA && !isCanonical(linear)) {
+    if (state.control("efer") & LMA && !isCanonical(linear, state.linearBits)) {
       throw new GuestFault(VECTOR.GP, 0);
     }
     const shadow = this.#shadow?.();

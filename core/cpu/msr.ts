@@ -2,7 +2,7 @@
 import { CR0, EFER, type SegmentName, VECTOR } from "../base/registers.ts";
 import type { Cpu } from "./cpu.ts";
 import { GuestFault } from "./fault.ts";
-import { isCanonical } from "./walk.ts";
+import { isCanonical, LINEAR_ADDRESS_BITS } from "./walk.ts";
 
 /** Numbers (SDM vol. 4, table 2-2; AMD's from 0xc0000080 on). */
 export const MSR = {
@@ -119,7 +119,7 @@ export function writeMsr(cpu: Cpu, msr: number, value: bigint): void {
   if (msr === MSR.EFER) return writeEfer(cpu, value);
   const base = BASES.get(msr);
   if (base) {
-    if (!isCanonical(value)) throw refuse();
+    if (!isCanonical(value, LINEAR_ADDRESS_BITS)) throw refuse();
     return state.setSegment(base, { ...state.segment(base), base: value });
   }
   const plain = PLAIN.get(msr);
@@ -128,7 +128,7 @@ export function writeMsr(cpu: Cpu, msr: number, value: bigint): void {
     return;
   }
   if (plain.writable === 0n || value & ~plain.writable) throw refuse();
-  if (plain.address && !isCanonical(value)) throw refuse();
+  if (plain.address && !isCanonical(value, LINEAR_ADDRESS_BITS)) throw refuse();
   state.msrs.set(msr, value);
 }
 

@@ -84,7 +84,8 @@ export class Stack {
   #linear(offset: bigint, size: number): bigint {
     const { ss, width, errorCode } = this.#place;
     if (width === 8) {
-      if (!isCanonical(offset) || !isCanonical(offset + BigInt(size - 1))) {
+      const bits = this.#cpu.state.linearBits;
+      if (!isCanonical(offset, bits) || !isCanonical(offset + BigInt(size - 1), bits)) {
         throw new GuestFault(VECTOR.SS, errorCode);
       }
       return offset;

@@ -1,6 +1,7 @@
 // The CPU's state as TypeScript sees it: named accessors over the WebAssembly memory.
 import {
   CR0,
+  CR4,
   type DescriptorTable,
   EFER,
   GENERAL_REGISTERS,
@@ -14,6 +15,7 @@ import {
 } from "../base/registers.ts";
 import * as L from "./layout.ts";
 import { CC, STATUS_FLAGS, statusFlags } from "./lazy_flags.ts";
+import { FOUR_LEVEL_BITS, LINEAR_ADDRESS_BITS } from "./walk.ts";
 
 const CONTROL_OFFSETS = {
   cr0: L.CR0,
@@ -38,6 +40,8 @@ export class CpuState {
   readonly msrs = new Map<number, bigint>();
   /** Interrupts are held back until one more instruction has retired (after STI, MOV SS, POP SS). */
   interruptShadow = false;
+  /** What MOV CR3 and the like have loaded of the page-directory pointers of PAE paging (SDM vol. 3, 4.4.1). */
+  pagePointers: readonly bigint[] = [0n, 0n, 0n, 0n];
 
   constructor(readonly buffer: ArrayBuffer) {
     this.view = new DataView(buffer);
@@ -144,6 +148,10 @@ export class CpuState {
     if (!(this.view.getUint32(L.CR0, true) & CR0.PE)) return 0;
     if (this.systemFlags & RFLAGS.VM) return 3;
     return (this.view.getUint32(SS_ATTRIBUTES, true) >> 5) & 3;
+  }
+  /** Bits of a linear address that can be translated: 57 with 5-level paging. */
+  get linearBits(): number {
+    return this.view.getUint32(L.CR4, true) & CR4.LA57 ? LINEAR_ADDRESS_BITS : FOUR_LEVEL_BITS;
   }
   /** Size of code: what CS and EFER.LMA make of it. */
   get bitness(): 16 | 32 | 64 {

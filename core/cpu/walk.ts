@@ -4,8 +4,10 @@ import { CR0, CR4, EFER } from "../base/registers.ts";
 
 /** Bits of a physical address on this CPU; the rest of an entry's address field is reserved (CPUID 0x80000008). */
 export const PHYSICAL_ADDRESS_BITS = 40;
-/** Bits of a linear address in 4-level paging. */
-export const LINEAR_ADDRESS_BITS = 48;
+/** Bits of a linear address on this CPU (CPUID 0x80000008): those of 5-level paging. */
+export const LINEAR_ADDRESS_BITS = 57;
+/** Bits of a linear address in 4-level paging, which is where CR4.LA57 is clear. */
+export const FOUR_LEVEL_BITS = 48;
 
 /** Bits of paging-structure entries (SDM vol. 3, tables 4-5 to 4-20). */
 export const ENTRY = {
@@ -76,12 +78,14 @@ const level = (shift: number, large: boolean, rights = true, entries = 512): Lev
   rights,
 });
 const FOUR_LEVELS = [level(39, false), level(30, true), level(21, true), level(12, false)];
+const FIVE_LEVELS = [level(48, false), ...FOUR_LEVELS];
 const PAE_LEVELS = [level(30, false, false, 4), level(21, true), level(12, false)];
 const TWO_LEVELS = [level(22, true, true, 1024), level(12, false, true, 1024)];
 const TWO_LEVELS_NO_PSE = [level(22, false, true, 1024), level(12, false, true, 1024)];
 
 const PAGING = BigInt(CR0.PG);
 const PSE = BigInt(CR4.PSE), PAE = BigInt(CR4.PAE), PGE = BigInt(CR4.PGE);
+const LA57 = BigInt(CR4.LA57);
 const LMA = BigInt(EFER.LMA), NXE = BigInt(EFER.NXE);
 
 // Entries are taken apart as two 32-bit numbers: this runs at every TLB miss, where BigInt arithmetic would dominate.
@@ -93,16 +97,24 @@ const PDPTE_RESERVED = { low: 0x1e6, high: 0xffff_ff00 };
 /** 2^32: what the upper half of an address counts. */
 const HIGH = 0x1_0000_0000;
 
-/** Is it an address that 4-level paging can translate: bits 63 to 47 all equal? */
-export function isCanonical(linear: bigint): boolean {
-  return BigInt.asUintN(64, BigInt.asIntN(LINEAR_ADDRESS_BITS, linear)) ===
-    BigInt.asUintN(64, linear);
+/**
+ * Is it an address of so many bits, the ones above equal to the topmost of them? What is translated, and where branches
+ * lead, has the bits of the paging mode (`CpuState.linearBits`). Bases of segments and tables, and MSRs, take any that the
+ * CPU has (`LINEAR_ADDRESS_BITS`), whatever CR4.LA57 says (5-Level Paging and 5-Level EPT, Intel 2017, 2.6).
+ */
+export function isCanonical(linear: bigint, bits: number): boolean {
+  return BigInt.asUintN(64, BigInt.asIntN(bits, linear)) === BigInt.asUintN(64, linear);
+}
+
+/** Are the four pointers of PAE paging in use, which MOV CR3 loads and no walk reads (SDM vol. 3, 4.4.1)? */
+export function usesPointers(cr0: bigint, cr4: bigint, efer: bigint): boolean {
+  return (cr0 & PAGING) !== 0n && (cr4 & PAE) !== 0n && (efer & LMA) === 0n;
 }
 
 /**
  * Translates `linear` by the tables that CR3 names, in the mode that CR0, CR4 and EFER select. Checks presence and
- * reserved bits; rights are reported, not judged. With paging off every address maps to itself. In PAE mode the four
- * pointers are read at every walk, not cached at MOV CR3.
+ * reserved bits; rights are reported, not judged. With paging off every address maps to itself. In PAE mode the first
+ * level is `pointers`, as they were loaded; without them, what memory has now.
  */
 export function walkTables(
   cr0: bigint,
@@ -111,6 +123,7 @@ export function walkTables(
   efer: bigint,
   readPhysical: ReadEntry,
   linear: bigint,
+  pointers?: readonly bigint[],
 ): Walk {
   if (!(cr0 & PAGING)) {
     const gpa = Number(BigInt.asUintN(32, linear));
@@ -120,10 +133,16 @@ export function walkTables(
   const pae = (cr4 & PAE) !== 0n;
   const long = (efer & LMA) !== 0n;
   const nxe = pae && (efer & NXE) !== 0n;
-  const levels = long ? FOUR_LEVELS : pae ? PAE_LEVELS : cr4 & PSE ? TWO_LEVELS : TWO_LEVELS_NO_PSE;
+  const levels = long
+    ? cr4 & LA57 ? FIVE_LEVELS : FOUR_LEVELS
+    : pae
+    ? PAE_LEVELS
+    : cr4 & PSE
+    ? TWO_LEVELS
+    : TWO_LEVELS_NO_PSE;
   const size = pae ? 8 : 4;
   const atLow = Number(BigInt.asUintN(32, linear)),
-    atHigh = Number(BigInt.asUintN(16, linear >> 32n));
+    atHigh = Number(BigInt.asUintN(32, linear >> 32n));
 
   const steps: WalkStep[] = [];
   const root = BigInt.asUintN(PHYSICAL_ADDRESS_BITS, cr3);
@@ -134,7 +153,8 @@ export function walkTables(
       ? atHigh >>> (shift - 32)
       : (atLow >>> shift) | (atHigh << (32 - shift));
     const address = table + (index & (entries - 1)) * size;
-    const entry = readPhysical(address, size);
+    const loaded = rights ? undefined : pointers?.[index & 3];
+    const entry = loaded ?? readPhysical(address, size);
     steps.push({ address, size, entry });
     const low = Number(BigInt.asUintN(32, entry));
     const high = Number(entry >> 32n);
@@ -187,7 +207,7 @@ function hasReserved(
   if (!pae) return leaf && shift > 12 && (low & (1 << 21)) !== 0;
   if (!rights) return (low & PDPTE_RESERVED.low) !== 0 || (high & PDPTE_RESERVED.high) !== 0;
   if (high & HIGH_RESERVED || (!nxe && high & HIGH_NX)) return true;
-  // A PML4 entry can't be a page; a large page's address is aligned, with PAT in bit 12.
-  if (shift === 39) return (low & PS) !== 0;
+  // A PML4 or PML5 entry can't be a page; a large page's address is aligned, with PAT in bit 12.
+  if (shift >= 39) return (low & PS) !== 0;
   return leaf && shift > 12 && (low & (2 ** shift - 2 ** 13)) !== 0;
 }

@@ -1,4 +1,5 @@
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
+import { hex } from "../base/hex.ts";
 import { CR0, CR4, EFER } from "../base/registers.ts";
 import { isCanonical, type Walk, walkTables } from "./walk.ts";
 
@@ -23,6 +24,8 @@ function outcome(walk: Walk): string {
 
 interface Row {
   name: string;
+  /** Where the tables are; 0x1000 if absent. */
+  cr3?: bigint;
   cr4: bigint;
   efer: bigint;
   linear: bigint;
@@ -39,6 +42,10 @@ const four = (pte: bigint, pde = 0x4027n, pdpte = 0x3027n, pml4e = 0x2027n) => (
 /** Indices 1, 2, 3, 4 and offset 0x567. */
 const FOUR = (1n << 39n) | (2n << 30n) | (3n << 21n) | (4n << 12n) | 0x567n;
 const long = { cr4: PAE, efer: LONG | NXE, linear: FOUR };
+const LA57 = BigInt(CR4.LA57);
+/** Index 511 of the fifth level, which lies at 0x7000. */
+const five = { cr3: 0x7000n, cr4: PAE | LA57, efer: LONG | NXE, linear: FOUR | (0x1ffn << 48n) };
+const fiveEntries = (pml5e: bigint) => ({ ...four(0x9027n), [0x7000 + 8 * 511]: pml5e });
 const pae = { cr4: PAE, efer: NXE, linear: (2n << 30n) | (3n << 21n) | (4n << 12n) | 0x567n };
 const paeEntries = (pte: bigint, pde = 0x4027n, pdpte = 0x3001n) => ({
   [0x1000 + 16]: pdpte,
@@ -107,6 +114,15 @@ const ROWS: Row[] = [
     entries: four(0x9027n | (1n << 40n)),
     expected: "reserved",
   },
+  { name: "5-level", ...five, entries: fiveEntries(0x1027n), expected: "9567 1000 wux" },
+  {
+    name: "5-level, root supervisor",
+    ...five,
+    entries: fiveEntries(0x1023n),
+    expected: "9567 1000 w-x",
+  },
+  { name: "5-level, PS in the root", ...five, entries: fiveEntries(0x10a7n), expected: "reserved" },
+  { name: "5-level, empty root", ...five, entries: fiveEntries(0n), expected: "missing" },
   { name: "4-level, absent leaf", ...long, entries: four(0x9026n), expected: "missing" },
   { name: "4-level, empty root", ...long, entries: {}, expected: "missing" },
   {
@@ -169,9 +185,9 @@ const ROWS: Row[] = [
   },
 ];
 
-for (const { name, cr4, efer, linear, entries, expected } of ROWS) {
+for (const { name, cr3 = 0x1000n, cr4, efer, linear, entries, expected } of ROWS) {
   Deno.test(`walkTables() gives ${expected} when ${name}`, () => {
-    assertEquals(outcome(walkTables(PG, 0x1000n, cr4, efer, reader(entries), linear)), expected);
+    assertEquals(outcome(walkTables(PG, cr3, cr4, efer, reader(entries), linear)), expected);
   });
 }
 
@@ -179,19 +195,39 @@ Deno.test("walkTables() maps an address to itself when paging is off", () => {
   assertEquals(outcome(walkTables(1n, 0n, 0n, 0n, reader({}), 0x1234_5678n)), "12345678 1000 wux");
 });
 
+Deno.test("walkTables() takes PAE's pointers as they were loaded, if they are given", () => {
+  const { cr4, efer, linear } = pae;
+  const entries = reader(paeEntries(0x9027n, 0x4027n, 0n));
+  const walk = walkTables(PG, 0x1000n, cr4, efer, entries, linear, [0n, 0n, 0x3001n, 0n]);
+  assertEquals(outcome(walk), "9567 1000 wux");
+  const absent = walkTables(PG, 0x1000n, cr4, efer, reader(paeEntries(0x9027n)), linear, [
+    0n,
+    0n,
+    0n,
+    0n,
+  ]);
+  assertEquals(outcome(absent), "missing");
+});
+
 Deno.test("walkTables() lists the entries that it read when a leaf is absent", () => {
   const walk = walkTables(PG, 0x1000n, PAE, LONG, reader(four(0n)), FOUR);
   assertEquals(walk.steps.map((step) => step.address), [0x1008, 0x2010, 0x3018, 0x4020]);
 });
 
-Deno.test("isCanonical() wants bits 63 to 47 alike", () => {
-  const cases: [bigint, boolean][] = [
-    [0n, true],
-    [0x7fff_ffff_ffffn, true],
-    [0x8000_0000_0000n, false],
-    [0xffff_7fff_ffff_ffffn, false],
-    [0xffff_8000_0000_0000n, true],
-    [0xffff_ffff_ffff_ffffn, true],
+Deno.test("isCanonical() wants the bits above the topmost one to be like it", () => {
+  const cases: [bigint, four: boolean, five: boolean][] = [
+    [0n, true, true],
+    [0x7fff_ffff_ffffn, true, true],
+    [0x8000_0000_0000n, false, true],
+    [0xff_ffff_ffff_ffffn, false, true],
+    [0x100_0000_0000_0000n, false, false],
+    [0xffff_7fff_ffff_ffffn, false, true],
+    [0xfeff_ffff_ffff_ffffn, false, false],
+    [0xff00_0000_0000_0000n, false, true],
+    [0xffff_8000_0000_0000n, true, true],
+    [0xffff_ffff_ffff_ffffn, true, true],
   ];
-  for (const [linear, expected] of cases) assert(isCanonical(linear) === expected, String(linear));
+  for (const [linear, four, five] of cases) {
+    assertEquals([isCanonical(linear, 48), isCanonical(linear, 57)], [four, five], hex(linear));
+  }
 });

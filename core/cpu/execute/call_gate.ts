@@ -45,7 +45,7 @@ export function throughGate(cpu: Cpu, selector: number, calls: boolean, returnTo
   }
   const level = inner ? dpl : cpl;
   const cs: Segment = { ...code, selector: (gate.selector & ~RPL_MASK) | level };
-  checkTarget(state, cs, gate.offset, isCanonical(gate.offset));
+  checkTarget(state, cs, gate.offset, isCanonical(gate.offset, state.linearBits));
   if (calls) pushFrame(cpu, gate, inner ? level : undefined, returnTo);
   const { attributes } = markAccessed(cpu, code);
   state.setSegment("cs", { selector: cs.selector, base: cs.base, limit: cs.limit, attributes });

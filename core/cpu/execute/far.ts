@@ -66,7 +66,7 @@ export function farTransfer(cpu: Cpu, instruction: Instruction): void {
     }
     code = resolveDirectCode(cpu, descriptor);
   }
-  checkTarget(state, code, offset, isCanonical(offset));
+  checkTarget(state, code, offset, isCanonical(offset, state.linearBits));
   if (calls) {
     const stack = new Stack(cpu);
     stack.push(size, BigInt(state.segment("cs").selector));
@@ -107,7 +107,7 @@ export function farReturn(cpu: Cpu, instruction: Instruction): void {
   const level = selector & RPL_MASK;
   const outer = level > state.cpl;
   const code = resolveReturnCode(cpu, selector);
-  checkTarget(state, code, rip, isCanonical(rip));
+  checkTarget(state, code, rip, isCanonical(rip, state.linearBits));
   if (!outer) {
     stack.commit();
     state.setSegment("cs", code);

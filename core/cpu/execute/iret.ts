@@ -74,7 +74,7 @@ function returnInProtectedMode(cpu: Cpu, size: 2 | 4 | 8): void {
   }
   const level = selector & RPL_MASK;
   const code = resolveReturnCode(cpu, selector);
-  checkTarget(state, code, rip, isCanonical(rip));
+  checkTarget(state, code, rip, isCanonical(rip, state.linearBits));
   const outer = level > state.cpl;
   // What may be loaded depends on the level that is left.
   const mask = loadableFlags(state, size);

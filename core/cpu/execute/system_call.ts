@@ -8,7 +8,7 @@ import { loadFlags } from "../flags.ts";
 import { MSR, readMsr, writeMsr } from "../msr.ts";
 import { readRegister, writeRegister } from "../operands.ts";
 import type { CpuState } from "../state.ts";
-import { isCanonical } from "../walk.ts";
+import { isCanonical, LINEAR_ADDRESS_BITS } from "../walk.ts";
 import { nextRip } from "./handler.ts";
 
 const RCX = 1, RDX = 2, RSP = 4, R11 = 11;
@@ -52,7 +52,7 @@ export function systemReturn(cpu: Cpu, instruction: Instruction): void {
   }
   const wide = mnemonic === Mnemonic.Sysretq;
   const rip = state.gpr(RCX);
-  if (wide && !isCanonical(rip)) throw new GuestFault(VECTOR.GP, 0);
+  if (wide && !isCanonical(rip, state.linearBits)) throw new GuestFault(VECTOR.GP, 0);
   const selector = Number((readMsr(cpu, MSR.STAR) >> 48n) & 0xfffcn);
   state.rip = wide ? rip : rip & 0xffff_ffffn;
   state.setSegment("cs", flat(selector + (wide ? 16 : 0), wide ? "code64" : "code32", 3));
@@ -77,7 +77,9 @@ function exit(cpu: Cpu, wide: boolean): void {
   const { state } = cpu;
   const selector = sysenterSelector(cpu);
   const [rip, rsp] = [state.gpr(RDX), state.gpr(RCX)];
-  if (wide && !(isCanonical(rip) && isCanonical(rsp))) throw new GuestFault(VECTOR.GP, 0);
+  if (wide && !(isCanonical(rip, state.linearBits) && isCanonical(rsp, state.linearBits))) {
+    throw new GuestFault(VECTOR.GP, 0);
+  }
   state.rip = wide ? rip : rip & 0xffff_ffffn;
   state.setGpr(RSP, wide ? rsp : rsp & 0xffff_ffffn);
   state.setSegment("cs", flat(selector + (wide ? 32 : 16), wide ? "code64" : "code32", 3));
@@ -109,7 +111,7 @@ export function segmentBase(cpu: Cpu, instruction: Instruction): void {
     return writeRegister(state, instruction.op0Register, segment.base);
   }
   const base = readRegister(state, instruction.op0Register);
-  if (!isCanonical(base)) throw new GuestFault(VECTOR.GP, 0);
+  if (!isCanonical(base, LINEAR_ADDRESS_BITS)) throw new GuestFault(VECTOR.GP, 0);
   state.setSegment(name, { ...segment, base });
 }
 

@@ -16,7 +16,7 @@ import {
 import { GuestFault } from "../fault.ts";
 import { linearAddress, TYPE } from "../linear.ts";
 import { effectiveAddress, readOperand, writeOperand } from "../operands.ts";
-import { isCanonical } from "../walk.ts";
+import { isCanonical, LINEAR_ADDRESS_BITS } from "../walk.ts";
 
 /** LGDT or LIDT of six bytes at m16&32 or, in 64-bit mode, ten at m16&64. */
 export function loadTable(cpu: Cpu, instruction: Instruction): void {
@@ -28,7 +28,7 @@ export function loadTable(cpu: Cpu, instruction: Instruction): void {
   // With a 16-bit operand size, the base has 24 bits.
   const narrow = code === Code.Lgdt_m1632_16 || code === Code.Lidt_m1632_16;
   const base = narrow ? (image >> 16n) & 0xff_ffffn : image >> 16n;
-  if (!isCanonical(base)) throw new GuestFault(VECTOR.GP, 0);
+  if (!isCanonical(base, LINEAR_ADDRESS_BITS)) throw new GuestFault(VECTOR.GP, 0);
   const table = { base, limit: Number(image & 0xffffn) };
   if (instruction.mnemonic === Mnemonic.Lgdt) state.gdtr = table;
   else state.idtr = table;
@@ -75,7 +75,7 @@ function systemSegment(cpu: Cpu, selector: number, types: readonly number[]) {
     throw new GuestFault(VECTOR.GP, code);
   }
   if (!isPresent(descriptor)) throw new GuestFault(VECTOR.NP, code);
-  if (!isCanonical(descriptor.base)) throw new GuestFault(VECTOR.GP, code);
+  if (!isCanonical(descriptor.base, LINEAR_ADDRESS_BITS)) throw new GuestFault(VECTOR.GP, code);
   return descriptor;
 }
 
