@@ -1,95 +1,22 @@
 // Guests from files on every back end that shows its guest a PC. Kernels are compiled here where there is a gcc.
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import type { Backend } from "../base/backend.ts";
 import { renderDiagnostic } from "../base/diagnostic.ts";
 import { cpuid } from "../cpu/cpuid.ts";
-import { embedded } from "../engine/embedded/engine.ts";
 import { assemble, sourceOfFile } from "../guest/asm/assemble.ts";
 import { bootState } from "../guest/boot.ts";
 import { buildGuest } from "../guest/build.ts";
 import { guestOf } from "../guest/testing.ts";
-import { DEFAULT_LIMITS, type GuestSpec, type Limits } from "../scenario/case.ts";
-import type { Trace } from "../trace/trace.ts";
-import { BACKEND_DEFINITIONS } from "./backends.ts";
-import { runCase } from "./runner.ts";
-import { DEFAULT_PROFILE } from "./shipped_profiles.ts";
-import { profileNamed } from "./testing_runs.ts";
+import type { GuestSpec } from "../scenario/case.ts";
+import { compile, hasCompiler, KERNEL, PC_BACKENDS, runFile, span } from "./testing_files.ts";
 
-const BACKENDS: readonly Backend[] = ["native", "full-bt", "full-hw", "full-hw/shadow", "hybrid"];
-const FIXTURES = new URL("../../fixtures/guests/", import.meta.url).pathname;
-const FREESTANDING =
-  "-Os -ffreestanding -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables -nostdlib -static " +
-  "-mgeneral-regs-only -mno-red-zone -no-pie " +
-  `-Wl,--build-id=none -Wl,-z,max-page-size=16 -Wl,-T,${FIXTURES}kernel.ld`;
-
-/** Can this machine compile for both widths? Tests that need it are shown as ignored where it can't. */
-const hasCompiler = await compiles();
-
-async function compiles(): Promise<boolean> {
-  try {
-    for (const width of ["-m32", "-m64"]) {
-      const { success } = await new Deno.Command("gcc", {
-        args: [width, "-ffreestanding", "-x", "c", "-c", "-o", "/dev/null", "/dev/null"],
-        stderr: "null",
-      }).output();
-      if (!success) return false;
-    }
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-async function compile(width: "-m32" | "-m64", ...sources: string[]): Promise<Uint8Array> {
-  const output = await Deno.makeTempFile();
-  try {
-    const { success, stderr } = await new Deno.Command("gcc", {
-      args: [
-        width,
-        ...(width === "-m64" ? ["-mcmodel=large"] : []),
-        ...FREESTANDING.split(" "),
-        ...sources.map((s) => FIXTURES + s),
-        "-o",
-        output,
-      ],
-    }).output();
-    assert(success, new TextDecoder().decode(stderr));
-    return await Deno.readFile(output);
-  } finally {
-    await Deno.remove(output);
-  }
-}
-
-const span = { file: { name: "test.yaml", text: "file" }, start: 0, end: 4 };
-
-function run(
-  backend: Backend,
-  files: Readonly<Record<string, Uint8Array>>,
-  changes: Partial<GuestSpec> = {},
-  limits: Partial<Limits> = {},
-): Trace & { readonly text: string } {
-  const definition = BACKEND_DEFINITIONS.get(backend);
-  assert(definition);
-  const { program: _, ...rest } = guestOf("", { memory: 4 << 20, ...changes });
-  const guest: GuestSpec = { ...rest, file: { value: "guest", span } };
-  const { image, diagnostics } = buildGuest(guest, definition.platform, {
-    readFile: ({ value }) => files[value],
-  });
-  assert(image, diagnostics.map(renderDiagnostic).join("\n"));
-  const trace = runCase({
-    group: { guest, limits: { ...DEFAULT_LIMITS, ...limits } },
-    subject: {
-      id: `test@${backend}`,
-      backend,
-      engine: "embedded",
-      expect: { registers: {}, memory: {} },
-    },
-    image,
-    backend: definition,
-    engine: embedded,
-    profile: profileNamed(DEFAULT_PROFILE),
-  });
-  return { ...trace, text: new TextDecoder().decode(trace.console) };
+/** Compiles kernels of `fixtures/guests`, which use no register but the general ones. */
+function kernel(width: "-m32" | "-m64", ...sources: string[]): Promise<Uint8Array> {
+  const model = width === "-m64" ? " -mcmodel=large" : "";
+  return compile(
+    `${width}${model} -Os ${KERNEL} -mgeneral-regs-only`,
+    sources.map((source) => `guests/${source}`),
+    (path) => Deno.readFile(path),
+  );
 }
 
 const MAP = [
@@ -111,9 +38,9 @@ Deno.test({
   name: "a multiboot kernel finds command line, modules and memory map on every back end",
   ignore: !hasCompiler,
   async fn() {
-    const guest = await compile("-m32", "multiboot.S", "report.c");
-    for (const backend of BACKENDS) {
-      const { text, end } = run(backend, { guest, ...MODULES }, HANDED);
+    const guest = await kernel("-m32", "multiboot.S", "report.c");
+    for (const backend of PC_BACKENDS) {
+      const { text, end } = runFile(backend, { guest, ...MODULES }, HANDED);
       assertEquals(text.split("\n"), [
         "magic 0x2badb002",
         "cr0 0x00000001",
@@ -137,9 +64,9 @@ Deno.test({
   name: "a PVH kernel finds hvm_start_info by its note on every back end",
   ignore: !hasCompiler,
   async fn() {
-    const guest = await compile("-m32", "pvh.S", "report.c");
-    for (const backend of BACKENDS) {
-      const { text, end } = run(backend, { guest, ...MODULES }, HANDED);
+    const guest = await kernel("-m32", "pvh.S", "report.c");
+    for (const backend of PC_BACKENDS) {
+      const { text, end } = runFile(backend, { guest, ...MODULES }, HANDED);
       assertEquals(text.split("\n"), [
         "magic 0x336ec578",
         "cr0 0x00000001",
@@ -162,9 +89,9 @@ Deno.test({
   name: "an ELF64 executable starts in long mode on every back end",
   ignore: !hasCompiler,
   async fn() {
-    const guest = await compile("-m64", "long.S");
-    for (const backend of BACKENDS) {
-      const { text, end } = run(backend, { guest });
+    const guest = await kernel("-m64", "long.S");
+    for (const backend of PC_BACKENDS) {
+      const { text, end } = runFile(backend, { guest });
       assertEquals([text, end], ["long\n", { kind: "shutdown", code: 0 }], backend);
     }
   },
@@ -230,9 +157,9 @@ Deno.test({
   name: "a strict 64-bit test kernel finds faults, segments, paging, APICs and devices in order",
   ignore: !hasCompiler,
   async fn() {
-    const guest = await compile("-m64", "long_entry.S", "suite.c");
-    for (const backend of BACKENDS) {
-      const { text, end } = run(backend, { guest }, { memory: 16 << 20 });
+    const guest = await kernel("-m64", "long_entry.S", "suite.c");
+    for (const backend of PC_BACKENDS) {
+      const { text, end } = runFile(backend, { guest }, { memory: 16 << 20 });
       assertEquals(text.split("\n"), FINDINGS.split("\n"), backend);
       assertEquals(end, { kind: "shutdown", code: 7 });
     }
@@ -265,8 +192,8 @@ Deno.test("a ROM starts at F000:FFF0 and shows its POST codes on every back end"
     cli
     hlt
   text: db 0x42`);
-  for (const backend of BACKENDS) {
-    const { events, end } = run(backend, { guest });
+  for (const backend of PC_BACKENDS) {
+    const { events, end } = runFile(backend, { guest });
     const codes = events.flatMap((event) =>
       event.type === "access" && event.access.kind === "io" && event.access.address === 0x80
         ? [event.access.value]
@@ -284,7 +211,7 @@ Deno.test({
   async fn() {
     const guest = await Deno.readFile(SEABIOS);
     for (const backend of ["native", "full-hw"] as const) {
-      const { text } = run(backend, { guest }, { memory: 16 << 20 }, { instructions: 300_000 });
+      const { text } = runFile(backend, { guest }, { memory: 16 << 20 }, { instructions: 300_000 });
       assertStringIncludes(text, "SeaBIOS (version", backend);
     }
   },
