@@ -52,7 +52,7 @@ export const SIMD_B = 0x270;
 export const SIMD_FLAGS = 0x280;
 /** XMM registers: 16 x 16 bytes. */
 export const XMM = 0x300;
-/** x87 and MMX state, as the first 160 bytes of FXSAVE's image have it: MMX registers are the low halves of ST(i). */
+/** x87 and MMX state, 160 bytes: see x87/registers.ts. MMX registers are the low halves of the physical registers. */
 export const X87 = 0x400;
 
 /** TLBs: direct-mapped by page number, 16 bytes an entry: tag (i64 page address, or TLB_EMPTY), addend (i64). */

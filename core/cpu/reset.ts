@@ -1,6 +1,7 @@
 // The state of a CPU after power-on or reset (SDM vol. 3, table 9-1).
 import { CR0, type SegmentName } from "../base/registers.ts";
 import { X87 } from "./layout.ts";
+import { AT } from "./x87/registers.ts";
 import type { CpuState } from "./state.ts";
 
 /** Present, writable data, accessed; the same for CS, which has no type of its own before protected mode. */
@@ -44,7 +45,7 @@ export function reset(state: CpuState): void {
 
 function resetX87({ view }: CpuState): void {
   for (let at = 0; at < 160; at++) view.setUint8(X87 + at, 0);
-  view.setUint16(X87, RESET_FCW, true);
+  view.setUint16(AT.control, RESET_FCW, true);
   // Tags, abridged: a set bit is a register that is not empty. After reset all hold +0.0.
-  view.setUint8(X87 + 4, 0xff);
+  view.setUint8(AT.tags, 0xff);
 }

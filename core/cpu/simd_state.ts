@@ -1,4 +1,5 @@
-// Which exceptions stand before SIMD instructions: what CR0 and CR4 make of them (SDM vol. 3, tables 14-1 and 12-1).
+// Which exceptions stand before SIMD and x87 instructions: what CR0 and CR4 make of them (SDM vol. 3, tables 14-1, 12-1 and
+// 2-2).
 import { CR0, CR4, VECTOR } from "../base/registers.ts";
 import type { CpuState } from "./state.ts";
 
@@ -6,12 +7,23 @@ import type { CpuState } from "./state.ts";
 export interface SimdFaults {
   readonly sseFault: number | undefined;
   readonly mmxFault: number | undefined;
+  /** Those of x87 instructions, and of WAIT. */
+  readonly x87Fault: number | undefined;
+  readonly waitFault: number | undefined;
 }
 
 export function simdFaults(state: CpuState): SimdFaults {
   const cr0 = state.control("cr0");
-  if (cr0 & BigInt(CR0.EM)) return { sseFault: VECTOR.UD, mmxFault: VECTOR.UD };
-  const mmxFault = cr0 & BigInt(CR0.TS) ? VECTOR.NM : undefined;
+  const switched = cr0 & BigInt(CR0.TS) ? VECTOR.NM : undefined;
+  const waitFault = cr0 & BigInt(CR0.MP) ? switched : undefined;
+  if (cr0 & BigInt(CR0.EM)) {
+    return { sseFault: VECTOR.UD, mmxFault: VECTOR.UD, x87Fault: VECTOR.NM, waitFault };
+  }
   const enabled = (state.control("cr4") & BigInt(CR4.OSFXSR)) !== 0n;
-  return { sseFault: enabled ? mmxFault : VECTOR.UD, mmxFault };
+  return {
+    sseFault: enabled ? switched : VECTOR.UD,
+    mmxFault: switched,
+    x87Fault: switched,
+    waitFault,
+  };
 }

@@ -18,12 +18,16 @@ export interface Mode {
   /** Vector of the exception that SSE instructions raise, and MMX ones; undefined where they are executed. */
   readonly sseFault: number | undefined;
   readonly mmxFault: number | undefined;
+  /** Those of x87 instructions and of WAIT. */
+  readonly x87Fault: number | undefined;
+  readonly waitFault: number | undefined;
 }
 
 /** Tells modes apart: equal where all of two modes is. */
 export function modeKey(mode: Mode): string {
-  const { bits, stackBits, countLookups, sseFault, mmxFault } = mode;
-  return `${bits}/${stackBits}/${+countLookups}/${sseFault ?? ""}/${mmxFault ?? ""}`;
+  const { bits, stackBits, countLookups, sseFault, mmxFault, x87Fault, waitFault } = mode;
+  const faults = [sseFault, mmxFault, x87Fault, waitFault].map((vector) => vector ?? "");
+  return `${bits}/${stackBits}/${+countLookups}/${faults.join("/")}`;
 }
 
 /** The instruction being translated. */

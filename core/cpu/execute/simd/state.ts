@@ -1,9 +1,8 @@
 // Instructions that load and store SIMD state: LDMXCSR, STMXCSR, FXSAVE, FXRSTOR, and the masked stores.
-import { type Instruction, OpKind, Register, RegisterExt } from "iced-x86";
+import { type Instruction, Mnemonic, OpKind, Register, RegisterExt } from "iced-x86";
 import { CR0, CR4, VECTOR } from "../../../base/registers.ts";
 import type { Cpu } from "../../cpu.ts";
 import { GuestFault } from "../../fault.ts";
-import { X87 } from "../../layout.ts";
 import { linearAddress } from "../../linear.ts";
 import {
   effectiveAddress,
@@ -13,6 +12,8 @@ import {
   writePlace,
 } from "../../operands.ts";
 import { simdFaults } from "../../simd_state.ts";
+import { IMAGE_WORDS, loadX87Image, x87Image } from "../../x87/image.ts";
+import { AT, isPending, STRIDE, TOP_MASK } from "../../x87/registers.ts";
 import { MXCSR_BITS } from "./mxcsr.ts";
 
 const refuse = () => new GuestFault(VECTOR.GP, 0);
@@ -42,6 +43,7 @@ export function maskedMove(cpu: Cpu, instruction: Instruction): void {
   const wide = RegisterExt.isXMM(instruction.op1Register);
   const { sseFault, mmxFault } = simdFaults(state);
   require(wide ? sseFault : mmxFault);
+  if (!wide && isPending(state.view)) throw new GuestFault(VECTOR.MF);
   const vectorOf = (operand: number) => {
     const number = RegisterExt.number(instruction.opRegister(operand));
     return wide ? state.xmm(number) : state.view.getBigUint64(mmxAt(number), true);
@@ -68,16 +70,20 @@ export function maskedMove(cpu: Cpu, instruction: Instruction): void {
   if (!wide) enterMmx(cpu);
 }
 
-const mmxAt = (number: number) => X87 + 32 + 16 * number;
+const mmxAt = (number: number) => AT.registers + STRIDE * number;
 
 /** As MMX instructions leave x87 state: the top of the stack is 0, no register is empty. */
 function enterMmx({ state: { view } }: Cpu): void {
-  view.setUint16(X87 + 2, view.getUint16(X87 + 2, true) & ~(7 << 11), true);
-  view.setUint8(X87 + 4, 0xff);
+  view.setUint16(AT.status, view.getUint16(AT.status, true) & ~TOP_MASK, true);
+  view.setUint8(AT.tags, 0xff);
 }
 
 /** Parts of FXSAVE's image (SDM vol. 1, 10.5.1). */
-const IMAGE = { bytes: 416, mxcsr: 24, mxcsrMask: 28, registers: 32, xmm: 160 } as const;
+const IMAGE = { mxcsr: 24, xmm: 160 } as const;
+
+/** With REX.W, the FPU's pointers have 64 bits. */
+const isWide = ({ mnemonic }: Instruction) =>
+  mnemonic === Mnemonic.Fxsave64 || mnemonic === Mnemonic.Fxrstor64;
 
 /** Linear address of an image; #NM with CR0.TS or CR0.EM, #GP if it is not aligned to 16 bytes. */
 function imageAt(cpu: Cpu, instruction: Instruction, write: boolean): bigint {
@@ -105,7 +111,7 @@ export function saveState(cpu: Cpu, instruction: Instruction): void {
     memory.translate(at + end, { write: true, execute: false, user });
   }
   const put = (offset: number, value: bigint) => memory.write(at + BigInt(offset), 8, value);
-  for (let i = 0; i < IMAGE.xmm; i += 8) put(i, state.view.getBigUint64(X87 + i, true));
+  x87Image(state.view, isWide(instruction)).forEach((word, i) => put(8 * i, word));
   put(IMAGE.mxcsr, BigInt(state.mxcsr) | BigInt(MXCSR_BITS) << 32n);
   for (let i = 0; i < xmmCount(cpu); i++) {
     const value = state.xmm(i);
@@ -125,12 +131,7 @@ export function restoreState(cpu: Cpu, instruction: Instruction): void {
   const word = (offset: number) => words[offset / 8] ?? 0n;
   const mxcsr = Number(BigInt.asUintN(32, word(IMAGE.mxcsr)));
   if (count > 0 && mxcsr & ~MXCSR_BITS) throw refuse();
-  for (let i = 0; i < IMAGE.xmm; i += 8) {
-    // MXCSR and its mask have their own place; of a register, 10 bytes exist.
-    if (i === IMAGE.mxcsr) continue;
-    const upper = i >= IMAGE.registers && i % 16 === 8;
-    state.view.setBigUint64(X87 + i, upper ? word(i) & 0xffffn : word(i), true);
-  }
+  loadX87Image(state.view, words.slice(0, IMAGE_WORDS), isWide(instruction));
   if (count > 0) state.mxcsr = mxcsr;
   for (let i = 0; i < count; i++) {
     const offset = IMAGE.xmm + 16 * i;

@@ -3,6 +3,7 @@
 import { MemorySizeExt, Mnemonic, OpKind, Register, RegisterExt } from "iced-x86";
 import { VECTOR } from "../../../base/registers.ts";
 import * as L from "../../layout.ts";
+import { AT, STATUS, STRIDE, TOP_MASK } from "../../x87/registers.ts";
 import type { Size, Translation } from "../translation.ts";
 import { I32, I64, type Local, V128, VOID } from "../wasm.ts";
 import { constant, lane, vectorMemory } from "./opcodes.ts";
@@ -12,9 +13,6 @@ export type Emit = (t: Translation) => void;
 /** Rows of the table of instructions. */
 export type Entries = readonly (readonly [Mnemonic, Emit])[];
 
-/** Offset of ST(0) in FXSAVE's image, bytes a register, and where status and tags are (SDM vol. 1, table 10-2). */
-const X87_REGISTERS = 32, X87_STRIDE = 16, X87_STATUS = 2, X87_TAGS = 4;
-const STATUS_TOP = 7 << 11;
 /** Sign and exponent of an x87 register that MMX code has written. */
 const MMX_EXPONENT = 0xffff;
 
@@ -36,8 +34,7 @@ export const isXmm = (register: Register): boolean => RegisterExt.isXMM(register
 export const isMm = (register: Register): boolean => RegisterExt.isMM(register);
 
 const xmmAt = (register: Register) => L.XMM + 16 * RegisterExt.number(register);
-const mmAt = (register: Register) =>
-  L.X87 + X87_REGISTERS + X87_STRIDE * RegisterExt.number(register);
+const mmAt = (register: Register) => AT.registers + STRIDE * RegisterExt.number(register);
 
 /** Is the operand a register of vectors? */
 export function isVector(t: Translation, operand: number): boolean {
@@ -216,30 +213,43 @@ export function gated(emit: Emit): Emit {
     const usesMmx = registers.some(isMm);
     const fault = usesMmx && !registers.some(isXmm) ? t.mode.mmxFault : t.mode.sseFault;
     if (fault !== undefined) return t.raise(fault);
+    if (usesMmx) checkPending(t);
     emit(t);
     if (usesMmx) enterMmx(t);
   };
+}
+
+/** #MF where an x87 instruction has left an unmasked exception. */
+function checkPending(t: Translation): void {
+  t.f.i32(0);
+  t.f.memory("i64_load8_u", AT.status);
+  t.f.i64(STATUS.ES);
+  t.f.op("i64_and", "i64_eqz", "i32_eqz");
+  t.f.open("if");
+  t.raise(VECTOR.MF);
+  t.f.end();
 }
 
 /** The top of the x87 stack is 0, and no register is empty (SDM vol. 1, 9.5.1). */
 function enterMmx({ f }: Translation): void {
   f.i32(0);
   f.i32(0);
-  f.memory("i64_load16_u", L.X87 + X87_STATUS);
-  f.i64(0xffff & ~STATUS_TOP);
+  f.memory("i64_load16_u", AT.status);
+  f.i64(0xffff & ~TOP_MASK);
   f.op("i64_and");
-  f.memory("i64_store16", L.X87 + X87_STATUS);
+  f.memory("i64_store16", AT.status);
   f.i32(0);
   f.i64(0xff);
-  f.memory("i64_store8", L.X87 + X87_TAGS);
+  f.memory("i64_store8", AT.tags);
 }
 
 /** EMMS: all x87 registers are empty. */
 export const emptyMmx: Emit = (t) => {
   if (t.mode.mmxFault !== undefined) return t.raise(t.mode.mmxFault);
+  checkPending(t);
   t.f.i32(0);
   t.f.i64(0);
-  t.f.memory("i64_store8", L.X87 + X87_TAGS);
+  t.f.memory("i64_store8", AT.tags);
 };
 
 /** What `operation` finds: its operands in locals, which it may change, and the immediate byte. */
