@@ -3,6 +3,7 @@ import { hex } from "../../base/hex.ts";
 import type { GuestFormat } from "../../scenario/case.ts";
 import { PAGE_TABLES_END, PROGRAM_BASE, REAL_PROGRAM_BASE } from "../layout.ts";
 import { acpiTables, RSDP_ADDRESS } from "./acpi.ts";
+import { biosData } from "./bios_data.ts";
 import { beyondMemory, isElf, loadElf, overlap } from "./elf.ts";
 import { type GuestFile, isRefused, type Loaded, type Loading, type Range } from "./loaded.ts";
 import { FIRMWARE_BASE, FIRMWARE_END } from "./memory_map.ts";
@@ -31,7 +32,9 @@ export function loadGuestFile(file: GuestFile, format = detectFormat(file.bytes)
     return { problem: `It lies over ${obstacle.what}, from ${hex(start)} to ${hex(end)}` };
   }
   if (file.memory < FIRMWARE_END) return loaded;
-  return { ...loaded, placed: [...loaded.placed, ...acpiTables()] };
+  // PVH has no BIOS before it, and a program in long mode no boot loader.
+  const bios = loaded.format === "multiboot" ? biosData(file.memory, loaded.occupied) : [];
+  return { ...loaded, placed: [...loaded.placed, ...acpiTables(), ...bios] };
 }
 
 function load(file: GuestFile, format: GuestFormat): Loading {

@@ -263,3 +263,22 @@ Deno.test("acpiTables() are found from the root pointer, and their checksums are
   }
   assertEquals(found, ["RSDT", "FACP", "DSDT", "APIC", "XSDT", "FACP", "DSDT", "APIC"]);
 });
+
+Deno.test("loadGuestFile() leaves a multiboot kernel the BIOS data area, unless the kernel lies there", () => {
+  const at = (loaded: Loaded, address: number) =>
+    loaded.placed.find((placed) => placed.address === address)?.bytes;
+  const area = at(load(multibootElf, { memory: 2 << 20 }), 0x400);
+  assert(area);
+  assertEquals([...area.slice(0x0e, 0x15)], [0xc0, 0x9f, 0, 0, 0, 0x7f, 2], "0x9fc0 and 639");
+  assertEquals(at(load(pvh, { memory: 2 << 20 }), 0x400), undefined);
+  const low = elfFile({
+    bits: 32,
+    entry: 0x50c,
+    segments: [{
+      paddr: 0x500 - 0x20,
+      bytes: Uint8Array.of(...multibootHeader(3), ...HLT),
+      size: 0x40,
+    }],
+  });
+  assertEquals(at(load(low, { memory: 2 << 20 }), 0x400), undefined);
+});

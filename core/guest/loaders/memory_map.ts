@@ -9,7 +9,7 @@ export interface MapEntry extends Range {
 }
 
 /** Where conventional memory ends: firmware keeps its extended data area above. */
-const CONVENTIONAL_END = 0x9fc00;
+export const CONVENTIONAL_END = 0x9fc00;
 /** The firmware's tables and code, up to 1 MiB. */
 export const FIRMWARE_BASE = 0xe0000;
 export const FIRMWARE_END = 0x100000;
