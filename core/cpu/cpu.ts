@@ -33,6 +33,24 @@ export interface AccessType {
   readonly implicit?: boolean;
 }
 
+/**
+ * Which cached translations go (SDM vol. 3, 4.10.4.1). Any may go at any time, so that an engine may drop more.
+ * - `everything`: of all contexts, global pages included.
+ * - `contexts`: of all contexts, but not global pages.
+ * - `context`: those of one PCID, but not global pages.
+ * - `page`: the page that holds this address, in one context, and as a global page if `global`.
+ * - `rights`: none; but what they allow has changed.
+ */
+export type Flush =
+  | { readonly of: "everything" | "contexts" | "rights" }
+  | { readonly of: "context"; readonly pcid: number }
+  | {
+    readonly of: "page";
+    readonly pcid: number;
+    readonly linear: bigint;
+    readonly global: boolean;
+  };
+
 /** What a CPU is plugged into. */
 export interface Surroundings {
   /** Ports and device memory, when instructions reach devices directly (`native`). */
@@ -40,12 +58,16 @@ export interface Surroundings {
   /** The time stamp counter. */
   timestamp(): bigint;
   cpuid(leaf: number, subleaf: number): CpuidResult;
-  /** An MSR that is not CPU state in the layout (APIC base, MTRRs, ...); undefined: #GP. */
+  /** The next number for RDRAND and RDSEED: 64 bits. */
+  random(): bigint;
+  /** An MSR of the platform's, before the CPU's own; undefined: it is none, or can't be read. */
   readMsr?(msr: number): bigint | undefined;
-  /** False: #GP. */
-  writeMsr?(msr: number, value: bigint): boolean;
-  /** CR0, CR3, CR4 or EFER changed, or INVLPG: drop cached translations (all, or of one page). */
-  flushTranslations(linear?: bigint): void;
+  /** True: it is written; false: #GP; undefined: it is none of the platform's. */
+  writeMsr?(msr: number, value: bigint): boolean | undefined;
+  /** CR0, CR3, CR4 or EFER changed, or INVLPG, or INVPCID: drop cached translations. */
+  flushTranslations(flush: Flush): void;
+  /** A task switch is about to happen, and all that comes before a VM exit has been checked: whoever wants it throws. */
+  taskSwitch?(selector: number): void;
   /** Something that bare hardware pays for too: `port-io`, `exception`, `interrupt`, ... (names of the cost profile). */
   count(what: string): void;
 }

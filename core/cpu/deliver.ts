@@ -16,6 +16,7 @@ import { type Gate, readGate } from "./gates.ts";
 import { isVirtual8086 } from "./linear.ts";
 import { checkCodePresent, checkTarget, isSixtyFourBit, readCodeDescriptor } from "./segments.ts";
 import { Stack } from "./stack.ts";
+import { throughTaskGate } from "./task_switch.ts";
 import { isCanonical } from "./walk.ts";
 
 /** Something that interrupts the program. */
@@ -40,7 +41,7 @@ const TRAPS: ReadonlySet<number> = new Set([VECTOR.DB, VECTOR.BP, VECTOR.OF]);
 
 /**
  * Delivers one event; `returnTo` is the RIP that the handler will return to. Throws the `GuestFault` of a failed delivery,
- * with registers unchanged except for CR2.
+ * with registers unchanged except for CR2, or in the new task where a task gate has led to one.
  */
 export function deliver(cpu: Cpu, event: DeliverableEvent, returnTo = cpu.state.rip): void {
   const { state } = cpu;
@@ -74,12 +75,17 @@ function deliverThroughGate(cpu: Cpu, event: DeliverableEvent, returnTo: bigint)
   const software = event.type === "software-interrupt";
   const ext = software ? 0 : 1;
   const gate = readGate(cpu, event.vector, software, ext);
-  const { cs, level } = resolveHandler(cpu, gate, ext);
-  checkTarget(state, cs, gate.offset, isCanonical(gate.offset, state.linearBits));
-
   const flags = state.rflags;
   const fault = event.type === "exception" && !TRAPS.has(event.vector);
   const image = fault ? flags | BigInt(RFLAGS.RF) : flags;
+  if ("task" in gate) {
+    const { errorCode } = event;
+    const leave = { cause: "interrupt", rip: returnTo, flags: image, errorCode, ext } as const;
+    return throughTaskGate(cpu, gate.task, leave);
+  }
+  const { cs, level } = resolveHandler(cpu, gate, ext);
+  checkTarget(state, cs, gate.offset, isCanonical(gate.offset, state.linearBits));
+
   const frame: Frame = { image, returnTo, errorCode: event.errorCode };
   if (gate.size === 8) enterLongMode(cpu, gate, level, frame, ext);
   else enterProtectedMode(cpu, gate, level, frame, ext);

@@ -175,10 +175,16 @@ const FAULTS: FaultRow[] = [
     fault: [VECTOR.GP, entry(0x20, 0)],
   },
   {
-    name: "the gate is a task gate",
-    cpu: () => withGate(protectedMode(), 0x20, gate(SELECTORS.tss, 0, 0x85)),
+    name: "the gate is a task gate in long mode",
+    cpu: () => withGate(longMode(), 0x20, gate(SELECTORS.tss, 0, 0x85)),
     event: external(0x20),
     fault: [VECTOR.GP, entry(0x20, 1)],
+  },
+  {
+    name: "the task behind a gate is in the LDT",
+    cpu: () => withGate(protectedMode(), 0x20, gate(SELECTORS.tss | 4, 0, 0x85)),
+    event: external(0x20),
+    fault: [VECTOR.GP, SELECTORS.tss | 5],
   },
   {
     name: "a 16-bit gate is used in long mode",

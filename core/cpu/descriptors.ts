@@ -42,6 +42,11 @@ export function selectorCode(selector: number): number {
   return selector & 0xfffc;
 }
 
+/** The selector that a gate leads to, in its first eight bytes. */
+export function gateSelector(raw: bigint): number {
+  return Number((raw >> 16n) & 0xffffn);
+}
+
 /** Descriptor privilege level, 0 to 3. */
 export function dplOf({ attributes }: Pick<Segment, "attributes">): number {
   return (attributes >> 5) & 3;

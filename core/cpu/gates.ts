@@ -1,7 +1,7 @@
 // Interrupt and trap gates, and the task-state segment that says where inner stacks are (SDM vol. 3, 6.11 to 6.14 and 7).
 import { type Segment, VECTOR } from "../base/registers.ts";
 import type { Cpu } from "./cpu.ts";
-import { isLongMode, selectorCode, SYSTEM, SYSTEM_ACCESS } from "./descriptors.ts";
+import { gateSelector, isLongMode, selectorCode, SYSTEM, SYSTEM_ACCESS } from "./descriptors.ts";
 import { GuestFault } from "./fault.ts";
 import { resolveStackSegment } from "./segments.ts";
 import { type StackPlace, stackWidth } from "./stack.ts";
@@ -22,6 +22,12 @@ export interface Gate {
   readonly ist: number;
 }
 
+/** A gate that leads to another task. */
+export interface TaskGate {
+  /** Selector of its TSS. */
+  readonly task: number;
+}
+
 /** Error code of a fault that is about an IDT entry. */
 function vectorCode(vector: number, ext: number): number {
   return vector * 8 + IDT_CODE + ext;
@@ -29,9 +35,14 @@ function vectorCode(vector: number, ext: number): number {
 
 /**
  * The gate of a vector, in protected or long mode. `software` ones (INT n) need a gate whose DPL lets them through. Throws
- * #GP or #NP with the vector in the error code. Task gates are refused with #GP: there are no hardware tasks here.
+ * #GP or #NP with the vector in the error code. There are no task gates in long mode.
  */
-export function readGate(cpu: Cpu, vector: number, software: boolean, ext: number): Gate {
+export function readGate(
+  cpu: Cpu,
+  vector: number,
+  software: boolean,
+  ext: number,
+): Gate | TaskGate {
   const { state, memory } = cpu;
   const long = isLongMode(state);
   const bytes = long ? 16 : 8;
@@ -46,12 +57,15 @@ export function readGate(cpu: Cpu, vector: number, software: boolean, ext: numbe
   const type = access & 0x1f;
   const wide = type === SYSTEM.INTERRUPT_GATE || type === SYSTEM.TRAP_GATE;
   const narrow = type === SYSTEM.INTERRUPT_GATE16 || type === SYSTEM.TRAP_GATE16;
-  if (!wide && (long || !narrow)) throw refuse(VECTOR.GP);
+  const task = type === SYSTEM.TASK_GATE;
+  if (!wide && (long || !(narrow || task))) throw refuse(VECTOR.GP);
   if (software && ((access >> 5) & 3) < state.cpl) throw refuse(VECTOR.GP);
   if (!(access & 0x80)) throw refuse(VECTOR.NP);
+  const selector = gateSelector(raw);
+  if (task) return { task: selector };
   const offset = (raw & 0xffffn) | ((raw >> 32n) & 0xffff_0000n) | (high << 32n);
   return {
-    selector: Number((raw >> 16n) & 0xffffn),
+    selector,
     offset: narrow ? offset & 0xffffn : offset,
     masks: type === SYSTEM.INTERRUPT_GATE || type === SYSTEM.INTERRUPT_GATE16,
     size: long ? 8 : wide ? 4 : 2,

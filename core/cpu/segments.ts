@@ -21,22 +21,31 @@ import { GuestFault } from "./fault.ts";
 import { isVirtual8086, TYPE } from "./linear.ts";
 import { ATTRIBUTE, type CpuState } from "./state.ts";
 
-/** What loading a selector into ES, SS, DS, FS or GS would put there; nothing is changed but the accessed bit. */
-export function resolveDataSegment(cpu: Cpu, name: SegmentName, selector: number): Segment {
+/**
+ * What loading a selector into ES, SS, DS, FS or GS would put there; nothing is changed but the accessed bit. `invalid` is #TS
+ * instead of #GP while tasks are switched.
+ */
+export function resolveDataSegment(
+  cpu: Cpu,
+  name: SegmentName,
+  selector: number,
+  invalid: number = VECTOR.GP,
+  ext = 0,
+): Segment {
   const { state } = cpu;
   if (!(state.control("cr0") & BigInt(CR0.PE))) return realModeSegment(state, name, selector);
   if (isVirtual8086(state)) return virtual8086Segment(selector);
   if (name === "ss") return resolveStackSegment(cpu, selector, state.cpl);
   if (selectorCode(selector) === 0) return nullSegment(selector);
-  const descriptor = readDescriptor(cpu, selector);
-  const fault = (vector: number) => new GuestFault(vector, selectorCode(selector));
+  const descriptor = readDescriptor(cpu, selector, invalid, ext);
+  const fault = (vector: number) => new GuestFault(vector, selectorCode(selector) | ext);
   const code = isCode(descriptor);
   if (!isOrdinary(descriptor) || (code && !(descriptor.attributes & TYPE.READABLE))) {
-    throw fault(VECTOR.GP);
+    throw fault(invalid);
   }
   if (!isConforming(descriptor)) {
     const dpl = dplOf(descriptor);
-    if ((selector & RPL_MASK) > dpl || state.cpl > dpl) throw fault(VECTOR.GP);
+    if ((selector & RPL_MASK) > dpl || state.cpl > dpl) throw fault(invalid);
   }
   if (!isPresent(descriptor)) throw fault(VECTOR.NP);
   return markAccessed(cpu, descriptor);

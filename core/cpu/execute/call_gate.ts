@@ -3,6 +3,7 @@ import { type Segment, VECTOR } from "../../base/registers.ts";
 import type { Cpu } from "../cpu.ts";
 import {
   dplOf,
+  gateSelector,
   isConforming,
   isLongMode,
   isPresent,
@@ -65,7 +66,7 @@ function readCallGate(cpu: Cpu, selector: number): CallGate {
   const { raw, high } = descriptor;
   const offset = (raw & 0xffffn) | ((raw >> 32n) & 0xffff_0000n) | ((high & 0xffff_ffffn) << 32n);
   return {
-    selector: Number((raw >> 16n) & 0xffffn),
+    selector: gateSelector(raw),
     offset: narrow ? offset & 0xffffn : offset,
     size: long ? 8 : narrow ? 2 : 4,
     parameters: long ? 0 : Number((raw >> 32n) & 0x1fn),

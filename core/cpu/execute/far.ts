@@ -1,8 +1,8 @@
-// Far JMP, CALL and RET. Call gates are in `call_gate.ts`; hardware task switches are refused with #GP.
+// Far JMP, CALL and RET. Call gates are in `call_gate.ts`, tasks in `task_switch.ts`.
 import { Code, type Instruction, Mnemonic, OpKind } from "iced-x86";
 import { type Segment, VECTOR } from "../../base/registers.ts";
 import type { Cpu } from "../cpu.ts";
-import { isOrdinary, RPL_MASK } from "../descriptors.ts";
+import { isLongMode, isOrdinary, RPL_MASK } from "../descriptors.ts";
 import { isRealLike } from "../linear.ts";
 import { effectiveAddress, offsetBy, readPlace } from "../operands.ts";
 import {
@@ -16,6 +16,7 @@ import {
   resolveStackSegment,
 } from "../segments.ts";
 import { Stack, stackWidth } from "../stack.ts";
+import { leadsToTask, transferToTask } from "../task_switch.ts";
 import { isCanonical } from "../walk.ts";
 import { throughGate } from "./call_gate.ts";
 import { nextRip } from "./handler.ts";
@@ -62,7 +63,11 @@ export function farTransfer(cpu: Cpu, instruction: Instruction): void {
   } else {
     const descriptor = readTarget(cpu, selector);
     if (!isOrdinary(descriptor)) {
-      return throughGate(cpu, selector, calls, nextRip(state, instruction));
+      const next = nextRip(state, instruction);
+      if (!isLongMode(state) && leadsToTask(descriptor)) {
+        return transferToTask(cpu, descriptor, calls ? "call" : "jump", next);
+      }
+      return throughGate(cpu, selector, calls, next);
     }
     code = resolveDirectCode(cpu, descriptor);
   }

@@ -2,14 +2,7 @@
 import { type Instruction, Mnemonic } from "iced-x86";
 import { RFLAGS, type Segment, VECTOR } from "../../base/registers.ts";
 import type { Cpu } from "../cpu.ts";
-import {
-  isLongMode,
-  isNestedTask,
-  RPL_MASK,
-  selectorCode,
-  SYSTEM_ACCESS,
-  virtual8086Segment,
-} from "../descriptors.ts";
+import { isLongMode, isNestedTask, RPL_MASK, virtual8086Segment } from "../descriptors.ts";
 import { GuestFault } from "../fault.ts";
 import { loadableFlags, loadFlags } from "../flags.ts";
 import { isRealLike } from "../linear.ts";
@@ -23,7 +16,9 @@ import {
   resolveStackSegment,
 } from "../segments.ts";
 import { Stack, stackWidth } from "../stack.ts";
+import { returnToTask } from "../task_switch.ts";
 import { isCanonical } from "../walk.ts";
+import { nextRip } from "./handler.ts";
 
 const RSP = 4;
 
@@ -38,16 +33,11 @@ export function interruptReturn(cpu: Cpu, instruction: Instruction): void {
   const { state } = cpu;
   const size = SIZES.get(instruction.mnemonic) ?? 4;
   if (isRealLike(state)) returnInRealMode(cpu, size);
-  else if (isNestedTask(state)) refuseTaskReturn(cpu);
-  else returnInProtectedMode(cpu, size);
+  else if (isNestedTask(state)) {
+    if (isLongMode(state)) throw new GuestFault(VECTOR.GP, 0);
+    returnToTask(cpu, nextRip(state, instruction));
+  } else returnInProtectedMode(cpu, size);
   cpu.surroundings.count("iret");
-}
-
-/** A return to the task that the TSS links to: #GP in long mode, and here, without hardware tasks, a link to none. */
-function refuseTaskReturn(cpu: Cpu): never {
-  if (isLongMode(cpu.state)) throw new GuestFault(VECTOR.GP, 0);
-  const link = Number(cpu.memory.read(cpu.state.segment("tr").base, 2, SYSTEM_ACCESS));
-  throw new GuestFault(VECTOR.TS, selectorCode(link));
 }
 
 function returnInRealMode(cpu: Cpu, size: 2 | 4 | 8): void {

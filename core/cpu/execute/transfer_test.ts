@@ -82,7 +82,6 @@ Deno.test("JMP far faults when the segment is not one to jump to", () => {
     ["absent", protectedMode, SELECTORS.absent0, [VECTOR.NP, SELECTORS.absent0]],
     ["outer", protectedMode, SELECTORS.code3, [VECTOR.GP, SELECTORS.code3 & ~3]],
     ["inner", () => protectedMode({ level: 3 }), SELECTORS.code0, [VECTOR.GP, SELECTORS.code0]],
-    ["TSS", protectedMode, SELECTORS.tss, [VECTOR.GP, SELECTORS.tss]],
     ["beyond the table", protectedMode, 0x100, [VECTOR.GP, 0x100]],
   ];
   for (const [name, make, selector, fault] of rows) {
