@@ -10,7 +10,8 @@ const LDT = 0x82;
 const BUSY_TSS = 0x8b;
 /** Family, model and stepping, as in CPUID leaf 1. */
 const RESET_RDX = 0x601n;
-const RESET_MXCSR = 0x1f80;
+/** All exceptions masked. */
+export const RESET_MXCSR = 0x1f80;
 /** FCW after reset; FNINIT makes another one. */
 const RESET_FCW = 0x40;
 const RESET_RIP = 0xfff0n;
@@ -22,6 +23,7 @@ export function reset(state: CpuState): void {
   state.set("rdx", RESET_RDX);
   for (let index = 0; index < 16; index++) state.setXmm(index, 0n);
   state.mxcsr = RESET_MXCSR;
+  state.xcr0 = 1n;
   resetX87(state);
   state.rip = RESET_RIP;
   state.rflags = 2n;

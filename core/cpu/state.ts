@@ -40,6 +40,8 @@ export class CpuState {
   readonly msrs = new Map<number, bigint>();
   /** Interrupts are held back until one more instruction has retired (after STI, MOV SS, POP SS). */
   interruptShadow = false;
+  /** XCR0: which state XSAVE and XRSTOR manage. */
+  xcr0 = 1n;
   /** What MOV CR3 and the like have loaded of the page-directory pointers of PAE paging (SDM vol. 3, 4.4.1). */
   pagePointers: readonly bigint[] = [0n, 0n, 0n, 0n];
 

@@ -1,6 +1,7 @@
 // A CPU over plain memory, for tests of instruction semantics: RAM from physical address 0, a record of what it counted,
 // and instructions given as bytes.
 import { Decoder, DecoderOptions, type Instruction } from "iced-x86";
+import { DEFAULT_SEED, entropy } from "../base/entropy.ts";
 import { CR0, CR4, EFER, type SegmentName } from "../base/registers.ts";
 import { Bus } from "../machine/bus.ts";
 import type { Device } from "../machine/device.ts";
@@ -63,6 +64,7 @@ export class TestCpu implements Cpu {
       bus,
       timestamp: () => this.time,
       cpuid,
+      random: entropy(DEFAULT_SEED),
       flushTranslations: (linear) => {
         this.flushed.push(linear ?? "all");
       },

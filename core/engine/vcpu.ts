@@ -64,6 +64,8 @@ export interface VcpuConfig {
   readonly timestamp: () => bigint;
   /** What CPUID says where it does not exit. */
   readonly cpuid: (leaf: number, subleaf: number) => CpuidResult;
+  /** Numbers for RDRAND and RDSEED, 64 bits each; absent: those of the default seed. */
+  readonly random?: () => bigint;
   /** Things that native hardware does at a cost, as they happen; named as in cost profiles. */
   readonly count: (what: string) => void;
 }

@@ -26,8 +26,11 @@ import {
   cpuid,
   readModelSpecific,
   readPerformanceCounter,
+  readProcessor,
+  readRandom,
   readTimestampAndProcessor,
   readTimestampCounter,
+  touchLine,
   writeModelSpecific,
 } from "./identity.ts";
 import { adjustRpl, loadAttribute, verifySegment } from "./inspect.ts";
@@ -41,6 +44,12 @@ import {
   pushSegment,
   STACK_FORMS,
 } from "./segment_moves.ts";
+import {
+  readExtendedControl,
+  restoreExtended,
+  saveExtended,
+  writeExtendedControl,
+} from "./simd/extended_state.ts";
 import { loadControl, maskedMove, restoreState, saveState, storeControl } from "./simd/state.ts";
 import { segmentBase, swapGs, systemCall, systemReturn } from "./system_call.ts";
 import {
@@ -167,12 +176,23 @@ const BY_MNEMONIC = new Map<Mnemonic, Handler>([
   // A VMM that wants these intercepts them; a CPU without one does not know them.
   [Mnemonic.Vmcall, UNDEFINED],
   [Mnemonic.Vmmcall, UNDEFINED],
+  [Mnemonic.Xgetbv, straight(readExtendedControl)],
+  [Mnemonic.Xsetbv, straight(writeExtendedControl)],
+  [Mnemonic.Xsave, straight(saveExtended)],
+  [Mnemonic.Xsave64, straight(saveExtended)],
+  [Mnemonic.Xsaveopt, straight(saveExtended)],
+  [Mnemonic.Xsaveopt64, straight(saveExtended)],
+  [Mnemonic.Xsavec, straight(saveExtended)],
+  [Mnemonic.Xsavec64, straight(saveExtended)],
+  [Mnemonic.Xrstor, straight(restoreExtended)],
+  [Mnemonic.Xrstor64, straight(restoreExtended)],
+  [Mnemonic.Rdrand, straight(readRandom)],
+  [Mnemonic.Rdseed, straight(readRandom)],
+  [Mnemonic.Rdpid, straight(readProcessor)],
+  [Mnemonic.Clflush, straight(touchLine)],
+  [Mnemonic.Clflushopt, straight(touchLine)],
+  [Mnemonic.Clwb, straight(touchLine)],
   // CPUID reports none of what follows.
-  [Mnemonic.Xgetbv, UNDEFINED],
-  [Mnemonic.Xsetbv, UNDEFINED],
-  [Mnemonic.Rdrand, UNDEFINED],
-  [Mnemonic.Rdseed, UNDEFINED],
-  [Mnemonic.Rdpid, UNDEFINED],
   [Mnemonic.Invpcid, UNDEFINED],
   [Mnemonic.Rsm, UNDEFINED],
   [Mnemonic.INVALID, UNDEFINED],

@@ -6,6 +6,7 @@ import { CC, CF, STATUS_FLAGS } from "../lazy_flags.ts";
 import { FLAGS_REST } from "../layout.ts";
 import * as A from "./arithmetic.ts";
 import * as B from "./bits.ts";
+import * as X from "./bmi.ts";
 import * as M from "./moves.ts";
 import { divide, multiply, multiplyWide } from "./multiply.ts";
 import { doubleShift, rotate, rotateThroughCarry, shift } from "./shifts.ts";
@@ -118,6 +119,23 @@ const TABLE = new Map<Mnemonic, Emit>([
   [Mnemonic.Lzcnt, B.zeroCount(true)],
   [Mnemonic.Popcnt, B.popcnt],
 
+  [Mnemonic.Andn, X.andn],
+  [Mnemonic.Blsi, X.lowestBit("isolate")],
+  [Mnemonic.Blsmsk, X.lowestBit("mask")],
+  [Mnemonic.Blsr, X.lowestBit("reset")],
+  [Mnemonic.Bextr, X.extractField],
+  [Mnemonic.Bzhi, X.zeroHigh],
+  [Mnemonic.Mulx, X.multiplyNoFlags],
+  [Mnemonic.Pdep, X.gather(true)],
+  [Mnemonic.Pext, X.gather(false)],
+  [Mnemonic.Sarx, X.shiftNoFlags("i64_shr_s")],
+  [Mnemonic.Shlx, X.shiftNoFlags("i64_shl")],
+  [Mnemonic.Shrx, X.shiftNoFlags("i64_shr_u")],
+  [Mnemonic.Rorx, X.rotateNoFlags],
+  [Mnemonic.Adcx, X.addWithCarry],
+  [Mnemonic.Adox, X.addWithOverflow],
+  [Mnemonic.Movbe, X.moveSwapped],
+
   [Mnemonic.Push, S.push],
   [Mnemonic.Pop, S.pop],
   [Mnemonic.Pusha, S.pushAll],
@@ -172,6 +190,14 @@ const TABLE = new Map<Mnemonic, Emit>([
   [Mnemonic.Prefetcht1, nothing],
   [Mnemonic.Prefetcht2, nothing],
   [Mnemonic.Prefetchw, nothing],
+  [Mnemonic.Prefetch, nothing],
+  [Mnemonic.Prefetchwt1, nothing],
+  // Where they are not announced, these are reserved NOPs (SDM vol. 2, table A-3, notes).
+  [Mnemonic.Prefetchit0, nothing],
+  [Mnemonic.Prefetchit1, nothing],
+  [Mnemonic.Cldemote, nothing],
+  [Mnemonic.Rdsspd, nothing],
+  [Mnemonic.Rdsspq, nothing],
   [Mnemonic.Lfence, nothing],
   [Mnemonic.Mfence, nothing],
   [Mnemonic.Sfence, nothing],

@@ -2,7 +2,7 @@
 import { type ConditionCode, Register } from "iced-x86";
 import { operandSize } from "./operand_size.ts";
 import type { Size, Translation } from "./translation.ts";
-import { I64 } from "./wasm.ts";
+import { I64, type Local } from "./wasm.ts";
 
 /** MOV, MOVNTI. */
 export function mov(t: Translation): void {
@@ -57,6 +57,13 @@ export function bswap(t: Translation): void {
   const value = f.temporary(I64);
   t.getRegister(register);
   f.set(value);
+  swapBytes(t, value, size);
+  t.setRegister(register);
+  f.release(I64, value);
+}
+
+/** Leaves a value with its bytes in the other order. */
+export function swapBytes({ f }: Translation, value: Local, size: Size): void {
   for (let byte = 0; byte < size; byte++) {
     f.get(value);
     f.i64(8 * byte);
@@ -67,8 +74,6 @@ export function bswap(t: Translation): void {
     f.op("i64_shl");
     if (byte > 0) f.op("i64_or");
   }
-  t.setRegister(register);
-  f.release(I64, value);
 }
 
 /** CMOVcc: memory is read, and a 32-bit destination's upper half cleared, whatever the condition. */

@@ -1,4 +1,5 @@
 // A virtual CPU without its run loop: state, memory, the controls that a monitor sets, and which regions go with them.
+import { DEFAULT_SEED, entropy } from "../../base/entropy.ts";
 import type { RegisterName, Registers, Segment, SegmentName } from "../../base/registers.ts";
 import type { Cpu, Surroundings } from "../../cpu/cpu.ts";
 import { GuestFault } from "../../cpu/fault.ts";
@@ -85,6 +86,7 @@ export class Processor {
     const surroundings: Surroundings = {
       timestamp: config.timestamp,
       cpuid: config.cpuid,
+      random: config.random ?? entropy(DEFAULT_SEED),
       // INVLPG of a large page drops all of it, so the small pages of the TLB can't go by address.
       flushTranslations: () => this.flush(),
       count: config.count,

@@ -79,7 +79,7 @@ function enterMmx({ state: { view } }: Cpu): void {
 }
 
 /** Parts of FXSAVE's image (SDM vol. 1, 10.5.1). */
-const IMAGE = { mxcsr: 24, xmm: 160 } as const;
+export const IMAGE = { mxcsr: 24, xmm: 160 } as const;
 
 /** With REX.W, the FPU's pointers have 64 bits. */
 const isWide = ({ mnemonic }: Instruction) =>
