@@ -98,20 +98,24 @@ export function readTimestamp(cpu: Cpu): bigint {
 /** Value of an MSR; #GP(0) for one that nobody has. */
 export function readMsr(cpu: Cpu, msr: number): bigint {
   const { state } = cpu;
+  // The platform comes first: with a local APIC, its base is not only a number that is kept.
+  const platform = cpu.surroundings.readMsr?.(msr);
+  if (platform !== undefined) return platform;
   if (msr === MSR.TSC) return readTimestamp(cpu);
   if (msr === MSR.EFER) return state.control("efer");
   const base = BASES.get(msr);
   if (base) return state.segment(base).base;
   const plain = PLAIN.get(msr);
-  if (plain) return state.msrs.get(msr) ?? plain.reset;
-  const value = cpu.surroundings.readMsr?.(msr);
-  if (value === undefined) throw refuse();
-  return value;
+  if (!plain) throw refuse();
+  return state.msrs.get(msr) ?? plain.reset;
 }
 
 /** Writes an MSR; #GP(0) for one that nobody has, and for a value that it does not take. */
 export function writeMsr(cpu: Cpu, msr: number, value: bigint): void {
   const { state } = cpu;
+  const taken = cpu.surroundings.writeMsr?.(msr, value);
+  if (taken === false) throw refuse();
+  if (taken) return;
   if (msr === MSR.TSC) {
     state.msrs.set(msr, BigInt.asUintN(64, value - cpu.surroundings.timestamp()));
     return;
@@ -123,10 +127,7 @@ export function writeMsr(cpu: Cpu, msr: number, value: bigint): void {
     return state.setSegment(base, { ...state.segment(base), base: value });
   }
   const plain = PLAIN.get(msr);
-  if (!plain) {
-    if (!cpu.surroundings.writeMsr?.(msr, value)) throw refuse();
-    return;
-  }
+  if (!plain) throw refuse();
   if (plain.writable === 0n || value & ~plain.writable) throw refuse();
   if (plain.address && !isCanonical(value, LINEAR_ADDRESS_BITS)) throw refuse();
   state.msrs.set(msr, value);
@@ -143,5 +144,7 @@ function writeEfer(cpu: Cpu, value: bigint): void {
   if (paging && (value ^ old) & BigInt(EFER.LME)) throw refuse();
   const lma = BigInt(EFER.LMA);
   state.setControl("efer", (value & ~lma) | (old & lma));
-  if ((value ^ old) & BigInt(EFER.NXE)) cpu.surroundings.flushTranslations();
+  if ((value ^ old) & BigInt(EFER.NXE)) {
+    cpu.surroundings.flushTranslations({ of: "everything" });
+  }
 }

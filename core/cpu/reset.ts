@@ -19,15 +19,26 @@ const RESET_CS = { selector: 0xf000, base: 0xffff_0000n, limit: 0xffff, attribut
 
 /** Puts a CPU into its reset state: real mode, the first instruction at 0xfffffff0. Counters are left alone. */
 export function reset(state: CpuState): void {
-  for (let index = 0; index < 16; index++) state.setGpr(index, 0n);
-  state.set("rdx", RESET_RDX);
+  initialize(state);
+  state.setControl("cr0", BigInt(CR0.CD | CR0.NW | CR0.ET));
   for (let index = 0; index < 16; index++) state.setXmm(index, 0n);
   state.mxcsr = RESET_MXCSR;
   state.xcr0 = 1n;
   resetX87(state);
+  state.msrs.clear();
+}
+
+/**
+ * What an INIT signal makes of a CPU: as `reset`, but caches, floating-point and SSE registers and MSRs stay as they are
+ * (SDM vol. 3, 9.1.1 and table 9-1).
+ */
+export function initialize(state: CpuState): void {
+  for (let index = 0; index < 16; index++) state.setGpr(index, 0n);
+  state.set("rdx", RESET_RDX);
   state.rip = RESET_RIP;
   state.rflags = 2n;
-  state.setControl("cr0", BigInt(CR0.CD | CR0.NW | CR0.ET));
+  const caches = state.control("cr0") & BigInt(CR0.CD | CR0.NW);
+  state.setControl("cr0", caches | BigInt(CR0.ET));
   for (const name of ["cr2", "cr3", "cr4", "cr8", "efer"] as const) state.setControl(name, 0n);
   for (let index = 0; index < 6; index++) state.setDebug(index, 0n);
   state.setDebug(6, 0xffff_0ff0n);
@@ -41,8 +52,9 @@ export function reset(state: CpuState): void {
   state.setSegment("tr", { ...data, attributes: BUSY_TSS });
   state.gdtr = { base: 0n, limit: 0xffff };
   state.idtr = { base: 0n, limit: 0xffff };
-  state.msrs.clear();
   state.interruptShadow = false;
+  state.pendingDebug = 0;
+  state.nmiPending = state.nmiBlocked = false;
 }
 
 function resetX87({ view }: CpuState): void {

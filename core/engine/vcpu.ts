@@ -68,6 +68,18 @@ export interface VcpuConfig {
   readonly random?: () => bigint;
   /** Things that native hardware does at a cost, as they happen; named as in cost profiles. */
   readonly count: (what: string) => void;
+  /** Absent: there is no local APIC. */
+  readonly localApic?: LocalApicRegisters;
+}
+
+/** What of a local APIC is not in its memory page, but belongs to the instructions of its CPU. */
+export interface LocalApicRegisters {
+  /** An MSR of the APIC's; undefined: it is none, or can't be read (#GP). */
+  readMsr(msr: number): bigint | undefined;
+  /** True: it is written; false: #GP; undefined: it is none of the APIC's. */
+  writeMsr(msr: number, value: bigint): boolean | undefined;
+  /** CR8: the task priority's upper four bits. */
+  priorityClass: number;
 }
 
 /** An event to deliver through the guest's IDT (or IVT) at the next entry, as VM-entry event injection does. */
@@ -86,7 +98,9 @@ export type Stop =
   /** The instructions granted are used up, or (native) a device was touched and deadlines may have moved. */
   | { readonly reason: "budget" }
   /** HLT executed without an exit; RIP is after it. */
-  | { readonly reason: "idle" };
+  | { readonly reason: "idle" }
+  /** PAUSE executed without an exit, on one of several CPUs: it waits for what another one does. */
+  | { readonly reason: "pause" };
 
 /** One virtual CPU with its memory. */
 export interface Vcpu {
@@ -118,6 +132,11 @@ export interface Vcpu {
    * The instruction retires at the next `run`.
    */
   complete(value?: bigint): void;
+  /**
+   * An instruction has begun and goes on at the next `run`, with what devices have answered it: no other CPU may run before,
+   * or a locked instruction would not be atomic.
+   */
+  readonly midway: boolean;
   /** Moves RIP past the instruction that exited, and retires it. */
   skip(): void;
   /**
@@ -144,12 +163,20 @@ export interface Vcpu {
   /** Retranslates the instruction at `rip` so that it calls out (`via: callout`, this kind) before it is done. */
   callOutAt(rip: bigint, kind: ExitKind & ("trace" | "mmio")): void;
 
+  /** The four page-directory pointers that MOV CR3 and the like have loaded; undefined outside of PAE paging. */
+  readonly pagePointers: readonly bigint[] | undefined;
   /** Guest-physical address behind a linear one by the guest's own tables, without faults or side effects. */
   translate(linear: bigint): number | undefined;
   /** Bytes at RIP, at most 15, fewer where the next page is not mapped. */
   instructionBytes(): Uint8Array;
   /** 16, 32 or 64. */
   readonly bitness: 16 | 32 | 64;
+
+  /**
+   * What an INIT signal does to the CPU (SDM vol. 3, table 9-1): the state of a reset, but for the caches, the floating-point
+   * and SSE registers, and MSRs. The local APIC is the board's to reset.
+   */
+  init(): void;
 
   /** Gives its memory back; the Vcpu is not used again. */
   dispose(): void;
@@ -158,4 +185,6 @@ export interface Vcpu {
 /** Makes virtual CPUs. */
 export interface VcpuFactory {
   create(config: VcpuConfig): Vcpu;
+  /** The CPUs of one machine, over one memory of the size that the first one states. Absent: a machine has one CPU. */
+  createAll?(configs: readonly VcpuConfig[]): readonly Vcpu[];
 }

@@ -187,6 +187,8 @@ class Run {
         return this.#exit(stop.exit);
       case "idle":
         return this.#idle();
+      case "pause":
+        return undefined;
       case "budget": {
         const { preempts } = this.#monitor;
         if (preempts && deadline !== undefined && deadline <= this.#time.now()) {

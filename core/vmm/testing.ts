@@ -64,7 +64,9 @@ export class FakeVcpu implements Vcpu {
   readonly memory: ByteMemory;
   retired = 0;
   interruptible = false;
+  midway = false;
   bitness = 64 as const;
+  readonly pagePointers = undefined;
   cpl = 0;
   /** What was asked of it, in order: `complete 0x5`, `skip`, `inject external-interrupt 32`, ... */
   readonly calls: string[] = [];
@@ -165,6 +167,9 @@ export class FakeVcpu implements Vcpu {
   }
   instructionBytes(): Uint8Array {
     return new Uint8Array([0x90]);
+  }
+  init(): void {
+    this.calls.push("init");
   }
   dispose(): void {
     this.calls.push("dispose");

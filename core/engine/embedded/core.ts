@@ -84,6 +84,7 @@ export class Core {
     return this.#owner;
   }
 
+  /** Who does the slow paths of the regions that run from now on. */
   own(owner: SlowPaths): void {
     this.#owner = owner;
   }

@@ -1,7 +1,8 @@
 // A virtual CPU without its run loop: state, memory, the controls that a monitor sets, and which regions go with them.
 import { DEFAULT_SEED, entropy } from "../../base/entropy.ts";
 import type { RegisterName, Registers, Segment, SegmentName } from "../../base/registers.ts";
-import type { Cpu, Surroundings } from "../../cpu/cpu.ts";
+import { readPointers } from "../../cpu/control_registers.ts";
+import type { Cpu, Flush, Surroundings } from "../../cpu/cpu.ts";
 import { GuestFault } from "../../cpu/fault.ts";
 import { Mmu } from "../../cpu/mmu.ts";
 import { readMsr, writeMsr } from "../../cpu/msr.ts";
@@ -9,17 +10,24 @@ import { reset } from "../../cpu/reset.ts";
 import { simdFaults } from "../../cpu/simd_state.ts";
 import { ATTRIBUTE, CpuState } from "../../cpu/state.ts";
 import { modeKey } from "../../cpu/translate/translation.ts";
-import { walkTables } from "../../cpu/walk.ts";
+import { usesPointers, walkTables } from "../../cpu/walk.ts";
 import { ByteMemory, type GuestMemory } from "../../machine/memory.ts";
 import type { ExitKind } from "../../trace/exit.ts";
 import type { ExecutionControls, ShadowTables, VcpuConfig } from "../vcpu.ts";
 import { CodeCache, type Context } from "./code_cache.ts";
+import { CodePages } from "./code_pages.ts";
 import { CodeReader } from "./code_reader.ts";
 import { CompletionBus } from "./completion.ts";
 import { type Core, giveCore, takeCore } from "./core.ts";
 import { EnginePhysicalMemory } from "./physical.ts";
 import { guarded, RegionMemory } from "./region_memory.ts";
 import { Tlb } from "./tlb.ts";
+
+/** What the CPUs of one machine have in common. */
+export interface Shared {
+  readonly core: Core;
+  readonly pages: CodePages;
+}
 
 /** Control registers that decide where linear addresses lead. */
 const PAGING_REGISTERS: ReadonlySet<RegisterName> = new Set(["cr0", "cr3", "cr4", "efer"]);
@@ -38,12 +46,13 @@ export class Processor {
   /** For a port instruction that the VMM has done; `completion` hands over the value. */
   protected readonly completing: Cpu;
   protected readonly completion = new CompletionBus();
-  protected readonly tlb: Tlb;
+  readonly tlb: Tlb;
   protected readonly code: CodeCache;
+  protected readonly pages: CodePages;
   protected readonly reader: CodeReader;
-  protected readonly paths: RegionMemory;
+  readonly paths: RegionMemory;
   protected readonly callouts = new Map<bigint, ExitKind & ("trace" | "mmio")>();
-  /** RIPs at which regions end because of a callout. */
+  /** RIPs at which regions end because of a callout or a breakpoint. */
   protected stops: ReadonlySet<bigint> = new Set();
   protected controls: ExecutionControls;
   #shadow: ShadowTables | undefined;
@@ -51,23 +60,30 @@ export class Processor {
   #unprotected: number | undefined;
   #context: Context | undefined;
   #contextKey = "";
+  /** What of the breakpoints TLBs and regions have been made for. */
+  #breakpointsSeen = 0;
+  #codeWatched = "";
+  readonly #ownsCore: boolean;
 
-  constructor(config: VcpuConfig) {
+  /** With `shared`, one CPU of several: whoever made that has its memory, and gives it back. */
+  constructor(config: VcpuConfig, shared?: Shared) {
     this.config = config;
     this.controls = config.controls;
-    this.core = takeCore(config.memory);
+    this.#ownsCore = shared === undefined;
+    this.core = shared?.core ?? takeCore(config.memory);
     const buffer = this.core.buffer;
     this.state = new CpuState(buffer);
     this.tlb = new Tlb(buffer);
-    this.code = new CodeCache(this.core, this.tlb);
+    this.pages = shared?.pages ?? new CodePages();
+    this.code = new CodeCache(this.core, this.tlb, this.pages);
     this.physical = new EnginePhysicalMemory(
       buffer,
       config.memory,
       config.bus,
-      (gpa, length) => this.code.written(gpa, length),
+      (gpa, length) => this.pages.written(gpa, length),
       () => config.count("mmio"),
     );
-    this.memory = new ByteMemory(this.core.ram, (gpa, length) => this.code.written(gpa, length));
+    this.memory = new ByteMemory(this.core.ram, (gpa, length) => this.pages.written(gpa, length));
     const shadow = { lookup: (page: bigint) => this.#lookUpShadow(page) };
     this.mmu = new Mmu(this.state, this.physical, {
       shadow: () => this.controls.paging === "shadow" ? shadow : undefined,
@@ -78,7 +94,7 @@ export class Processor {
       mmu: this.mmu,
       physical: this.physical,
       tlb: this.tlb,
-      code: this.code,
+      code: this.pages,
     };
     this.paths = new RegionMemory(parts);
     this.core.own(this.paths);
@@ -87,9 +103,10 @@ export class Processor {
       timestamp: config.timestamp,
       cpuid: config.cpuid,
       random: config.random ?? entropy(DEFAULT_SEED),
-      // INVLPG of a large page drops all of it, so the small pages of the TLB can't go by address.
-      flushTranslations: () => this.flush(),
+      flushTranslations: (flush) => this.#drop(flush),
       count: config.count,
+      readMsr: (msr) => config.localApic?.readMsr(msr),
+      writeMsr: (msr, value) => config.localApic?.writeMsr(msr, value),
     };
     const cpu = { state: this.state, physical: this.physical, memory: this.mmu };
     this.cpu = {
@@ -107,7 +124,7 @@ export class Processor {
 
   dispose(): void {
     this.reader.dispose();
-    giveCore(this.core);
+    if (this.#ownsCore) giveCore(this.core);
   }
 
   // ---- State ---------------------------------------------------------------------------------------------------------
@@ -117,7 +134,10 @@ export class Processor {
   }
   set(name: RegisterName, value: bigint): void {
     this.state.set(name, value);
-    if (PAGING_REGISTERS.has(name)) this.flush();
+    if (!PAGING_REGISTERS.has(name)) return;
+    const cr3 = this.state.control("cr3");
+    if (this.#usesPointers()) this.state.pagePointers = readPointers(this.physical, cr3);
+    this.flush();
   }
   segment(name: SegmentName): Segment {
     return this.state.segment(name);
@@ -164,16 +184,34 @@ export class Processor {
   }
 
   flush(page?: bigint): void {
-    this.mmu.flush(page);
+    const { pcid } = this.state;
+    this.mmu.flush(
+      page === undefined ? { of: "everything" } : { of: "page", pcid, linear: page, global: true },
+    );
     this.tlb.flush(page);
     this.code.translationsChanged();
   }
 
+  /** The TLBs know neither contexts nor large pages: all of what they hold goes, and is soon found again. */
+  #drop(flush: Flush): void {
+    this.mmu.flush(flush);
+    this.tlb.flush();
+    this.code.translationsChanged();
+  }
+
+  #usesPointers(): boolean {
+    const { state } = this;
+    return usesPointers(state.control("cr0"), state.control("cr4"), state.control("efer"));
+  }
+
+  get pagePointers(): readonly bigint[] | undefined {
+    return this.#usesPointers() ? this.state.pagePointers : undefined;
+  }
+
   callOutAt(rip: bigint, kind: ExitKind & ("trace" | "mmio")): void {
     this.callouts.set(rip, kind);
-    // Regions know RIP as an offset; callouts are asked for in flat code, where the two are one.
-    this.stops = new Set([...this.callouts.keys()].map((linear) => linear - this.reader.base()));
-    this.code.clear();
+    this.#contextKey = "";
+    this.pages.clear();
   }
 
   translate(linear: bigint): number | undefined {
@@ -186,7 +224,7 @@ export class Processor {
       state.control("cr4"),
       state.control("efer"),
     ];
-    const walk = walkTables(cr0, cr3, cr4, efer, read, linear);
+    const walk = walkTables(cr0, cr3, cr4, efer, read, linear, this.pagePointers);
     return walk.mapped ? walk.gpa : undefined;
   }
 
@@ -218,6 +256,7 @@ export class Processor {
   /** The regions of the mode that the CPU is in. TLBs hold the rights of one privilege: they go when that changes. */
   protected context(): Context {
     const state = this.state;
+    if (state.breakpoints.version !== this.#breakpointsSeen) this.#rearm();
     const user = state.cpl === 3;
     if (user !== this.paths.user) {
       this.paths.user = user;
@@ -227,13 +266,32 @@ export class Processor {
     const stackBits = bitness === 64 ? 64 : state.segment("ss").attributes & ATTRIBUTE.DB ? 32 : 16;
     const countLookups =
       (user ? this.controls.user : this.controls.kernel)["indirect-branch"] === "inline";
-    const mode = { bits: bitness, stackBits, countLookups, ...simdFaults(state) } as const;
+    const aligned = state.checksAlignment;
+    const mode = { bits: bitness, stackBits, countLookups, aligned, ...simdFaults(state) } as const;
     const key = `${modeKey(mode)}/${+user}/${this.reader.base()}`;
     if (key !== this.#contextKey || !this.#context) {
       this.#contextKey = key;
       this.#context = this.code.context(key, () => mode);
       this.tlb.flushJumps();
+      this.stops = this.#stopsFrom(this.reader.base(), bitness === 64 ? 64 : 32);
     }
     return this.#context;
+  }
+
+  /** Regions know RIP as an offset. */
+  #stopsFrom(base: bigint, bits: 32 | 64): ReadonlySet<bigint> {
+    const linear = [...this.callouts.keys(), ...this.state.breakpoints.code];
+    return new Set(linear.map((address) => BigInt.asUintN(bits, address - base)));
+  }
+
+  /** Breakpoints have changed: watched pages leave the TLBs, and regions end where instructions are watched. */
+  #rearm(): void {
+    const { version, code } = this.state.breakpoints;
+    this.#breakpointsSeen = version;
+    this.tlb.flush();
+    if (code.join() === this.#codeWatched) return;
+    this.#codeWatched = code.join();
+    this.#contextKey = "";
+    this.code.dropAll();
   }
 }

@@ -4,9 +4,9 @@ import { VECTOR } from "../../base/registers.ts";
 import { computeSimd } from "../../cpu/execute/simd/simd.ts";
 import { GuestFault } from "../../cpu/fault.ts";
 import * as L from "../../cpu/layout.ts";
-import type { Mmu } from "../../cpu/mmu.ts";
+import { isMisaligned, type Mmu } from "../../cpu/mmu.ts";
 import type { CpuState } from "../../cpu/state.ts";
-import type { CodeCache } from "./code_cache.ts";
+import type { CodePages } from "./code_pages.ts";
 import type { SlowPaths } from "./core.ts";
 import { DeviceAccess, type EnginePhysicalMemory } from "./physical.ts";
 import type { Tlb } from "./tlb.ts";
@@ -20,7 +20,7 @@ export interface MemoryParts {
   readonly mmu: Mmu;
   readonly physical: EnginePhysicalMemory;
   readonly tlb: Tlb;
-  readonly code: CodeCache;
+  readonly code: CodePages;
 }
 
 export class RegionMemory implements SlowPaths {
@@ -39,6 +39,7 @@ export class RegionMemory implements SlowPaths {
 
   read(linear: bigint, size: 1 | 2 | 4 | 8, intent: number): bigint {
     const value = guarded(() => {
+      if (this.#observe(linear, size, false, intent === 1)) return "step";
       if (crossesPage(linear, size)) return this.#readAcross(linear, size, intent === 1);
       const found = this.#parts.mmu.walk(linear, {
         write: intent === 1,
@@ -46,12 +47,7 @@ export class RegionMemory implements SlowPaths {
         user: this.user,
       });
       if (!this.stepping && this.#isWholePageRam(found.gpa)) {
-        this.#parts.tlb.fill(
-          linear,
-          found.gpa,
-          true,
-          found.writable && this.#mayCacheWrites(found.gpa),
-        );
+        this.#fill(linear, found.gpa, true, found.writable);
       }
       return this.#parts.physical.read(found.gpa, size);
     });
@@ -72,12 +68,13 @@ export class RegionMemory implements SlowPaths {
 
   write(linear: bigint, value: bigint, size: 1 | 2 | 4 | 8): void {
     const result = guarded(() => {
+      if (this.#observe(linear, size, true, true)) return "step";
       if (crossesPage(linear, size)) return this.#writeAcross(linear, value, size);
       const found = this.#parts.mmu.walk(linear, { write: true, execute: false, user: this.user });
       if (!this.stepping && this.#parts.physical.isRam(found.gpa, size)) {
         if (this.#parts.code.touchesCode(found.gpa, size)) return "step";
         if (this.#isWholePageRam(found.gpa)) {
-          this.#parts.tlb.fill(linear, found.gpa, false, this.#mayCacheWrites(found.gpa));
+          this.#fill(linear, found.gpa, false, true);
         }
       }
       return this.#parts.physical.write(found.gpa, size, value);
@@ -97,6 +94,30 @@ export class RegionMemory implements SlowPaths {
     return undefined;
   }
 
+  /**
+   * Alignment, and breakpoints on data: an instruction that meets one is done by itself, so that the trap comes right behind
+   * it. True asks for that. `writes`: if not now, then later.
+   */
+  #observe(linear: bigint, size: number, write: boolean, writes: boolean): boolean {
+    const { breakpoints, checksAlignment } = this.#parts.state;
+    if (checksAlignment && this.user && isMisaligned(linear, size)) {
+      throw new GuestFault(VECTOR.AC, 0);
+    }
+    if (!breakpoints.watching) return false;
+    if (!this.stepping) return breakpoints.watches(linear, size, writes);
+    breakpoints.access(linear, size, write);
+    return false;
+  }
+
+  /** Pages with breakpoints on their data stay out of the TLB. */
+  #fill(linear: bigint, gpa: number, forRead: boolean, forWrite: boolean): void {
+    const { breakpoints } = this.#parts.state;
+    const free = (write: boolean) =>
+      !breakpoints.watching || !breakpoints.watches(linear & ~0xfffn, 4096, write);
+    const writable = forWrite && this.#mayCacheWrites(gpa);
+    this.#parts.tlb.fill(linear, gpa, forRead && free(false), writable && free(true));
+  }
+
   /** Only code and the page that is unprotected for one store stay out of the write TLB. */
   #mayCacheWrites(gpa: number): boolean {
     return !this.#parts.code.isCode(gpa) && !this.unprotected;
@@ -107,7 +128,9 @@ export class RegionMemory implements SlowPaths {
   }
 
   raise(vector: number): void {
-    this.#bail(new GuestFault(vector, vector === VECTOR.GP ? 0 : undefined));
+    this.#bail(
+      new GuestFault(vector, vector === VECTOR.GP || vector === VECTOR.AC ? 0 : undefined),
+    );
   }
 
   simd(mnemonic: number, immediate: number): void {

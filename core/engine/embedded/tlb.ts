@@ -16,6 +16,8 @@ const PAGE_MASK = ~0xfffn;
 export class Tlb {
   readonly #view: DataView;
   readonly #words: BigInt64Array;
+  /** What is to be forgotten when its CPU comes back: while another one has the memory, these are not there. */
+  #pending: Set<"all" | "writes" | "jumps"> | undefined;
 
   constructor(buffer: ArrayBuffer) {
     this.#view = new DataView(buffer);
@@ -35,8 +37,25 @@ export class Tlb {
     }
   }
 
+  /** Another CPU's TLBs come where these are: what is to be forgotten until `unpark` is done then. */
+  park(): void {
+    this.#pending = new Set();
+  }
+
+  unpark(): void {
+    const pending = this.#pending;
+    this.#pending = undefined;
+    if (pending?.has("all")) this.flush();
+    if (pending?.has("writes")) this.flushWrites();
+    if (pending?.has("jumps")) this.flushJumps();
+  }
+
   /** Forgets everything, or one page. */
   flush(linear?: bigint): void {
+    if (this.#pending) {
+      this.#pending.add("all");
+      return;
+    }
     if (linear === undefined) {
       this.#clear(READ_TLB, TLB_ENTRIES);
       this.#clear(WRITE_TLB, TLB_ENTRIES);
@@ -48,6 +67,10 @@ export class Tlb {
   }
 
   flushWrites(): void {
+    if (this.#pending) {
+      this.#pending.add("writes");
+      return;
+    }
     this.#clear(WRITE_TLB, TLB_ENTRIES);
   }
 
@@ -59,6 +82,10 @@ export class Tlb {
   }
 
   flushJumps(): void {
+    if (this.#pending) {
+      this.#pending.add("jumps");
+      return;
+    }
     this.#clear(JUMP_CACHE, JUMP_CACHE_ENTRIES);
     // All ones is an RIP that a guest may jump to, and belongs into the last entry: that one is empty with another's.
     this.#view.setBigInt64(JUMP_CACHE + ENTRY * (JUMP_CACHE_ENTRIES - 1), 0n, true);

@@ -1,16 +1,18 @@
 // The embedded engine's virtual CPU: the run loop between translated regions, instructions done in TypeScript, events and
 // exits.
-import { RFLAGS, VECTOR } from "../../base/registers.ts";
+import { type RegisterName, RFLAGS, VECTOR } from "../../base/registers.ts";
 import { checkPrivilege, exitDetail, isIdleRepeat } from "../../cpu/classify.ts";
 import { deliver, escalate } from "../../cpu/deliver.ts";
 import { isIntercepted } from "../../cpu/intercepts.ts";
 import { GuestFault } from "../../cpu/fault.ts";
 import * as L from "../../cpu/layout.ts";
+import { initialize } from "../../cpu/reset.ts";
 import { MAX_BLOCK } from "../../cpu/translate/region.ts";
 import { LEAVE } from "../../cpu/translate/runtime.ts";
 import type { Exit, ExitKind } from "../../trace/exit.ts";
-import type { Capabilities, Event, Stop, Vcpu } from "../vcpu.ts";
+import type { Capabilities, Event, Stop, Vcpu, VcpuConfig } from "../vcpu.ts";
 import { DeviceAccess } from "./physical.ts";
+import type { Shared } from "./processor.ts";
 import { entersHandler, Stepper } from "./stepper.ts";
 import { guarded } from "./region_memory.ts";
 import type { SlowInstruction } from "./slow_instructions.ts";
@@ -49,6 +51,7 @@ const CAUTIOUS = 4;
 
 const BUDGET_STOP: Stop = { reason: "budget" };
 const IDLE_STOP: Stop = { reason: "idle" };
+const PAUSE_STOP: Stop = { reason: "pause" };
 
 export class EmbeddedVcpu extends Stepper implements Vcpu {
   readonly capabilities = CAPABILITIES;
@@ -65,6 +68,13 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
   #careful = 0;
   /** A device was reached: the caller is to look at its deadlines. */
   #yielded = false;
+  /** Are there other CPUs, which a PAUSE may wait for? */
+  readonly #others: boolean;
+
+  constructor(config: VcpuConfig, shared?: Shared) {
+    super(config, shared);
+    this.#others = shared !== undefined;
+  }
 
   inlined(): Record<string, number> {
     const lookups = Number(this.state.view.getBigInt64(L.LOOKUPS, true));
@@ -72,7 +82,23 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
   }
   // ---- Running -----------------------------------------------------------------------------------------------------
 
+  override get(name: RegisterName): bigint {
+    if (name === "cr8") this.#readPriority();
+    return super.get(name);
+  }
+
+  override set(name: RegisterName, value: bigint): void {
+    super.set(name, value);
+    if (name === "cr8") this.#movesPriority("mov-cr8");
+  }
+
+  #readPriority(): void {
+    const apic = this.config.localApic;
+    if (apic) this.state.setControl("cr8", BigInt(apic.priorityClass));
+  }
+
   run(budget: number): Stop {
+    this.#readPriority();
     let rest = Math.max(1, Math.floor(budget));
     for (;;) {
       const before = this.retired;
@@ -185,13 +211,25 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
         this.#inlined[operation] = (this.#inlined[operation] ?? 0) + 1;
       }
       if (step === "idle") return IDLE_STOP;
+      if (this.#others && (operation === "pause" || operation === "monitor-mwait")) {
+        return PAUSE_STOP;
+      }
       // A device was reached directly: its deadlines may be nearer than the budget says.
-      this.#yielded = this.physical.takeReached() ||
+      const reached = this.physical.takeReached();
+      this.#yielded = reached || this.#movesPriority(operation) ||
         operation === "port-io" && this.config.bus !== undefined;
       return this.#yielded ? BUDGET_STOP : undefined;
     }
     this.state.interruptShadow = before;
     return this.#failed(step, decoded);
+  }
+
+  /** The local APIC learns of what CR8 is now, and CR8 of what an MSR made of it: other interrupts may come through. */
+  #movesPriority(operation: SlowInstruction["operation"]): boolean {
+    const apic = this.config.localApic;
+    if (!apic || (operation !== "mov-cr8" && operation !== "wrmsr")) return false;
+    if (operation === "mov-cr8") apic.priorityClass = Number(this.state.control("cr8"));
+    return true;
   }
 
   /** The trap of single-stepping, SDM vol. 3, 18.3.1.4. */
@@ -313,6 +351,10 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
     if (step instanceof GuestFault) this.#queued = faultEvent(step);
   }
 
+  get midway(): boolean {
+    return this.restart;
+  }
+
   skip(): void {
     const length = this.#exited?.insn.length ?? 0;
     this.state.rip = BigInt.asUintN(this.state.bitness, this.state.rip + BigInt(length));
@@ -326,6 +368,7 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
     const decoded = guarded(() => this.reader.decode());
     if (decoded instanceof DeviceAccess) throw new Error("Code to emulate stands in device memory");
     const step = decoded instanceof GuestFault ? decoded : this.step(decoded, this.cpu);
+    if (step === "done" && !(decoded instanceof GuestFault)) this.#movesPriority(decoded.operation);
     return step instanceof GuestFault ? faultEvent(step) : undefined;
   }
 
@@ -339,6 +382,15 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
       const { vector, errorCode, address } = event;
       this.#shutdown = this.#replaceQueued(new GuestFault(vector, errorCode, address));
     } else this.#queued = event;
+  }
+
+  init(): void {
+    initialize(this.state);
+    this.forget();
+    this.#queued = undefined;
+    this.#shutdown = undefined;
+    this.stepped = false;
+    this.flush();
   }
 
   get interruptible(): boolean {
