@@ -22,7 +22,7 @@ const ALWAYS = new Map<Mnemonic, SensitiveOperation>([
   ...all("clts", Mnemonic.Clts),
   ...all("lmsw", Mnemonic.Lmsw),
   ...all("smsw", Mnemonic.Smsw),
-  ...all("invlpg", Mnemonic.Invlpg),
+  ...all("invlpg", Mnemonic.Invlpg, Mnemonic.Invpcid),
   ...all("invd", Mnemonic.Invd),
   ...all("wbinvd", Mnemonic.Wbinvd, Mnemonic.Wbnoinvd),
   ...all("lgdt-lidt", Mnemonic.Lgdt, Mnemonic.Lidt),

@@ -1,10 +1,11 @@
 // Control and debug registers: which one an instruction names, and what writing one does (SDM vol. 3, 2.5 and 18.2).
 import { type Instruction, OpKind, Register } from "iced-x86";
 import { CR0, CR4, EFER, VECTOR } from "../base/registers.ts";
-import type { Cpu } from "./cpu.ts";
+import type { Cpu, Flush, PhysicalMemory } from "./cpu.ts";
 import { GuestFault } from "./fault.ts";
+import { readTableEntry } from "./mmu.ts";
 import { ATTRIBUTE, type CpuState } from "./state.ts";
-import { ENTRY, PHYSICAL_ADDRESS_BITS } from "./walk.ts";
+import { ENTRY, PHYSICAL_ADDRESS_BITS, usesPointers } from "./walk.ts";
 
 /** Control registers that exist, by number. */
 const NAMES = { 0: "cr0", 2: "cr2", 3: "cr3", 4: "cr4", 8: "cr8" } as const;
@@ -48,7 +49,8 @@ export function readControl(state: CpuState, number: ControlNumber): bigint {
 
 /** What CR4 can hold: what CPUID reports (`cpuid.ts`), no more. */
 export const CR4_SUPPORTED = BigInt(
-  CR4.TSD | CR4.DE | CR4.PSE | CR4.PAE | CR4.MCE | CR4.PGE | CR4.PCE | CR4.UMIP | CR4.FSGSBASE |
+  CR4.TSD | CR4.DE | CR4.PSE | CR4.PAE | CR4.MCE | CR4.PGE | CR4.PCE | CR4.UMIP | CR4.LA57 |
+    CR4.FSGSBASE | CR4.PCIDE |
     CR4.SMEP | CR4.SMAP | CR4.OSFXSR | CR4.OSXMMEXCPT | CR4.OSXSAVE,
 );
 
@@ -57,9 +59,19 @@ const CR0_BITS = BigInt(
   CR0.PE | CR0.MP | CR0.EM | CR0.TS | CR0.ET | CR0.NE | CR0.WP | CR0.AM | CR0.NW | CR0.CD,
 ) | BigInt(CR0.PG);
 
-/** CR4 bits whose change alters translations. */
-const CR4_PAGING = BigInt(CR4.PSE | CR4.PAE | CR4.PGE | CR4.SMEP | CR4.SMAP);
-const CR0_PAGING = BigInt(CR0.WP) | BigInt(CR0.PG) | BigInt(CR0.PE);
+/** CR4 bits whose change drops translations, and, under PAE, loads the pointers again (SDM vol. 3, 4.10.4.1 and 4.4.1). */
+const CR4_PAGING = BigInt(CR4.PSE | CR4.PAE | CR4.PGE | CR4.LA57 | CR4.PCIDE | CR4.SMEP);
+const CR0_PAGING = BigInt(CR0.PG) | BigInt(CR0.PE);
+/** Bits whose change leaves translations alone, but not what they allow. */
+const CR0_RIGHTS = BigInt(CR0.WP), CR4_RIGHTS = BigInt(CR4.SMAP);
+/** CR0 bits whose change loads the pointers again. */
+const CR0_POINTERS = BigInt(CR0.CD | CR0.NW) | BigInt(CR0.PG);
+const LONG = BigInt(EFER.LMA), PCIDE = BigInt(CR4.PCIDE);
+/** CR3, with PCIDs: the context, and in a value to be written, whether its translations stay. */
+const PCID_MASK = 0xfffn, KEEP = 1n << 63n;
+
+/** Of a TSS descriptor's type: long mode can't be entered with a 16-bit TSS (SDM vol. 2, MOV CR, #GP(0)). */
+const TASK_32_BIT = 8;
 
 const refuse = () => new GuestFault(VECTOR.GP, 0);
 
@@ -94,58 +106,78 @@ function writeCr0(cpu: Cpu, value: bigint): void {
   if (value >> 32n) throw refuse();
   if (bit("PG") && !bit("PE")) throw refuse();
   if (bit("NW") && !bit("CD")) throw refuse();
-  const old = state.control("cr0");
+  const old = state.control("cr0"), cr4 = state.control("cr4");
   const wasPaging = (old & BigInt(CR0.PG)) !== 0n;
   let efer = state.control("efer");
   if (bit("PG") && !wasPaging) {
     if (efer & BigInt(EFER.LME)) {
       const sixtyFour = (state.segment("cs").attributes & ATTRIBUTE.L) !== 0;
-      if (!(state.control("cr4") & BigInt(CR4.PAE)) || sixtyFour) throw refuse();
-      efer |= BigInt(EFER.LMA);
-    } else if (state.control("cr4") & BigInt(CR4.PAE)) {
-      checkPointers(cpu, state.control("cr3"));
+      const narrow = (state.segment("tr").attributes & TASK_32_BIT) === 0;
+      if (!(cr4 & BigInt(CR4.PAE)) || sixtyFour || narrow) throw refuse();
+      efer |= LONG;
     }
   } else if (!bit("PG") && wasPaging) {
-    if (state.bitness === 64) throw refuse();
-    efer &= ~BigInt(EFER.LMA);
+    if (state.bitness === 64 || cr4 & PCIDE) throw refuse();
+    efer &= ~LONG;
   }
   const next = (value & CR0_BITS) | BigInt(CR0.ET);
+  const changed = next ^ old;
+  if (usesPointers(next, cr4, efer) && changed & CR0_POINTERS) {
+    state.pagePointers = checkedPointers(cpu, state.control("cr3"));
+  }
   state.setControl("cr0", next);
   state.setControl("efer", efer);
-  if ((next ^ old) & CR0_PAGING) flush(cpu);
+  if (changed & CR0_PAGING) flush(cpu, { of: "everything" });
+  else if (changed & CR0_RIGHTS) flush(cpu, { of: "rights" });
 }
 
 function writeCr3(cpu: Cpu, value: bigint): void {
   const { state } = cpu;
-  const long = (state.control("efer") & BigInt(EFER.LMA)) !== 0n;
-  if (long && value >> BigInt(PHYSICAL_ADDRESS_BITS)) throw refuse();
-  const paging = (state.control("cr0") & BigInt(CR0.PG)) !== 0n;
-  if (!long && paging && state.control("cr4") & BigInt(CR4.PAE)) checkPointers(cpu, value);
-  state.setControl("cr3", value);
-  flush(cpu);
+  const cr0 = state.control("cr0"), cr4 = state.control("cr4"), efer = state.control("efer");
+  const contexts = (cr4 & PCIDE) !== 0n;
+  const next = contexts ? value & ~KEEP : value;
+  if (efer & LONG && next >> BigInt(PHYSICAL_ADDRESS_BITS)) throw refuse();
+  if (usesPointers(cr0, cr4, efer)) state.pagePointers = checkedPointers(cpu, value);
+  state.setControl("cr3", next);
+  // The context may be another one now, whose translations are kept: what holds those of one at a time has to know.
+  if (next !== value) flush(cpu, { of: "rights" });
+  else flush(cpu, { of: "context", pcid: contexts ? Number(next & PCID_MASK) : 0 });
 }
 
 function writeCr4(cpu: Cpu, value: bigint): void {
   const { state } = cpu;
   if (value & ~CR4_SUPPORTED) throw refuse();
-  const long = (state.control("efer") & BigInt(EFER.LMA)) !== 0n;
-  if (long && !(value & BigInt(CR4.PAE))) throw refuse();
+  const efer = state.control("efer");
+  const long = (efer & LONG) !== 0n;
   const old = state.control("cr4");
+  const changed = value ^ old;
+  if (long && (!(value & BigInt(CR4.PAE)) || changed & BigInt(CR4.LA57))) throw refuse();
+  if (changed & value & PCIDE && (!long || state.control("cr3") & PCID_MASK)) throw refuse();
+  if (usesPointers(state.control("cr0"), value, efer) && changed & CR4_PAGING) {
+    state.pagePointers = checkedPointers(cpu, state.control("cr3"));
+  }
   state.setControl("cr4", value);
-  if ((value ^ old) & CR4_PAGING) flush(cpu);
+  if (changed & CR4_PAGING) flush(cpu, { of: "everything" });
+  else if (changed & CR4_RIGHTS) flush(cpu, { of: "rights" });
 }
 
-/** PAE: #GP(0) where a present page-directory pointer has a reserved bit set (SDM vol. 3, 4.4.1). */
-function checkPointers(cpu: Cpu, cr3: bigint): void {
-  const table = Number(cr3 & 0xffff_ffe0n);
+/** The page-directory pointers that CR3 names. #GP(0) where a present one has a reserved bit set (SDM vol. 3, 4.4.1). */
+function checkedPointers({ physical }: Cpu, cr3: bigint): bigint[] {
+  const pointers = readPointers(physical, cr3);
   const reserved = ~((1n << BigInt(PHYSICAL_ADDRESS_BITS)) - 1n) | 0x1e6n;
-  for (let i = 0; i < 4; i++) {
-    const entry = cpu.physical.read(table + 8 * i, 8);
+  for (const entry of pointers) {
     if (entry & ENTRY.P && BigInt.asUintN(64, entry & reserved)) throw refuse();
   }
+  return pointers;
 }
 
-function flush(cpu: Cpu): void {
-  cpu.surroundings.flushTranslations();
+/** The page-directory pointers that CR3 names, whatever they are. */
+export function readPointers(physical: PhysicalMemory, cr3: bigint): bigint[] {
+  const table = Number(cr3 & 0xffff_ffe0n);
+  return [0, 8, 16, 24].map((offset) => readTableEntry(physical, table + offset, 8));
+}
+
+function flush(cpu: Cpu, which: Flush): void {
+  cpu.surroundings.flushTranslations(which);
   cpu.surroundings.count("tlb-flush");
 }

@@ -46,6 +46,7 @@ const FEATURES_ECX = {
   MONITOR: 1 << 3,
   SSSE3: 1 << 9,
   CX16: 1 << 13,
+  PCID: 1 << 17,
   SSE4_1: 1 << 19,
   SSE4_2: 1 << 20,
   MOVBE: 1 << 22,
@@ -62,13 +63,14 @@ const EXTENDED = {
   BMI1: 1 << 3,
   SMEP: 1 << 7,
   BMI2: 1 << 8,
+  INVPCID: 1 << 10,
   RDSEED: 1 << 18,
   ADX: 1 << 19,
   SMAP: 1 << 20,
   CLFLUSHOPT: 1 << 23,
   CLWB: 1 << 24,
 } as const;
-const EXTENDED_ECX = { UMIP: 1 << 2, RDPID: 1 << 22 } as const;
+const EXTENDED_ECX = { UMIP: 1 << 2, LA57: 1 << 16, RDPID: 1 << 22 } as const;
 /** Bits of leaf 0x80000001, EDX and ECX. */
 const LONG = {
   SYSCALL: 1 << 11,

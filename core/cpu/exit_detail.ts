@@ -20,6 +20,8 @@ export type ExitBody = {
 }[ExitKind];
 
 const RAX = 0, RCX = 1, RDX = 2, RSI = 6;
+/** Bytes. */
+const INVPCID_DESCRIPTOR = 16;
 
 /** Names that differ from iced's in lower case: one name whatever the operand size. */
 const NAMES = new Map<Mnemonic, string>([
@@ -61,8 +63,8 @@ export function instructionName(instruction: Instruction): string {
 }
 
 /**
- * Kind and detail of the exit that `instruction` makes. Reads memory only for OUTS and LMSW (whose page faults come before
- * the exit, as in hardware). The `value` of an IN is not known yet and is 0.
+ * Kind and detail of the exit that `instruction` makes. Reads memory only for OUTS, LMSW and INVPCID (whose page faults come
+ * before the exit, as in hardware). The `value` of an IN is not known yet and is 0.
  */
 export function exitDetail(
   cpu: Cpu,
@@ -108,8 +110,12 @@ export function exitDetail(
       const register = debugOperand(instruction);
       return { kind: "dr-access", detail: { register, direction: toDebug ? "out" : "in" } };
     }
-    case "invlpg":
+    case "invlpg": {
+      if (instruction.mnemonic === Mnemonic.Invpcid) {
+        return { kind: "invpcid", detail: invpcidOperands(cpu, instruction) };
+      }
       return { kind: "invlpg", detail: { address: invlpgAddress(cpu, instruction) } };
+    }
     case "lgdt-lidt":
     case "sgdt-sidt":
       return { kind: "gdtr-idtr", detail: { instruction: instructionName(instruction) } };
@@ -166,6 +172,18 @@ export function invlpgAddress(cpu: Cpu, instruction: Instruction): bigint {
   if (state.bitness !== 64) return BigInt.asUintN(32, state.segment(segment).base + offset);
   const base = segment === "fs" || segment === "gs" ? state.segment(segment).base : 0n;
   return BigInt.asUintN(64, base + offset);
+}
+
+/** What INVPCID is told: its register, and the PCID (reserved bits included) and address of its descriptor. */
+export function invpcidOperands(cpu: Cpu, instruction: Instruction): ExitDetails["invpcid"] {
+  const { segment, offset } = effectiveAddress(cpu, instruction);
+  const linear = linearAddress(cpu.state, segment, offset, INVPCID_DESCRIPTOR, false);
+  const descriptor = cpu.memory.read(linear, INVPCID_DESCRIPTOR);
+  return {
+    type: readRegister(cpu.state, instruction.op0Register),
+    pcid: BigInt.asUintN(64, descriptor),
+    address: descriptor >> 64n,
+  };
 }
 
 function ioDetail(cpu: Cpu, instruction: Instruction): ExitDetails["io"] {

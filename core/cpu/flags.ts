@@ -5,7 +5,7 @@ import { isVirtual8086 } from "./linear.ts";
 import { iopl } from "./privilege.ts";
 import type { CpuState } from "./state.ts";
 
-/** Bits that any level may load; ID and AC need a 32-bit or wider image. RF is never kept: it lasts one instruction. */
+/** Bits that any level may load; ID and AC need a 32-bit or wider image. RF is IRET's alone. */
 const ALWAYS = BigInt(
   RFLAGS.CF | RFLAGS.PF | RFLAGS.AF | RFLAGS.ZF | RFLAGS.SF | RFLAGS.OF | RFLAGS.DF | RFLAGS.TF |
     RFLAGS.NT | RFLAGS.AC | RFLAGS.ID,
@@ -31,7 +31,7 @@ export function loadFlags(cpu: Cpu, image: bigint, mask: bigint): void {
   state.rflags = next;
   // AC decides what SMAP lets through, so cached translations may be wrong now.
   if ((next ^ old) & BigInt(RFLAGS.AC) && state.control("cr4") & BigInt(CR4.SMAP)) {
-    cpu.surroundings.flushTranslations();
+    cpu.surroundings.flushTranslations({ of: "rights" });
   }
 }
 

@@ -1,10 +1,10 @@
 // The memory management unit: rights, page faults, accessed and dirty bits over the guest's tables, or over the shadow
 // tables that a monitor supplies. Engines fill their TLBs from `walk`.
 import { CR0, CR4, EFER, RFLAGS, VECTOR } from "../base/registers.ts";
-import type { AccessType, AddressSpace, PhysicalMemory } from "./cpu.ts";
+import type { AccessType, AddressSpace, Flush, PhysicalMemory } from "./cpu.ts";
 import { GuestFault } from "./fault.ts";
 import type { CpuState } from "./state.ts";
-import { ENTRY, isCanonical, type Walk, walkTables } from "./walk.ts";
+import { ENTRY, isCanonical, usesPointers, type Walk, walkTables } from "./walk.ts";
 
 /** Bits of a page fault's error code (SDM vol. 3, figure 4-12). */
 export const PAGE_FAULT = { P: 1, W: 2, U: 4, RSVD: 8, I: 16 } as const;
@@ -52,6 +52,8 @@ interface Kept extends Rights {
   readonly pageSize: number;
   readonly dirty: boolean;
   readonly global: boolean;
+  /** The context that it is of, unless it is global. */
+  readonly pcid: number;
 }
 /** Pages kept, a power of two. */
 const KEPT_PAGES = 64;
@@ -65,7 +67,7 @@ export class Mmu implements AddressSpace {
   readonly #shadow: (() => ShadowLookup | undefined) | undefined;
   readonly #kept: (Kept | undefined)[] | undefined;
   readonly #readEntry = (address: number, size: 4 | 8): bigint =>
-    this.#physical.read(address, size);
+    readTableEntry(this.#physical, address, size);
 
   /**
    * With `shadow`, and as long as it returns tables, the guest's own are not looked at. With `cached`, what walks find is
@@ -85,14 +87,13 @@ export class Mmu implements AddressSpace {
     this.#kept = options.cached ? new Array(KEPT_PAGES).fill(undefined) : undefined;
   }
 
-  /** Drops what was kept: of every page, or of the page, however large, that holds `linear`. */
-  flush(linear?: bigint): void {
-    if (linear === undefined) this.#kept?.fill(undefined);
-    else if (this.#kept) {
-      const page = pageNumber(linear);
-      for (const [slot, kept] of this.#kept.entries()) {
-        if (kept?.page === page || (kept && kept.pageSize > 4096)) this.#kept[slot] = undefined;
-      }
+  /** Drops what was kept. A page goes with all of it, however large it is. */
+  flush(flush: Flush): void {
+    const kept = this.#kept;
+    if (!kept || flush.of === "rights") return;
+    if (flush.of === "everything") return void kept.fill(undefined);
+    for (const [slot, entry] of kept.entries()) {
+      if (entry && isFlushed(entry, flush)) kept[slot] = undefined;
     }
   }
 
@@ -112,7 +113,10 @@ export class Mmu implements AddressSpace {
     const page = this.#kept ? pageNumber(linear) : 0;
     const kept = this.#kept?.[slotOf(page)];
     // A kept page that denies the access is walked again: the tables may have been made more generous since.
-    if (kept?.page === page && (kept.dirty || !access.write)) {
+    if (
+      kept?.page === page && (kept.dirty || !access.write) &&
+      (kept.global || kept.pcid === state.pcid)
+    ) {
       const { pageSize, user, executable, global } = kept;
       const writable = kept.writable || writesAll;
       if (this.#permits({ writable, user, executable }, access)) {
@@ -125,13 +129,15 @@ export class Mmu implements AddressSpace {
 
   #walkTables(linear: bigint, access: AccessType, writesAll: boolean, page: number): Translation {
     const state = this.#state;
+    const [cr0, cr4, efer] = [state.control("cr0"), state.control("cr4"), state.control("efer")];
     const found = walkTables(
-      state.control("cr0"),
+      cr0,
       state.control("cr3"),
-      state.control("cr4"),
-      state.control("efer"),
+      cr4,
+      efer,
       this.#readEntry,
       linear,
+      state.pagePointers,
     );
     if (!found.mapped) {
       throw this.#fault(linear, access, found.reserved ? PAGE_FAULT.P | PAGE_FAULT.RSVD : 0);
@@ -143,13 +149,24 @@ export class Mmu implements AddressSpace {
       if (!this.#permits({ writable, user, executable }, access)) {
         throw this.#fault(linear, access, PAGE_FAULT.P);
       }
-      if (!found.accessed || (access.write && !found.dirty)) this.#mark(found, access.write);
+      if (!found.accessed || (access.write && !found.dirty)) {
+        // PAE's pointers have no accessed bit, and memory need not hold them any more.
+        this.#mark(found, access.write, usesPointers(cr0, cr4, efer) ? 1 : 0);
+      }
     }
     const dirty = found.dirty || access.write;
     if (this.#kept) {
       const start = gpa - gpa % 4096;
       const rights = { writable: found.writable, user, executable };
-      this.#kept[slotOf(page)] = { page, gpa: start, pageSize, dirty, global, ...rights };
+      this.#kept[slotOf(page)] = {
+        page,
+        gpa: start,
+        pageSize,
+        dirty,
+        global,
+        pcid: state.pcid,
+        ...rights,
+      };
     }
     return { gpa, pageSize, writable: writable && dirty, user, executable, global };
   }
@@ -188,21 +205,24 @@ export class Mmu implements AddressSpace {
     return new GuestFault(VECTOR.PF, code, BigInt.asUintN(64, linear));
   }
 
-  /** Sets A in every entry used, and D in the last for a write. Done only when the access is granted. */
-  #mark({ steps }: Walk, write: boolean): void {
-    // The pointers of PAE have no accessed bit: it is reserved there.
-    const pointers = (this.#state.control("cr4") & BigInt(CR4.PAE)) !== 0n &&
-      (this.#state.control("efer") & BigInt(EFER.LMA)) === 0n;
+  /**
+   * Sets A in every entry used, `first` and those after it, and D in the last for a write. Done only when the access is
+   * granted: the manual lets a walk that faults mark what it went through, or not (SDM vol. 3, 4.8).
+   */
+  #mark({ steps }: Walk, write: boolean, first: number): void {
     for (const [i, { address, size, entry }] of steps.entries()) {
-      if (i === 0 && pointers) continue;
+      if (i < first) continue;
       const last = i === steps.length - 1;
       const marked = entry | ENTRY.A | (last && write ? ENTRY.D : 0n);
-      if (marked !== entry) this.#physical.write(address, size, marked);
+      if (marked !== entry && this.#physical.isRam(address, size)) {
+        this.#physical.write(address, size, marked);
+      }
     }
   }
 
   read(linear: bigint, size: number, access: Partial<AccessType> = {}): bigint {
     const type = this.#accessType(false, access);
+    this.#observe(linear, size, type);
     if (fitsPage(linear, size)) return this.#readPhysical(this.translate(linear, type), size);
     let value = 0n;
     for (const [at, length, gpa] of this.#pieces(linear, size, type)) {
@@ -213,6 +233,7 @@ export class Mmu implements AddressSpace {
 
   write(linear: bigint, size: number, value: bigint, access: Partial<AccessType> = {}): void {
     const type = this.#accessType(true, access);
+    this.#observe(linear, size, type);
     if (fitsPage(linear, size)) {
       return this.#writePhysical(this.translate(linear, type), size, value);
     }
@@ -225,6 +246,13 @@ export class Mmu implements AddressSpace {
   #accessType(write: boolean, access: Partial<AccessType>): AccessType {
     const user = access.user ?? this.#state.cpl === 3;
     return { write, execute: access.execute ?? false, user, implicit: access.implicit ?? false };
+  }
+
+  /** Alignment, which is checked before anything else about an access; and breakpoints on data. */
+  #observe(linear: bigint, size: number, { write, user }: AccessType): void {
+    const { breakpoints, checksAlignment } = this.#state;
+    if (checksAlignment && user && isMisaligned(linear, size)) throw new GuestFault(VECTOR.AC, 0);
+    if (breakpoints.watching) breakpoints.access(linear, size, write);
   }
 
   /** The two parts of an access that crosses a page: offset in the value, bytes, guest-physical address. */
@@ -256,6 +284,40 @@ export class Mmu implements AddressSpace {
       at += length;
     }
   }
+}
+
+/**
+ * An entry of the page tables. The CPU walks no device memory: outside of RAM it finds all ones, as on an open bus. In wide
+ * entries these are reserved bits.
+ */
+export function readTableEntry(physical: PhysicalMemory, address: number, size: 4 | 8): bigint {
+  return physical.isRam(address, size)
+    ? physical.read(address, size)
+    : BigInt.asUintN(8 * size, -1n);
+}
+
+function isFlushed(kept: Kept, flush: Flush): boolean {
+  switch (flush.of) {
+    case "everything":
+      return true;
+    case "contexts":
+      return !kept.global;
+    case "context":
+      return !kept.global && kept.pcid === flush.pcid;
+    case "page":
+      return (kept.page === pageNumber(flush.linear) || kept.pageSize > 4096) &&
+        (kept.global ? flush.global : kept.pcid === flush.pcid);
+    case "rights":
+      return false;
+    default:
+      return flush satisfies never;
+  }
+}
+
+/** Does alignment checking refuse it? What is no power of two long counts as the next smaller one (SDM vol. 3, table 6-7). */
+export function isMisaligned(linear: bigint, size: number): boolean {
+  const aligned = size >= 16 ? 16 : chunk(size);
+  return (Number(linear & 0xfn) & (aligned - 1)) !== 0;
 }
 
 /** A linear address divided by 4096: an integer below 2^52. */

@@ -178,14 +178,73 @@ Deno.test("Mmu.flush() is what makes a cached MMU see less, and nothing is neede
   assertEquals([write(), cpu.peek64(leaf)], [0x20123, 0x20067n]);
   cpu.poke64(leaf, 0x30005n);
   assertEquals([read(), write()], [0x20123, 0x20123]);
-  mmu.flush(0x21000n);
+  mmu.flush({ of: "page", pcid: 0, linear: 0x21000n, global: true });
   assertEquals(read(), 0x20123);
-  mmu.flush(0x20000n);
+  mmu.flush({ of: "page", pcid: 0, linear: 0x20000n, global: true });
   assertEquals([read(), caught(write)], [0x30123, [VECTOR.PF, P | W | U, 0x20123n]]);
   cpu.poke64(leaf, 0n);
   assertEquals(read(), 0x30123);
-  mmu.flush();
+  mmu.flush({ of: "everything" });
   assertEquals(caught(read), [VECTOR.PF, U, 0x20123n]);
+});
+
+Deno.test("Mmu.flush() keeps global pages and other contexts apart", () => {
+  const cpu = longMode();
+  bit(cpu, "cr4", CR4.PGE | CR4.PCIDE, true);
+  const mmu = new Mmu(cpu.state, cpu.physical, { cached: true });
+  const [GLOBAL, OWN] = [0x20n, 0x21n];
+  const entries = (frame: bigint) => {
+    cpu.poke64(PT + 8 * Number(GLOBAL), frame | 0x167n).poke64(PT + 8 * Number(OWN), frame | 0x67n);
+  };
+  const seen = () => [GLOBAL, OWN].map((page) => mmu.translate(page << 12n, access("read", true)));
+  const context = (pcid: number) => cpu.state.setControl("cr3", BigInt(TABLES.pages + pcid));
+  const OLD = 0x30000, NEW = 0x40000;
+  const learn = () => {
+    mmu.flush({ of: "everything" });
+    entries(BigInt(OLD));
+    context(1);
+    seen();
+    entries(BigInt(NEW));
+  };
+  const rows: [string, () => void, number, [number, number]][] = [
+    ["nothing", () => {}, 1, [OLD, OLD]],
+    ["another context", () => {}, 2, [OLD, NEW]],
+    ["this context", () => mmu.flush({ of: "context", pcid: 1 }), 1, [OLD, NEW]],
+    ["the other context", () => mmu.flush({ of: "context", pcid: 2 }), 1, [OLD, OLD]],
+    ["contexts", () => mmu.flush({ of: "contexts" }), 1, [OLD, NEW]],
+    ["everything", () => mmu.flush({ of: "everything" }), 1, [NEW, NEW]],
+    [
+      "INVLPG of the global page",
+      () => mmu.flush({ of: "page", pcid: 1, linear: GLOBAL << 12n, global: true }),
+      1,
+      [NEW, OLD],
+    ],
+    [
+      "INVPCID of the global page",
+      () => mmu.flush({ of: "page", pcid: 1, linear: GLOBAL << 12n, global: false }),
+      1,
+      [OLD, OLD],
+    ],
+    [
+      "INVPCID of the own page in another context",
+      () => mmu.flush({ of: "page", pcid: 2, linear: OWN << 12n, global: false }),
+      1,
+      [OLD, OLD],
+    ],
+  ];
+  for (const [name, flush, pcid, expected] of rows) {
+    learn();
+    flush();
+    context(pcid);
+    assertEquals(seen(), expected, name);
+  }
+});
+
+Deno.test("Mmu.walk() finds all ones where page tables are not in RAM", () => {
+  const cpu = longMode();
+  cpu.poke64(TABLES.pages + 0x2000, 0x7000_0027n);
+  const fault = caught(() => cpu.memory.walk(0x1000n, access("read", false)));
+  assertEquals(fault, [VECTOR.PF, P | RSVD, 0x1000n]);
 });
 
 Deno.test("Mmu.flush() of one page drops every part of a large one", () => {
@@ -195,7 +254,7 @@ Deno.test("Mmu.flush() of one page drops every part of a large one", () => {
   cpu.poke64(TABLES.pages + 0x2000, 0xe7n);
   assertEquals(read(), [0x1000, 0x2000]);
   cpu.poke64(TABLES.pages + 0x2000, 0x40_00e7n);
-  mmu.flush(0x1000n);
+  mmu.flush({ of: "page", pcid: 0, linear: 0x1000n, global: true });
   assertEquals(read(), [0x40_1000, 0x40_2000]);
 });
 

@@ -155,6 +155,11 @@ export class CpuState {
   get linearBits(): number {
     return this.view.getUint32(L.CR4, true) & CR4.LA57 ? LINEAR_ADDRESS_BITS : FOUR_LEVEL_BITS;
   }
+  /** Which context CR3 names: 0 without CR4.PCIDE. */
+  get pcid(): number {
+    if (!(this.view.getUint32(L.CR4, true) & CR4.PCIDE)) return 0;
+    return this.view.getUint32(L.CR3, true) & 0xfff;
+  }
   /** Size of code: what CS and EFER.LMA make of it. */
   get bitness(): 16 | 32 | 64 {
     const attributes = this.view.getUint32(CS_ATTRIBUTES, true);

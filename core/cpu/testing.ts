@@ -45,8 +45,8 @@ export class TestCpu implements Cpu {
   readonly echo = new EchoDevice();
   /** What `count` was told. */
   readonly counts: Record<string, number> = {};
-  /** What was flushed: addresses, or `all`. */
-  readonly flushed: (bigint | "all")[] = [];
+  /** What was flushed: addresses, or the kind of flush. */
+  readonly flushed: (bigint | string)[] = [];
   time = 1000n;
   shadow: ShadowLookup | undefined;
 
@@ -65,8 +65,8 @@ export class TestCpu implements Cpu {
       timestamp: () => this.time,
       cpuid,
       random: entropy(DEFAULT_SEED),
-      flushTranslations: (linear) => {
-        this.flushed.push(linear ?? "all");
+      flushTranslations: (flush) => {
+        this.flushed.push(flush.of === "page" ? flush.linear : flush.of);
       },
       count: (what) => this.counts[what] = (this.counts[what] ?? 0) + 1,
     };

@@ -73,6 +73,11 @@ export const EXIT_FIELDS: {
   "invd": {},
   "wbinvd": {},
   "invlpg": { address },
+  "invpcid": {
+    type: integer("What goes: a page, a context, everything, or all but global pages (0 to 3)"),
+    pcid: integer("Of the context"),
+    address,
+  },
   "rdpmc": { counter: integer("ECX") },
   "rdtsc": {},
   "rdtscp": {},

@@ -36,6 +36,8 @@ export interface ExitDetails {
   "wbinvd": Record<string, never>;
   /** INVLPG of a linear address. */
   "invlpg": { address: bigint };
+  /** INVPCID: its type, and what its descriptor says. */
+  "invpcid": { type: bigint; pcid: bigint; address: bigint };
   /** RDPMC; `counter` is ECX. */
   "rdpmc": { counter: number };
   /** RDTSC. */

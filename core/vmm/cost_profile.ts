@@ -81,6 +81,7 @@ const EXIT_KINDS: Readonly<Record<ExitKind, true>> = {
   "invd": true,
   "wbinvd": true,
   "invlpg": true,
+  "invpcid": true,
   "rdpmc": true,
   "rdtsc": true,
   "rdtscp": true,

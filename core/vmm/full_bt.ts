@@ -37,6 +37,7 @@ const HANDLERS: ExitHandlers = {
   "instruction": emulated,
   "interrupt-window": interruptWindow,
   "invd": emulated,
+  "invpcid": emulated,
   "io": portIo,
   "ldtr-tr": emulated,
   "monitor": ignored,

@@ -90,6 +90,7 @@ export const HARDWARE_HANDLERS: ExitHandlers = {
   "interrupt-window": interruptWindow,
   "invd": emulated,
   "invlpg": emulated,
+  "invpcid": emulated,
   "io": portIo,
   "monitor": ignored,
   "msr-read": msrRead,

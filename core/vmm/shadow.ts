@@ -7,7 +7,7 @@ import { PAGE_FAULT } from "../cpu/mmu.ts";
 import { ENTRY, type Walk, walkTables } from "../cpu/walk.ts";
 import type { Event, ShadowEntry, ShadowTables, Vcpu } from "../engine/vcpu.ts";
 import type { MemoryAccess } from "../trace/exit.ts";
-import { frameOf, ShadowMap, type ShadowMapping } from "./shadow_map.ts";
+import { frameOf, MAX_SPACES, ShadowMap, type ShadowMapping } from "./shadow_map.ts";
 
 /** What a page fault under shadow paging comes down to. */
 export type Resolution =
@@ -49,6 +49,8 @@ export class ShadowPaging implements ShadowTables {
   #mode = "";
   /** PAE paging: the first level is of pointers, which have no accessed bit. */
   #pointers = false;
+  /** By root: the pointers of PAE paging that were loaded with it. */
+  readonly #loaded = new Map<number, string>();
   /** Page tables that may be written for the moment. */
   readonly #open: number[] = [];
   readonly #readEntry = (address: number, size: 4 | 8): bigint => {
@@ -92,12 +94,19 @@ export class ShadowPaging implements ShadowTables {
     // Below the table's address CR3 holds cache attributes or a PCID; of PAE's pointers, bits 11 to 5 of it.
     const mask = this.#pointers ? 0xffff_ffe0n : 0xf_ffff_ffff_f000n;
     const root = paging ? Number(this.#vcpu.get("cr3") & mask) : -1;
-    if (mode !== this.#mode) {
+    // PAE's pointers are those that were loaded last: what hung on others of the same root is no longer true.
+    const pointers = `${this.#vcpu.pagePointers ?? ""}`;
+    const reloaded = (this.#loaded.get(root) ?? pointers) !== pointers;
+    if (mode !== this.#mode || this.#loaded.size > MAX_SPACES) {
       this.#map.clear();
+      this.#loaded.clear();
       this.#mode = mode;
+    } else if (reloaded) {
+      this.#map.dropSpace(root);
     } else if (root === this.#root) {
       return;
     }
+    if (pointers !== "") this.#loaded.set(root, pointers);
     this.#root = root;
     this.#map.use(root);
     this.#vcpu.flush();
@@ -124,6 +133,7 @@ export class ShadowPaging implements ShadowTables {
       this.#vcpu.get("efer"),
       this.#readEntry,
       address,
+      this.#vcpu.pagePointers,
     );
     const refuse = (cause: number): Resolution => {
       const kept = errorCode & (PAGE_FAULT.W | PAGE_FAULT.U | PAGE_FAULT.I);

@@ -8,10 +8,16 @@ const PG = BigInt(CR0.PG);
 const GP0 = [VECTOR.GP, 0];
 const toCr = (n: number) => [0x0f, 0x22, 0xc0 | (n << 3)];
 
+function withPcids(): TestCpu {
+  const cpu = longMode();
+  cpu.state.setControl("cr4", BigInt(CR4.PAE | CR4.PCIDE));
+  return cpu;
+}
+
 Deno.test("MOV to CR writes what it is given, counts it and drops translations when paging changes", () => {
   const cpu = longMode();
   cpu.set({ rax: 0x9000 }).run(...toCr(3));
-  assertEquals([cpu.state.control("cr3"), cpu.flushed], [0x9000n, ["all"]]);
+  assertEquals([cpu.state.control("cr3"), cpu.flushed], [0x9000n, ["context"]]);
   cpu.set({ rax: 0xffff_8000_0000_0000n }).run(...toCr(2));
   assertEquals(cpu.state.control("cr2"), 0xffff_8000_0000_0000n);
   cpu.set({ rax: 7 }).run(0x44, 0x0f, 0x22, 0xc0);
@@ -36,6 +42,52 @@ Deno.test("MOV to CR faults when the value is one that the register can't hold",
     ["PAE off in long mode", longMode, toCr(4), 0n],
     ["an unknown bit of CR4", longMode, toCr(4), BigInt(CR4.PAE) | (1n << 30n)],
     ["CR3 beyond 40 bits", longMode, toCr(3), 1n << 40n],
+    ["CR3 with bit 63, without PCIDs", longMode, toCr(3), 1n << 63n],
+    ["LA57 changed in long mode", longMode, toCr(4), BigInt(CR4.PAE | CR4.LA57)],
+    ["PCIDs outside of long mode", protectedMode, toCr(4), BigInt(CR4.PCIDE)],
+    [
+      "PCIDs while CR3 has low bits",
+      () => {
+        const cpu = longMode();
+        cpu.state.setControl("cr3", BigInt(TABLES.pages + 1));
+        return cpu;
+      },
+      toCr(4),
+      BigInt(CR4.PAE | CR4.PCIDE),
+    ],
+    [
+      "paging off with PCIDs, in compatibility mode",
+      () => {
+        const cpu = withPcids();
+        const cs = cpu.state.segment("cs");
+        cpu.state.setSegment("cs", { ...cs, attributes: 0xc09b });
+        return cpu;
+      },
+      toCr(0),
+      1n,
+    ],
+    [
+      "long mode with a 16-bit TSS",
+      () => {
+        const cpu = protectedMode();
+        cpu.state.setControl("efer", BigInt(EFER.LME));
+        cpu.state.setControl("cr4", BigInt(CR4.PAE));
+        cpu.state.setSegment("tr", { ...cpu.state.segment("tr"), attributes: 0x83 });
+        return cpu;
+      },
+      toCr(0),
+      PG | 1n,
+    ],
+    [
+      "PAE with a reserved bit in a pointer",
+      () => {
+        const cpu = protectedMode().poke64(0, 0n, 0n, 0n, 3n);
+        cpu.state.setControl("cr4", BigInt(CR4.PAE));
+        return cpu;
+      },
+      toCr(0),
+      PG | 1n,
+    ],
     ["CR8 above 15", longMode, [0x44, 0x0f, 0x22, 0xc0], 16n],
     [
       "long mode without PAE",
@@ -81,6 +133,51 @@ Deno.test("LMSW sets the low four bits and never clears PE; CLTS clears TS; SMSW
   assertEquals(cpu.state.get("rcx"), 0xaaaa_0011n);
 });
 
+Deno.test("MOV to CR3 loads PAE's pointers, and drops a context or, with bit 63, none", () => {
+  const pae = protectedMode().set({ rax: 0x9020 }).poke64(0x9020, 0x1001n, 0n, 2n, 0x3001n);
+  pae.state.setControl("cr4", BigInt(CR4.PAE));
+  pae.state.setControl("cr0", PG | 1n);
+  pae.run(...toCr(3));
+  assertEquals(pae.state.pagePointers, [0x1001n, 0n, 2n, 0x3001n]);
+  pae.set({ rax: 0x20_0000 }).poke64(0x9020, 0n).fault(...toCr(3));
+  assertEquals(pae.state.pagePointers[0], 0x1001n, "beyond RAM all bits are set, which is refused");
+
+  const cpu = withPcids();
+  cpu.set({ rax: BigInt(TABLES.pages + 5) }).run(...toCr(3));
+  cpu.set({ rax: BigInt(TABLES.pages + 6) | 1n << 63n }).run(...toCr(3));
+  assertEquals(cpu.flushed, ["context", "rights"]);
+  assertEquals(cpu.state.control("cr3"), BigInt(TABLES.pages + 6));
+});
+
+Deno.test("INVPCID drops what its type says, and faults when it says nothing", () => {
+  const invpcid = [0x66, 0x0f, 0x38, 0x82, 0x03]; // invpcid rax, [rbx]
+  const made = (type: bigint, pcid: bigint, address: bigint, cpu = withPcids()) =>
+    cpu.set({ rax: type, rbx: 0x20000 }).poke64(0x20000, pcid, address);
+  const good: [bigint, bigint, bigint, bigint | string][] = [
+    [0n, 7n, 0x1234n, 0x1000n],
+    [0n, 7n, 0x80_0000_0000_0000n, 0x80_0000_0000_0000n],
+    [1n, 7n, 1n << 60n, "context"],
+    [2n, 0xfffn, 1n << 60n, "everything"],
+    [3n, 0n, 0n, "contexts"],
+  ];
+  for (const [type, pcid, address, flushed] of good) {
+    const cpu = made(type, pcid, address);
+    cpu.run(...invpcid);
+    assertEquals(cpu.flushed, [flushed]);
+  }
+  const bad: [bigint, bigint, bigint][] = [
+    [4n, 0n, 0n],
+    [1n << 32n, 0n, 0n],
+    [2n, 0x1000n, 0n],
+    [0n, 0n, 1n << 60n],
+  ];
+  for (const [type, pcid, address] of bad) {
+    assertEquals(made(type, pcid, address).fault(...invpcid), GP0, `${type} ${pcid} ${address}`);
+  }
+  assertEquals(made(1n, 1n, 0n, longMode()).fault(...invpcid), GP0, "a PCID, and CR4.PCIDE clear");
+  assertEquals(made(1n, 0n, 0n, longMode({ level: 3 })).fault(...invpcid), GP0, "user mode");
+});
+
 Deno.test("INVLPG drops one page", () => {
   const cpu = longMode().set({ rax: 0xffff_8000_0000_1234n });
   cpu.run(0x0f, 0x01, 0x38);
@@ -116,7 +213,7 @@ Deno.test("LGDT and SGDT agree, and a 16-bit operand loads 24 bits of base", () 
 });
 
 Deno.test("LGDT faults when the base is not canonical", () => {
-  const cpu = longMode().set({ rax: 0x20000 }).poke(0x20000, [0, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
+  const cpu = longMode().set({ rax: 0x20000 }).poke(0x20000, [0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
   assertEquals(cpu.fault(0x0f, 0x01, 0x10), GP0);
 });
 
@@ -168,7 +265,7 @@ Deno.test("LAR, LSL, VERR and VERW answer with ZF", () => {
 });
 
 Deno.test("CR4 can hold what CPUID reports and no more", () => {
-  const [, , , edx] = cpuid(1, 0);
+  const [, , features, edx] = cpuid(1, 0);
   const [, ebx, ecx] = cpuid(7, 0);
   const reported: [number, number, number][] = [
     [CR4.TSD, edx, 4],
@@ -183,6 +280,7 @@ Deno.test("CR4 can hold what CPUID reports and no more", () => {
     [CR4.SMEP, ebx, 7],
     [CR4.SMAP, ebx, 20],
     [CR4.UMIP, ecx, 2],
+    [CR4.PCIDE, features, 17],
     [CR4.LA57, ecx, 16],
   ];
   for (const [bit, register, index] of reported) {

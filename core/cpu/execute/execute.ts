@@ -5,6 +5,7 @@ import { checkPrivilege, sensitiveOperation } from "../classify.ts";
 import type { Cpu } from "../cpu.ts";
 import {
   clearTaskSwitched,
+  invalidateContext,
   invalidatePage,
   loadMachineStatus,
   moveControl,
@@ -99,6 +100,7 @@ const BY_MNEMONIC = new Map<Mnemonic, Handler>([
   [Mnemonic.Lmsw, straight(loadMachineStatus)],
   [Mnemonic.Smsw, straight(storeMachineStatus)],
   [Mnemonic.Invlpg, straight(invalidatePage)],
+  [Mnemonic.Invpcid, straight(invalidateContext)],
   [Mnemonic.Lgdt, straight(loadTable)],
   [Mnemonic.Lidt, straight(loadTable)],
   [Mnemonic.Sgdt, straight(storeTable)],
@@ -193,7 +195,6 @@ const BY_MNEMONIC = new Map<Mnemonic, Handler>([
   [Mnemonic.Clflushopt, straight(touchLine)],
   [Mnemonic.Clwb, straight(touchLine)],
   // CPUID reports none of what follows.
-  [Mnemonic.Invpcid, UNDEFINED],
   [Mnemonic.Rsm, UNDEFINED],
   [Mnemonic.INVALID, UNDEFINED],
 ]);
