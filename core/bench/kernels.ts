@@ -73,4 +73,38 @@ start:
 ${END}`,
 };
 
-export const KERNELS: readonly Kernel[] = [arithmetic, sieve];
+/** Calls and returns, which are indirect branches: fib(24) by recursion. */
+const fibonacci: Kernel = {
+  name: "fib(24), recursive",
+  about: "two calls and returns every dozen instructions",
+  rounds: 100,
+  program: (rounds) => `
+start:
+    mov   esp, 0x180000
+    mov   r8d, ${rounds}
+.again:
+    mov   edi, 24
+    call  fib
+    dec   r8d
+    jnz   .again
+${END}
+fib:
+    cmp   edi, 2
+    jb    .small
+    push  rdi
+    dec   edi
+    call  fib
+    pop   rdi
+    push  rax
+    lea   edi, [rdi - 2]
+    call  fib
+    pop   rdx
+    add   rax, rdx
+    ret
+.small:
+    mov   eax, edi
+    ret
+`,
+};
+
+export const KERNELS: readonly Kernel[] = [arithmetic, sieve, fibonacci];

@@ -1,6 +1,6 @@
 // What `deno task bench` measures, one function a subject.
 import { join } from "@std/path";
-import { assembleKernel, benchProfile, runEmbedded } from "./embedded.ts";
+import { assembleKernel, benchProfile, type KernelRun, runEmbedded } from "./embedded.ts";
 import { type Kernel, KERNELS } from "./kernels.ts";
 import { firmware, runQemu } from "./qemu.ts";
 import { interleave } from "./sampling.ts";
@@ -22,6 +22,8 @@ export interface BenchOptions {
   readonly qemu: boolean;
   /** A folder for what other processes are given. */
   readonly directory: string;
+  /** How another version of trivisor runs a kernel, to be measured beside this one. */
+  readonly other?: (bytes: Uint8Array) => KernelRun;
   /** Told what is measured next. */
   readonly onStep: (name: string) => void;
 }
@@ -55,42 +57,40 @@ export async function measureKernels(options: BenchOptions): Promise<Measurement
 
 async function measureKernel(
   { name, program, rounds: loops }: Kernel,
-  { rounds, qemu, directory }: BenchOptions,
+  { rounds, qemu, directory, other }: BenchOptions,
 ): Promise<Measurement[]> {
   const profile = benchProfile();
   const [whole, once] = [assembleKernel(program(loops)), assembleKernel(program(1))];
-  // Both run the same instructions; the embedded engine counts them exactly.
-  const wholeRun = runEmbedded(whole, profile);
-  const difference = wholeRun.instructions - runEmbedded(once, profile).instructions;
+  // All run the same instructions; the embedded engine counts them exactly.
+  const { instructions } = runEmbedded(whole, profile);
+  const difference = instructions - runEmbedded(once, profile).instructions;
   const paths = { whole: join(directory, "whole.rom"), once: join(directory, "once.rom") };
   await Deno.writeFile(paths.whole, firmware(whole));
   await Deno.writeFile(paths.once, firmware(once));
-  const mips = (instructions: number, seconds: number) => instructions / seconds / 1e6;
-  const samples = await interleave([
-    {
-      name: "embedded",
-      sample: () => mips(wholeRun.instructions, runEmbedded(whole, profile).seconds),
-    },
-    ...(qemu
-      ? [{
-        name: "qemu",
-        // A process of QEMU takes a while to start: what one round of the kernel takes is not the kernel's.
-        sample: async () => {
-          const start = await runQemu(paths.once);
-          return mips(difference, await runQemu(paths.whole) - start);
-        },
-      }]
-      : []),
-  ], rounds);
-  const own = samples.get("embedded") ?? [];
-  const other = samples.get("qemu");
-  return [
-    { name: `${name}, embedded`, unit: "MIPS", ...estimate(own) },
+  const mips = (count: number, seconds: number) => count / seconds / 1e6;
+  // A process of QEMU takes a while to start: what one round of the kernel takes is not the kernel's.
+  const beyondStart = async () => {
+    const start = await runQemu(paths.once);
+    return mips(difference, await runQemu(paths.whole) - start);
+  };
+  const rivals = [
     ...(other
-      ? [
-        { name: `${name}, QEMU TCG`, unit: "MIPS", ...estimate(other) },
-        { name: `${name}, embedded / QEMU`, unit: "x", ...estimateRatio(own, other) },
-      ]
+      ? [{ name: "other version", sample: () => mips(instructions, other(whole).seconds) }]
       : []),
+    ...(qemu ? [{ name: "QEMU TCG", sample: beyondStart }] : []),
+  ];
+  const own = () => mips(instructions, runEmbedded(whole, profile).seconds);
+  const samples = await interleave([{ name: "embedded", sample: own }, ...rivals], rounds);
+  const taken = (of: string) => samples.get(of) ?? [];
+  return [
+    { name: `${name}, embedded`, unit: "MIPS", ...estimate(taken("embedded")) },
+    ...rivals.flatMap((rival) => [
+      { name: `${name}, ${rival.name}`, unit: "MIPS", ...estimate(taken(rival.name)) },
+      {
+        name: `${name}, over ${rival.name}`,
+        unit: "x",
+        ...estimateRatio(taken("embedded"), taken(rival.name)),
+      },
+    ]),
   ];
 }

@@ -1,5 +1,7 @@
-// `deno task bench [--json] [--rounds N]`: how fast trivisor is, beside QEMU TCG in the same run where that is installed.
+// `deno task bench [--json] [--rounds N] [--against CHECKOUT]`: how fast trivisor is, beside QEMU TCG in the same run where
+// that is installed, and beside another version of itself.
 // Times depend on the machine and on what else it does: read the ratios, and the intervals.
+import { join, resolve, toFileUrl } from "@std/path";
 import { complaintOf } from "./complaint.ts";
 import { positive } from "./options.ts";
 import { toStderr, toStdout } from "./output.ts";
@@ -16,11 +18,28 @@ import { qemuVersion } from "../bench/qemu.ts";
 
 const DEFAULT_ROUNDS = 9;
 
-async function bench(rounds: number, json: boolean): Promise<void> {
+/** How the version in another checkout runs a kernel, by its own `core/bench/embedded.ts`. */
+async function otherVersion(checkout: string): Promise<BenchOptions["other"]> {
+  const module = toFileUrl(join(resolve(checkout), "core", "bench", "embedded.ts"));
+  const { benchProfile, runEmbedded }: typeof import("../bench/embedded.ts") = await import(
+    module.href
+  );
+  const profile = benchProfile();
+  return (bytes) => runEmbedded(bytes, profile);
+}
+
+async function bench(rounds: number, json: boolean, against?: string): Promise<void> {
   const version = await qemuVersion();
   const directory = await Deno.makeTempDir({ prefix: "trivisor-bench-" });
   const onStep = (name: string) => json ? undefined : toStderr(`measuring ${name}\n`);
-  const options: BenchOptions = { rounds, directory, qemu: version !== undefined, onStep };
+  const other = against === undefined ? undefined : await otherVersion(against);
+  const options: BenchOptions = {
+    rounds,
+    directory,
+    qemu: version !== undefined,
+    onStep,
+    ...(other ? { other } : {}),
+  };
   try {
     const measurements: Measurement[] = [];
     onStep("process start to verdict");
@@ -58,10 +77,17 @@ function number(value: number): string {
 }
 
 if (import.meta.main) {
-  const at = Deno.args.indexOf("--rounds");
+  const valueOf = (option: string) => {
+    const at = Deno.args.indexOf(option);
+    return at === -1 ? undefined : Deno.args[at + 1] ?? "";
+  };
   try {
-    const rounds = at === -1 ? DEFAULT_ROUNDS : positive("--rounds")(Deno.args[at + 1] ?? "");
-    await bench(rounds, Deno.args.includes("--json"));
+    const rounds = valueOf("--rounds");
+    await bench(
+      rounds === undefined ? DEFAULT_ROUNDS : positive("--rounds")(rounds),
+      Deno.args.includes("--json"),
+      valueOf("--against"),
+    );
   } catch (error) {
     const { text, exitCode } = complaintOf(error);
     toStderr(`${text}\n`);
