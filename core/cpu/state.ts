@@ -13,6 +13,7 @@ import {
   type SegmentName,
   SPECIAL_REGISTERS,
 } from "../base/registers.ts";
+import { Breakpoints } from "./debug.ts";
 import * as L from "./layout.ts";
 import { CC, STATUS_FLAGS, statusFlags } from "./lazy_flags.ts";
 import { FOUR_LEVEL_BITS, LINEAR_ADDRESS_BITS } from "./walk.ts";
@@ -38,8 +39,18 @@ export class CpuState {
   readonly view: DataView;
   /** State of MSRs with no place in the layout, by number. Reset values are the accessor's business. */
   readonly msrs = new Map<number, bigint>();
-  /** Interrupts are held back until one more instruction has retired (after STI, MOV SS, POP SS). */
-  interruptShadow = false;
+  /**
+   * Interrupts are held back until one more instruction has retired: after STI; and after MOV SS or POP SS, which hold back NMI
+   * and debug exceptions too (SDM vol. 3, 6.8.3).
+   */
+  interruptShadow: false | "sti" | "mov-ss" = false;
+  /** What DR0 to DR3 and DR7 watch. */
+  readonly breakpoints = new Breakpoints();
+  /** Causes of a debug trap that is due before the next instruction, as DR6 has them; 0 for none. */
+  pendingDebug = 0;
+  /** An NMI has come and not been delivered; none is until IRET has ended the handler of the last (SDM vol. 3, 6.7.1). */
+  nmiPending = false;
+  nmiBlocked = false;
   /** XCR0: which state XSAVE and XRSTOR manage. */
   xcr0 = 1n;
   /** What MOV CR3 and the like have loaded of the page-directory pointers of PAE paging (SDM vol. 3, 4.4.1). */
@@ -88,6 +99,21 @@ export class CpuState {
   }
   setDebug(index: number, value: bigint): void {
     this.view.setBigUint64(L.DR + 8 * index, BigInt.asUintN(64, value), true);
+    if (index === 6) return;
+    this.breakpoints.load([0, 1, 2, 3].map((n) => this.debug(n)), this.debug(7));
+  }
+  /** RFLAGS.RF: the next instruction meets no instruction breakpoint. */
+  get resuming(): boolean {
+    return (this.systemFlags & RFLAGS.RF) !== 0;
+  }
+  set resuming(on: boolean) {
+    const flags = on ? this.systemFlags | RFLAGS.RF : this.systemFlags & ~RFLAGS.RF;
+    this.view.setUint32(L.FLAGS_REST, flags, true);
+  }
+  /** Does a data access of user mode have to be aligned (SDM vol. 3, 6.15, #AC)? */
+  get checksAlignment(): boolean {
+    return (this.systemFlags & RFLAGS.AC) !== 0 &&
+      (this.view.getUint32(L.CR0, true) & CR0.AM) !== 0 && this.cpl === 3;
   }
 
   /** An XMM register: 128 bits. */

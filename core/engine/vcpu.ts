@@ -149,6 +149,13 @@ export interface Vcpu {
 
   /** Queues an event for the next `run`; at most one can be queued. */
   inject(event: Event): void;
+  /** Asserts NMI: it is kept until it can be delivered, one at most, and nobody need ask for a window. */
+  nmi(): void;
+  /** Is something due before the next instruction that the CPU knows of by itself: a debug trap, an NMI? HLT ends at once then. */
+  readonly eventPending: boolean;
+  /** DR0 to DR3, DR6 and DR7 of the guest. Setting one arms its breakpoints; reserved bits are the caller's business. */
+  debugRegister(number: number): bigint;
+  setDebugRegister(number: number, value: bigint): void;
   /** Can an external interrupt be delivered now (IF set, no shadow, nothing queued)? */
   readonly interruptible: boolean;
   /** Asks for an `interrupt-window` exit as soon as `interruptible`. */

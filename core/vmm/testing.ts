@@ -80,6 +80,7 @@ export class FakeVcpu implements Vcpu {
   /** Guest-physical page that a linear page is said to be at; others are at their own address. */
   readonly mapped = new Map<bigint, number>();
   readonly #registers = new Map<RegisterName, bigint>();
+  readonly #debug = new Map<number, bigint>();
   readonly #segments = new Map<SegmentName, Segment>();
   readonly #steps: Step[];
   controls: ExecutionControls | undefined;
@@ -115,6 +116,16 @@ export class FakeVcpu implements Vcpu {
     return undefined;
   }
   setMsr(): void {}
+  eventPending = false;
+  nmi(): void {
+    this.calls.push("nmi");
+  }
+  debugRegister(number: number): bigint {
+    return this.#debug.get(number) ?? 0n;
+  }
+  setDebugRegister(number: number, value: bigint): void {
+    this.#debug.set(number, value);
+  }
   registers(): Registers {
     const of = <K extends RegisterName>(names: readonly K[]) =>
       Object.fromEntries(names.map((name) => [name, this.get(name)])) as Record<K, bigint>;

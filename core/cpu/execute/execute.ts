@@ -3,6 +3,7 @@
 import { Code, type Instruction, Mnemonic } from "iced-x86";
 import { checkPrivilege, sensitiveOperation } from "../classify.ts";
 import type { Cpu } from "../cpu.ts";
+import type { CpuState } from "../state.ts";
 import {
   clearTaskSwitched,
   invalidateContext,
@@ -253,10 +254,17 @@ export function execute(cpu: Cpu, instruction: Instruction): Effect {
   try {
     const operation = sensitiveOperation(instruction);
     if (operation) checkPrivilege(cpu, instruction, operation);
-    return handler(cpu, instruction);
+    const effect = handler(cpu, instruction);
+    if (shadow === "mov-ss") endStackShadow(state);
+    return effect;
   } catch (thrown) {
     // The instruction has not been executed: what held interrupts back before it still does.
     state.interruptShadow = shadow;
     throw thrown;
   }
+}
+
+/** Of several loads of SS in a row, only the first holds anything back (SDM vol. 3, 6.8.3). */
+function endStackShadow(state: CpuState): void {
+  if (state.interruptShadow === "mov-ss") state.interruptShadow = false;
 }

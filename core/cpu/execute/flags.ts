@@ -47,7 +47,7 @@ export function setInterrupts(cpu: Cpu): void {
   const { rflags } = state;
   if (rflags & BigInt(RFLAGS.IF)) return;
   state.rflags = rflags | BigInt(RFLAGS.IF);
-  state.interruptShadow = true;
+  state.interruptShadow = "sti";
 }
 
 /** CLAC and STAC, with CR4.SMAP set or not: CPUID reports them (SDM vol. 2, STAC). */

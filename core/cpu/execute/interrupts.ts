@@ -2,6 +2,7 @@
 import { type Instruction, Mnemonic } from "iced-x86";
 import { RFLAGS, VECTOR } from "../../base/registers.ts";
 import type { Cpu } from "../cpu.ts";
+import { releaseDebugRegisters } from "../debug.ts";
 import { deliver } from "../deliver.ts";
 import { interruptVector } from "../exit_detail.ts";
 import { GuestFault } from "../fault.ts";
@@ -15,7 +16,8 @@ export function softwareInterrupt(cpu: Cpu, instruction: Instruction): void {
   if (mnemonic === Mnemonic.Into && !(state.rflags & BigInt(RFLAGS.OF))) {
     return advance(state, instruction);
   }
-  // INT1 is a debug exception: the gate's DPL does not hold it up.
+  // INT1 is a debug exception: the gate's DPL does not hold it up, and general detect ends. DR6 does not tell of it.
+  if (mnemonic === Mnemonic.Int1) releaseDebugRegisters(state);
   const type = mnemonic === Mnemonic.Int1 ? "exception" : "software-interrupt";
   deliver(cpu, { type, vector: interruptVector(instruction) }, nextRip(state, instruction));
 }

@@ -16,6 +16,7 @@ import {
   resolveStackSegment,
 } from "../segments.ts";
 import { Stack, stackWidth } from "../stack.ts";
+import type { CpuState } from "../state.ts";
 import { returnToTask } from "../task_switch.ts";
 import { isCanonical } from "../walk.ts";
 import { nextRip } from "./handler.ts";
@@ -32,12 +33,19 @@ const SIZES = new Map<Mnemonic, 2 | 4 | 8>([
 export function interruptReturn(cpu: Cpu, instruction: Instruction): void {
   const { state } = cpu;
   const size = SIZES.get(instruction.mnemonic) ?? 4;
+  // Also where it faults (SDM vol. 3, 28.2.3, NMI unblocking due to IRET).
+  state.nmiBlocked = false;
   if (isRealLike(state)) returnInRealMode(cpu, size);
   else if (isNestedTask(state)) {
     if (isLongMode(state)) throw new GuestFault(VECTOR.GP, 0);
     returnToTask(cpu, nextRip(state, instruction));
   } else returnInProtectedMode(cpu, size);
   cpu.surroundings.count("iret");
+}
+
+/** What POPF loads, and RF: the debugger returns to an instruction whose breakpoint it has seen. */
+function returnedFlags(state: CpuState, size: number): bigint {
+  return loadableFlags(state, size) | (size === 2 ? 0n : BigInt(RFLAGS.RF));
 }
 
 function returnInRealMode(cpu: Cpu, size: 2 | 4 | 8): void {
@@ -50,7 +58,7 @@ function returnInRealMode(cpu: Cpu, size: 2 | 4 | 8): void {
   stack.commit();
   state.setSegment("cs", code);
   state.rip = rip;
-  loadFlags(cpu, image, loadableFlags(state, size));
+  loadFlags(cpu, image, returnedFlags(state, size));
 }
 
 function returnInProtectedMode(cpu: Cpu, size: 2 | 4 | 8): void {
@@ -67,7 +75,7 @@ function returnInProtectedMode(cpu: Cpu, size: 2 | 4 | 8): void {
   checkTarget(state, code, rip, isCanonical(rip, state.linearBits));
   const outer = level > state.cpl;
   // What may be loaded depends on the level that is left.
-  const mask = loadableFlags(state, size);
+  const mask = returnedFlags(state, size);
   // 64-bit code always pops a stack, whatever its level.
   if (outer || state.bitness === 64) {
     const sp = stack.pop(size);
@@ -99,7 +107,7 @@ function returnToVirtual8086(
   ]);
   const code = virtual8086Segment(selector);
   checkTarget(state, code, rip, true);
-  const mask = loadableFlags(state, 4) | BigInt(RFLAGS.VM);
+  const mask = returnedFlags(state, 4) | BigInt(RFLAGS.VM);
   for (const [name, segment] of segments) state.setSegment(name, segment);
   state.setSegment("cs", code);
   state.rip = rip;

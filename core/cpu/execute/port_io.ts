@@ -1,6 +1,6 @@
 // IN, OUT, INS and OUTS: one element a call.
 import { type Instruction, Register } from "iced-x86";
-import { RFLAGS } from "../../base/registers.ts";
+import { CR4, RFLAGS } from "../../base/registers.ts";
 import type { Cpu } from "../cpu.ts";
 import { linearAddress } from "../linear.ts";
 import { segmentName, writePart } from "../operands.ts";
@@ -22,11 +22,20 @@ export function portIo(cpu: Cpu, instruction: Instruction): Effect {
   const { size, string } = access;
   if (string) {
     if (!isIdleRepeat(state, instruction)) moveElement(cpu, instruction, access);
-    if (isRepeated(instruction) && !isIdleRepeat(state, instruction)) return "next";
+    if (isRepeated(instruction) && !isIdleRepeat(state, instruction)) {
+      // What comes between two elements is told that the instruction has begun (SDM vol. 3, 18.3.1.1).
+      state.resuming = true;
+      return "next";
+    }
   } else if (access.direction === "in") writePart(state, RAX, size, input(cpu, access));
   else output(cpu, access, BigInt.asUintN(8 * size, state.gpr(RAX)));
   advance(state, instruction);
   return "next";
+}
+
+/** I/O breakpoints are there with CR4.DE alone (SDM vol. 3, 18.2.4, R/W0 to R/W3). */
+function meetBreakpoints({ state }: Cpu, { port, size }: PortAccess): void {
+  if (state.control("cr4") & BigInt(CR4.DE)) state.breakpoints.port(port, size);
 }
 
 function busOf(cpu: Cpu) {
@@ -36,12 +45,14 @@ function busOf(cpu: Cpu) {
   return bus;
 }
 
-function input(cpu: Cpu, { port, size }: PortAccess): bigint {
-  return BigInt(busOf(cpu).read("port", port, size));
+function input(cpu: Cpu, access: PortAccess): bigint {
+  meetBreakpoints(cpu, access);
+  return BigInt(busOf(cpu).read("port", access.port, access.size));
 }
 
-function output(cpu: Cpu, { port, size }: PortAccess, value: bigint): void {
-  busOf(cpu).write("port", port, size, Number(value));
+function output(cpu: Cpu, access: PortAccess, value: bigint): void {
+  meetBreakpoints(cpu, access);
+  busOf(cpu).write("port", access.port, access.size, Number(value));
 }
 
 function moveElement(cpu: Cpu, instruction: Instruction, access: PortAccess): void {

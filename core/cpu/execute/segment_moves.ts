@@ -34,7 +34,7 @@ export function moveSegment(cpu: Cpu, instruction: Instruction): void {
 
 /** A load of SS by MOV or POP holds interrupts back, so that the stack pointer can follow (SDM vol. 3, 6.8.3). */
 function shadowAfter(cpu: Cpu, name: SegmentName): void {
-  if (name === "ss") cpu.state.interruptShadow = true;
+  if (name === "ss") cpu.state.interruptShadow = "mov-ss";
 }
 
 /** Operand size of each form of PUSH and POP. */

@@ -25,12 +25,12 @@ Deno.test("MOV to a segment register changes selector and base only when in real
 Deno.test("MOV to SS and POP SS hold interrupts back for one instruction; LSS does not", () => {
   const cpu = protectedMode().set({ rax: SELECTORS.data0, rcx: 0x20000 });
   cpu.run(0x8e, 0xd0);
-  assertEquals(cpu.state.interruptShadow, true);
+  assertEquals(cpu.state.interruptShadow, "mov-ss");
   cpu.run(0x8e, 0xd8);
   assertEquals(cpu.state.interruptShadow, false);
   cpu.physical.write(0x7000, 4, BigInt(SELECTORS.data0));
   cpu.run(0x17);
-  assertEquals([cpu.state.interruptShadow, cpu.state.get("rsp")], [true, 0x7004n]);
+  assertEquals([cpu.state.interruptShadow, cpu.state.get("rsp")], ["mov-ss", 0x7004n]);
   cpu.poke(0x20000, [0x34, 0x12, 0, 0, SELECTORS.data0, 0]);
   cpu.run(0x0f, 0xb2, 0x21);
   assertEquals([cpu.state.interruptShadow, cpu.state.get("rsp")], [false, 0x1234n]);

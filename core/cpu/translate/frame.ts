@@ -1,5 +1,6 @@
 // One region's function: guest registers and lazy flags in locals, the budget of instructions, and the ways out.
 import type { ConditionCode, Instruction } from "iced-x86";
+import { RFLAGS } from "../../base/registers.ts";
 import { CC } from "../lazy_flags.ts";
 import * as L from "../layout.ts";
 import { allFlags, carry, condition, knownFlags, type LazyState } from "./flags.ts";
@@ -15,6 +16,8 @@ export interface Mode {
   readonly stackBits: 16 | 32 | 64;
   /** Are indirect branches counted, as a binary translator looks them up? */
   readonly countLookups: boolean;
+  /** Are data accesses of user mode checked for alignment? */
+  readonly aligned: boolean;
   /** Vector of the exception that SSE instructions raise, and MMX ones; undefined where they are executed. */
   readonly sseFault: number | undefined;
   readonly mmxFault: number | undefined;
@@ -25,9 +28,9 @@ export interface Mode {
 
 /** Tells modes apart: equal where all of two modes is. */
 export function modeKey(mode: Mode): string {
-  const { bits, stackBits, countLookups, sseFault, mmxFault, x87Fault, waitFault } = mode;
+  const { bits, stackBits, countLookups, aligned, sseFault, mmxFault, x87Fault, waitFault } = mode;
   const faults = [sseFault, mmxFault, x87Fault, waitFault].map((vector) => vector ?? "");
-  return `${bits}/${stackBits}/${+countLookups}/${faults.join("/")}`;
+  return `${bits}/${stackBits}/${+countLookups}/${+aligned}/${faults.join("/")}`;
 }
 
 /** The instruction being translated. */
@@ -153,6 +156,13 @@ export class Frame {
     f.i64(0);
     f.op("i64_le_s");
     f.open("if");
+    // What comes between two iterations is told so by RF, and no breakpoint is met again (SDM vol. 3, 18.3.1.1).
+    f.i32(0);
+    f.i32(0);
+    f.memory("i64_load", L.FLAGS_REST);
+    f.i64(RFLAGS.RF);
+    f.op("i64_or");
+    f.memory("i64_store", L.FLAGS_REST);
     this.leave(LEAVE.budget, this.site.rip, this.site.unexecuted - 1);
     f.end();
     f.get(this.#budget);

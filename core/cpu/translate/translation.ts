@@ -284,6 +284,11 @@ export class Translation extends Frame {
     }
     f.i64(PAGE_MASK);
     f.op("i64_and", "i64_eq");
+    if (size === 1 || !this.mode.aligned) return;
+    // What is misaligned goes the slow way, and faults there.
+    f.get(at);
+    f.i64(size - 1);
+    f.op("i64_and", "i64_eqz", "i32_and");
   }
 
   #hostAddress(tlb: number, at: Local, entry: Local): void {

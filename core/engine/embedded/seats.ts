@@ -155,6 +155,18 @@ export class SeatedVcpu implements Vcpu {
   inject(event: Event): void {
     this.#in.inject(event);
   }
+  nmi(): void {
+    this.inner.nmi();
+  }
+  get eventPending(): boolean {
+    return this.inner.eventPending;
+  }
+  debugRegister(number: number): bigint {
+    return this.#in.debugRegister(number);
+  }
+  setDebugRegister(number: number, value: bigint): void {
+    this.#in.setDebugRegister(number, value);
+  }
   init(): void {
     this.#in.init();
   }

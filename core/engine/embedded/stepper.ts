@@ -1,5 +1,6 @@
 // One instruction by itself, whether it is translated or done in TypeScript; and the budget that instructions are taken off.
-import { RFLAGS, VECTOR } from "../../base/registers.ts";
+import { VECTOR } from "../../base/registers.ts";
+import { isNmiDue, isTracing, noteTraps } from "../../cpu/boundary.ts";
 import type { Cpu } from "../../cpu/cpu.ts";
 import { execute, isSlow } from "../../cpu/execute/execute.ts";
 import { GuestFault } from "../../cpu/fault.ts";
@@ -25,8 +26,6 @@ export class Stepper extends Processor {
   protected granted = 0;
   /** The instruction at RIP is to be started again, with the answers that it got. */
   protected restart = false;
-  /** An instruction retired under TF: #DB comes before anything else. */
-  protected stepped = false;
 
   get retired(): number {
     return this.retiredBefore + this.granted - this.budget;
@@ -43,16 +42,17 @@ export class Stepper extends Processor {
     view.setUint32(L.BUDGET, value >>> 0, true);
   }
 
-  /** RFLAGS.TF: #DB after every instruction. */
-  protected get tracing(): boolean {
-    return (this.state.view.getUint32(L.FLAGS_REST, true) & RFLAGS.TF) !== 0;
-  }
-
   /** Executes one instruction; retires it if it gets done. */
   protected step(decoded: SlowInstruction, cpu: Cpu): Step {
-    const tracing = this.tracing;
+    const { state } = this;
+    const { breakpoints, interruptShadow, resuming } = state;
+    const traced = isTracing(state);
+    // RF is for breakpoints of this instruction, and those have been looked at.
+    if (resuming) state.resuming = false;
+    breakpoints.met = 0;
     // Repeated string instructions are trapped after every iteration; and what a device has answered is of one iteration.
-    const held = tracing || this.physical.answered ? Math.max(0, this.budget - 1) : 0;
+    const single = traced || breakpoints.watching || this.physical.answered;
+    const held = single ? Math.max(0, this.budget - 1) : 0;
     this.#grant(-held);
     this.physical.begin();
     this.physical.stepping = true;
@@ -65,11 +65,16 @@ export class Stepper extends Processor {
         this.budget--;
         return effect;
       });
-      if (result instanceof DeviceAccess || result instanceof GuestFault) return result;
+      if (result instanceof DeviceAccess || result instanceof GuestFault) {
+        if (resuming) state.resuming = true;
+        state.interruptShadow = interruptShadow;
+        return result;
+      }
       this.forget();
-      // What enters a handler clears TF on the way, and is not trapped; what clears it otherwise is.
-      if (tracing && result === "next" && !entersHandler(decoded)) this.stepped = true;
-      return result === "next" ? "done" : result === "halt" ? "idle" : result;
+      // The slow path knows of shadows of its own.
+      if (decoded.translated) state.interruptShadow = false;
+      noteTraps(state, decoded.operation, traced);
+      return result === "halt" && !this.eventPending ? "idle" : "done";
     } finally {
       this.#grant(held);
       this.physical.stepping = false;
@@ -84,8 +89,14 @@ export class Stepper extends Processor {
     this.budget += more;
   }
 
-  protected region(stops: ReadonlySet<bigint>, limit: number | undefined) {
+  /** An event of the CPU's own is due before the next instruction: HLT ends at once. */
+  get eventPending(): boolean {
+    return this.state.pendingDebug !== 0 || isNmiDue(this.state);
+  }
+
+  protected region(limit: number | undefined) {
     const context = this.context();
+    const stops = limit === ALONE ? NO_STOPS : this.stops;
     return guarded(() =>
       this.code.region(context, this.state.rip, stops, () => this.reader.place(), limit)
     );
@@ -95,7 +106,7 @@ export class Stepper extends Processor {
     const moves = isMovable(insn);
     const region = moves
       ? movedTranslation(this.core, bytes, this.context().mode)
-      : this.region(NO_STOPS, ALONE);
+      : this.region(ALONE);
     if (region instanceof GuestFault || region instanceof DeviceAccess) return region;
     if (!region) throw new Error("An instruction is translated and is not");
     const why = moves ? this.#runMoved(region) : region.run();
@@ -119,9 +130,4 @@ export class Stepper extends Processor {
     this.physical.done();
     this.restart = false;
   }
-}
-
-/** Does the instruction go to a handler of the guest's kernel, through the IDT or by SYSCALL? */
-export function entersHandler({ operation }: SlowInstruction): boolean {
-  return operation === "int-n" || operation === "syscall";
 }

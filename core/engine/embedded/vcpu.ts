@@ -1,6 +1,14 @@
 // The embedded engine's virtual CPU: the run loop between translated regions, instructions done in TypeScript, events and
 // exits.
 import { type RegisterName, RFLAGS, VECTOR } from "../../base/registers.ts";
+import {
+  breakpointAt,
+  isNmiDue,
+  isTracing,
+  noteTraps,
+  takeNmi,
+  takeTrap,
+} from "../../cpu/boundary.ts";
 import { checkPrivilege, exitDetail, isIdleRepeat } from "../../cpu/classify.ts";
 import { deliver, escalate } from "../../cpu/deliver.ts";
 import { isIntercepted } from "../../cpu/intercepts.ts";
@@ -13,7 +21,7 @@ import type { Exit, ExitKind } from "../../trace/exit.ts";
 import type { Capabilities, Event, Stop, Vcpu, VcpuConfig } from "../vcpu.ts";
 import { DeviceAccess } from "./physical.ts";
 import type { Shared } from "./processor.ts";
-import { entersHandler, Stepper } from "./stepper.ts";
+import { Stepper } from "./stepper.ts";
 import { guarded } from "./region_memory.ts";
 import type { SlowInstruction } from "./slow_instructions.ts";
 
@@ -35,9 +43,6 @@ const SLICE = 2_000_000;
  * would go on for ever without an instruction retired.
  */
 const MAX_DELIVERIES = 256;
-
-/** DR6: the trap is that of single-stepping (SDM vol. 3, figure 18-1). */
-const DR6_BS = 1n << 14n;
 
 /**
  * Regions that bail one after the other, within so few instructions, before there are none for a while: code that faults or
@@ -127,13 +132,22 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
       this.#shutdown = undefined;
       return stop;
     }
-    if (this.stepped) return this.#singleStepTrap();
+    const { state } = this;
+    const trap = takeTrap(state);
+    if (trap) return this.#fault(trap, undefined);
     if (this.#queued) return this.#deliverQueued(this.#queued);
+    if (isNmiDue(state) && !this.restart) {
+      takeNmi(state);
+      this.#queued = { type: "nmi", vector: VECTOR.NMI };
+      return undefined;
+    }
     if (this.#windowWanted && this.interruptible) {
       return this.#exit("interrupt-window", "vm-exit", {}, undefined);
     }
     if (this.budget <= 0) return BUDGET_STOP;
-    if (this.restart || this.tracing || (this.#windowWanted && this.state.interruptShadow)) {
+    const breakpoint = breakpointAt(state, () => this.reader.linearRip());
+    if (breakpoint) return this.#fault(breakpoint, undefined);
+    if (this.restart || isTracing(state) || (state.interruptShadow && this.#awaits)) {
       this.restart = false;
       return this.#instruction();
     }
@@ -141,14 +155,18 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
       if (--this.#careful === 0) this.#retiredAtBail = this.retired;
       return this.#instruction();
     }
-    this.state.interruptShadow = false;
+    if (state.resuming) {
+      if (state.breakpoints.code.length > 0) return this.#instruction();
+      state.resuming = false;
+    }
+    state.interruptShadow = false;
     // Near the end of a grant, regions are made so short that they do not overrun it.
     const limit = this.#bails >= MANY_BAILS
       ? Math.min(CAUTIOUS, shortRegion(this.budget) ?? CAUTIOUS)
       : more
       ? undefined
       : shortRegion(this.budget);
-    const region = this.region(this.stops, limit);
+    const region = this.region(limit);
     if (region instanceof GuestFault || region instanceof DeviceAccess) {
       return this.#failed(region, undefined);
     }
@@ -192,7 +210,9 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
       !isIdleRepeat(this.state, insn)
     ) {
       const body = guarded(() => {
-        checkPrivilege(this.cpu, insn, operation);
+        // The exit of MOV DR comes before its faults (SDM vol. 3, 26.1.3).
+        const first = operation === "mov-dr" && treatment === "vm-exit";
+        if (!first) checkPrivilege(this.cpu, insn, operation);
         const { intercepts } = this.controls;
         const stays = treatment === "vm-exit" && intercepts &&
           !isIntercepted(this.cpu, insn, operation, intercepts);
@@ -203,8 +223,6 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
       }
       if (body) return this.#exit(body.kind, treatment, body.detail, decoded);
     }
-    const before = this.state.interruptShadow;
-    this.state.interruptShadow = false;
     const step = this.step(decoded, treatment === "inline" ? this.inlining : this.cpu);
     if (step === "done" || step === "idle") {
       if (operation && treatment === "inline") {
@@ -220,7 +238,6 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
         operation === "port-io" && this.config.bus !== undefined;
       return this.#yielded ? BUDGET_STOP : undefined;
     }
-    this.state.interruptShadow = before;
     return this.#failed(step, decoded);
   }
 
@@ -232,11 +249,10 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
     return true;
   }
 
-  /** The trap of single-stepping, SDM vol. 3, 18.3.1.4. */
-  #singleStepTrap(): Stop | undefined {
-    this.stepped = false;
-    this.state.setDebug(6, this.state.debug(6) | DR6_BS);
-    return this.#fault(new GuestFault(VECTOR.DB), undefined);
+  /** Does something wait for the end of an interrupt shadow? */
+  get #awaits(): boolean {
+    const { pendingDebug, nmiPending, breakpoints } = this.state;
+    return this.#windowWanted || pendingDebug !== 0 || nmiPending || breakpoints.code.length > 0;
   }
 
   /** What comes of an instruction that could not be done. */
@@ -289,6 +305,8 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
 
   /** Delivers an event through the guest's tables; a fault on the way exits, or takes its place. */
   #deliverQueued(event: Event): Stop | undefined {
+    const { state } = this;
+    state.breakpoints.met = 0;
     const delivered = guarded(() => deliver(this.cpu, event));
     if (delivered instanceof DeviceAccess) {
       this.#queued = undefined;
@@ -296,6 +314,8 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
     }
     if (!(delivered instanceof GuestFault)) {
       this.#queued = undefined;
+      // A trap that MOV SS has put off is lost to a fault; breakpoints on the stack show at the handler's first instruction.
+      state.pendingDebug = state.breakpoints.after();
       if (++this.#deliveries % MAX_DELIVERIES !== 0) return undefined;
       this.#yielded = true;
       return BUDGET_STOP;
@@ -359,9 +379,13 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
     const length = this.#exited?.insn.length ?? 0;
     this.state.rip = BigInt.asUintN(this.state.bitness, this.state.rip + BigInt(length));
     this.state.interruptShadow = false;
+    this.state.resuming = false;
+    this.state.breakpoints.met = 0;
     this.physical.done();
     this.budget--;
-    if (this.tracing && this.#exited && !entersHandler(this.#exited)) this.stepped = true;
+    const { operation } = this.#exited ?? {};
+    const enters = operation === "int-n" || operation === "syscall";
+    if (!enters && this.#exited) noteTraps(this.state, operation, isTracing(this.state));
   }
 
   emulate(): Event | undefined {
@@ -384,17 +408,27 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
     } else this.#queued = event;
   }
 
+  nmi(): void {
+    this.state.nmiPending = true;
+  }
+
+  debugRegister(number: number): bigint {
+    return this.state.debug(number);
+  }
+  setDebugRegister(number: number, value: bigint): void {
+    this.state.setDebug(number, value);
+  }
+
   init(): void {
     initialize(this.state);
     this.forget();
     this.#queued = undefined;
     this.#shutdown = undefined;
-    this.stepped = false;
     this.flush();
   }
 
   get interruptible(): boolean {
-    return !this.#queued && !this.stepped && !this.state.interruptShadow && !this.restart &&
+    return !this.#queued && !this.eventPending && !this.state.interruptShadow && !this.restart &&
       (this.state.systemFlags & RFLAGS.IF) !== 0;
   }
 

@@ -139,12 +139,13 @@ export function writeVector(t: Translation, operand: number, value: Local): void
 
 function checkAlignment(t: Translation, at: Local): void {
   const { f } = t;
-  if (UNALIGNED.has(t.site.insn.mnemonic)) return;
+  const unaligned = UNALIGNED.has(t.site.insn.mnemonic);
+  if (unaligned && !t.mode.aligned) return;
   f.get(at);
   f.i64(15);
   f.op("i64_and", "i64_eqz", "i32_eqz");
   f.open("if");
-  t.raise(VECTOR.GP);
+  t.raise(unaligned ? VECTOR.AC : VECTOR.GP);
   f.end();
 }
 
