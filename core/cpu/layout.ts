@@ -54,6 +54,8 @@ export const SIMD_FLAGS = 0x280;
 export const XMM = 0x300;
 /** x87 and MMX state, 160 bytes: see x87/registers.ts. MMX registers are the low halves of the physical registers. */
 export const X87 = 0x400;
+/** Memory operand of an x87 instruction, on its way in or out: up to 80 bits. */
+export const X87_OPERAND = 0x4a0;
 
 /** TLBs: direct-mapped by page number, 16 bytes an entry: tag (i64 page address, or TLB_EMPTY), addend (i64). */
 export const TLB_ENTRIES = 1024;

@@ -61,6 +61,7 @@ import {
   storeSelector,
   storeTable,
 } from "./tables.ts";
+import { X87_HANDLERS } from "./x87.ts";
 
 export type { Effect } from "./handler.ts";
 
@@ -202,6 +203,7 @@ const BY_MNEMONIC = new Map<Mnemonic, Handler>([
 
 /** By code, where only some forms of a mnemonic are done here. */
 const BY_CODE = new Map<Code, Handler>([
+  ...X87_HANDLERS,
   ...[
     Code.Mov_rm16_Sreg,
     Code.Mov_r32m16_Sreg,
