@@ -146,7 +146,11 @@ export type BochsOutcome = Readonly<Record<string, number>> | undefined;
 
 /** The outcomes in a machine's output. */
 export function outcomes(output: string): BochsOutcome[] {
-  return output.trimEnd().split("\n").map((line) => {
+  // Bochs' debugger has a word to say now and then.
+  const lines = output.split("\n").filter((line) =>
+    line === SHUTDOWN_LINE || /^([0-9a-f]{8} )+$/.test(line)
+  );
+  return lines.map((line) => {
     if (line === SHUTDOWN_LINE) return undefined;
     const values = line.trim().split(" ").map((digits) => Number.parseInt(digits, 16));
     return Object.fromEntries(OUTCOME.map((name, i) => [name, values[i] ?? 0]));
