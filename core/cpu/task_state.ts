@@ -28,7 +28,7 @@ const TSS16: TssForm = {
   rip: 0x0e,
   flags: 0x10,
   general: 0x12,
-  segments: [["cs", 0x24], ["ss", 0x26], ["es", 0x22], ["ds", 0x28]],
+  segments: [["ss", 0x26], ["ds", 0x28], ["es", 0x22], ["cs", 0x24]],
   ldt: 0x2a,
 };
 
@@ -40,12 +40,12 @@ const TSS32: TssForm = {
   flags: 0x24,
   general: 0x28,
   segments: [
-    ["cs", 0x4c],
     ["ss", 0x50],
-    ["es", 0x48],
     ["ds", 0x54],
+    ["es", 0x48],
     ["fs", 0x58],
     ["gs", 0x5c],
+    ["cs", 0x4c],
   ],
   ldt: 0x60,
   trap: 0x64,
@@ -102,6 +102,9 @@ export function saveTask(cpu: Cpu, base: bigint, form: TssForm, rip: bigint, fla
   for (const [name, offset] of form.segments) put(offset, 2, BigInt(state.segment(name).selector));
 }
 
+/** Upper halves of the registers of a 16-bit task: the manual is silent, Bochs sets them. */
+const UPPER16 = 0xffff_0000n;
+
 /** Reads the task that begins. A 16-bit one has no FS and GS: they become null. */
 export function readTask(cpu: Cpu, base: bigint, form: TssForm): TaskImage {
   const get = (offset: number, bytes: number) =>
@@ -112,7 +115,10 @@ export function readTask(cpu: Cpu, base: bigint, form: TssForm): TaskImage {
     cr3: form.cr3 === undefined ? undefined : get(form.cr3, 4),
     rip: get(form.rip, size),
     flags: get(form.flags, size),
-    general: Array.from({ length: REGISTERS }, (_, i) => get(form.general + i * size, size)),
+    general: Array.from({ length: REGISTERS }, (_, i) => {
+      const value = get(form.general + i * size, size);
+      return size === 2 ? UPPER16 | value : value;
+    }),
     segments: size === 2 ? [...segments, ["fs", 0], ["gs", 0]] : segments,
     ldt: Number(get(form.ldt, 2)),
     trap: form.trap !== undefined && (get(form.trap, 1) & 1n) !== 0n,
