@@ -37,6 +37,8 @@ export interface GuestImage {
   readonly platform: Platform;
   /** Bytes of RAM. */
   readonly memory: number;
+  /** How many CPUs; absent: one. The others wait until the first one starts them. */
+  readonly cpus?: number;
   /** Program and libraries; no two overlap. */
   readonly placed: readonly Placed[];
   /** Where the first instruction is. */

@@ -1,6 +1,6 @@
 // The board: which devices a virtual machine has, at which ports and addresses, on which interrupt lines.
 import type { AlarmClock } from "../base/clock.ts";
-import { LAPIC_BASE, VIRTIO_MMIO_BASE, VIRTIO_MMIO_STRIDE, VIRTIO_SLOTS } from "../guest/layout.ts";
+import { VIRTIO_MMIO_BASE, VIRTIO_MMIO_STRIDE, VIRTIO_SLOTS } from "../guest/layout.ts";
 import type { Access } from "../trace/exit.ts";
 import type { Bus } from "./bus.ts";
 import type { BlockSource, InterruptController, InterruptLine, Power, Sink } from "./device.ts";
@@ -13,7 +13,8 @@ import {
   ATA_IRQ,
 } from "./devices/ata.ts";
 import { DEBUG_EXIT_LENGTH, DEBUG_EXIT_PORT, DebugExit } from "./devices/debug_exit.ts";
-import { Lapic, LAPIC_LENGTH } from "./devices/lapic.ts";
+import { CpuBus } from "./cpu_bus.ts";
+import { Lapic } from "./devices/lapic.ts";
 import {
   ELCR_LENGTH,
   ELCR_PORT,
@@ -32,6 +33,7 @@ import {
 } from "./devices/system_control.ts";
 import { Uart, UART_COM1_IRQ, UART_COM1_PORT, UART_LENGTH } from "./devices/uart.ts";
 import { IoApic } from "./devices/ioapic.ts";
+import { InterruptMessages } from "./interrupt_messages.ts";
 import { attachLegacy, isaLine, type LegacyOptions } from "./legacy_board.ts";
 import type { GuestMemory } from "./memory.ts";
 import { VirtioBlock } from "./virtio/block.ts";
@@ -48,10 +50,21 @@ export interface PcBoardOptions {
   /** The first two are on the ATA channel; without any, there is none. */
   readonly disks: readonly BlockSource[];
   readonly power: Power;
-  /** Whether there is a local APIC, with the PIC behind it; not by default. */
+  /** How many CPUs; one by default. */
+  readonly cpus?: number;
+  /** Whether one alone has a local APIC, with the PIC behind it; not by default. Several have one each. */
   readonly lapic?: boolean;
   /** What guests from files expect beside all that; it brings a local APIC too. */
   readonly legacy?: LegacyOptions;
+}
+
+/** The board around one CPU. */
+export interface BoardCpu {
+  readonly lapic: Lapic | undefined;
+  /** What the CPU asks for interrupts. */
+  readonly interrupts: InterruptController;
+  /** Where its accesses go. */
+  readonly bus: Bus;
 }
 
 /** Handles to the devices, for whoever has more to do with them than the guest. */
@@ -60,12 +73,11 @@ export interface PcBoard {
   readonly pit: Pit;
   readonly uart: Uart;
   readonly ata: Ata | undefined;
-  readonly lapic: Lapic | undefined;
   readonly postCode: PostCode;
   /** Interrupt request line 0 to 15, to whatever controllers there are. Throws `RangeError` for any other, and for 2. */
   readonly line: (irq: number) => InterruptLine;
-  /** What the CPU asks for interrupts. */
-  readonly interrupts: InterruptController;
+  /** By number; the first is the bootstrap processor. */
+  readonly cpus: readonly [BoardCpu, ...BoardCpu[]];
 }
 
 /** Attaches the devices of a PC to a bus; throws where it is taken. */
@@ -94,15 +106,22 @@ export function pcBoard(options: PcBoardOptions): PcBoard {
     bus.attach("port", ATA_COMMAND_PORT, ATA_COMMAND_LENGTH, "ata", ata);
     bus.attach("port", ATA_CONTROL_PORT, ATA_CONTROL_LENGTH, "ata", ata.control);
   }
-  let lapic: Lapic | undefined;
-  if (options.lapic || options.legacy) {
-    lapic = new Lapic({ clock, pic });
-    bus.attach("memory", LAPIC_BASE, LAPIC_LENGTH, "lapic", lapic);
+  const messages = new InterruptMessages();
+  const boardCpu = (id: number): BoardCpu => {
+    if (!(options.lapic || options.legacy || count > 1)) {
+      return { lapic: undefined, interrupts: pic, bus };
+    }
+    const lapic = new Lapic({ clock, id, messages, ...(id === 0 ? { pic } : {}) });
+    return { lapic, interrupts: lapic, bus: new CpuBus(bus, "lapic", lapic) };
+  };
+  const count = options.cpus ?? 1;
+  const others = Array.from({ length: count - 1 }, (_, n) => n + 1);
+  const cpus = [boardCpu(0), ...others.map(boardCpu)] as const;
+  if (ioapic && options.legacy) {
+    const lapics = cpus.flatMap(({ lapic }) => lapic ?? []);
+    attachLegacy({ ...options, ...options.legacy, pic, ioapic, lapics, messages });
   }
-  if (ioapic && lapic && options.legacy) {
-    attachLegacy({ ...options, ...options.legacy, pic, ioapic, lapic });
-  }
-  return { pic, pit, uart, ata, lapic, postCode, line, interrupts: lapic ?? pic };
+  return { pic, pit, uart, ata, postCode, line, cpus };
 }
 
 /** What virtio devices are plugged into. */

@@ -63,10 +63,10 @@ const INTERRUPTS: [name: string, irq: number, cause: (machine: Setup) => void][]
 for (const [name, irq, cause] of INTERRUPTS) {
   Deno.test(`pcBoard() and attachVirtio() put ${name} on line ${irq}`, () => {
     const machine = setup();
-    assertEquals(machine.board.interrupts.pending(), false);
+    assertEquals(machine.board.cpus[0].interrupts.pending(), false);
     cause(machine);
-    assertEquals(machine.board.interrupts.pending(), true);
-    assertEquals(machine.board.interrupts.acknowledge(), 0x20 + irq);
+    assertEquals(machine.board.cpus[0].interrupts.pending(), true);
+    assertEquals(machine.board.cpus[0].interrupts.acknowledge(), 0x20 + irq);
   });
 }
 
@@ -88,10 +88,10 @@ Deno.test("pcBoard() has no disk controller when there is no disk", () => {
 });
 
 Deno.test("pcBoard() puts the PIC behind the local APIC when there is one", () => {
-  const { bus, board, out } = setup({ lapic: true });
-  assertEquals(bus.read("memory", LAPIC_BASE + 0x30, 4) & 0xff, 0x14);
+  const { board, out } = setup({ lapic: true });
+  assertEquals(board.cpus[0].bus.read("memory", LAPIC_BASE + 0x30, 4) & 0xff, 0x14);
   out(0x3fc, 8);
   out(0x3f9, 2);
-  assertEquals(board.interrupts, board.lapic);
-  assertEquals(board.interrupts.acknowledge(), 0x24);
+  assertEquals(board.cpus[0].interrupts, board.cpus[0].lapic);
+  assertEquals(board.cpus[0].interrupts.acknowledge(), 0x24);
 });

@@ -49,7 +49,11 @@ class Machine {
       console,
       power,
       disks: [this.disk],
-      legacy: { memory: 0x10_0000, rom: Uint8Array.of(0xea, 0, 0, 0, 0xf0) },
+      legacy: {
+        memory: 0x10_0000,
+        gate: { set: () => {} },
+        rom: Uint8Array.of(0xea, 0, 0, 0, 0xf0),
+      },
     });
     this.#virtio = attachVirtio({
       bus,
@@ -81,7 +85,7 @@ class Machine {
     port(0x1f7, 0x20);
     this.bus.read("port", 0x1f0, 2);
     for (const [offset, value] of [[0xf0, 0x1ff], [0x320, 0x20040], [0x380, 5_000_000]] as const) {
-      this.bus.write("memory", LAPIC_BASE + offset, 4, value);
+      this.#board.cpus[0].bus.write("memory", LAPIC_BASE + offset, 4, value);
     }
     for (const slot of [0, 1]) this.#startVirtio(slot);
     this.#board.uart.receive(new TextEncoder().encode("typed"));
@@ -121,12 +125,12 @@ class Machine {
   step(step: Step): unknown {
     switch (step.do) {
       case "read": {
-        const value = this.bus.read(step.space, step.address, step.size);
+        const value = this.#board.cpus[0].bus.read(step.space, step.address, step.size);
         assert(Number.isInteger(value) && value >= 0 && value < 2 ** (8 * step.size), `${value}`);
         return value;
       }
       case "write":
-        return this.bus.write(step.space, step.address, step.size, step.value);
+        return this.#board.cpus[0].bus.write(step.space, step.address, step.size, step.value);
       case "notify":
         return this.bus.write(
           "memory",
@@ -137,12 +141,20 @@ class Machine {
       case "wait":
         return this.clock.advanceTo(this.clock.now() + step.ns);
       case "interrupt":
-        return this.#board.interrupts.pending() && this.#board.interrupts.acknowledge();
+        return this.#board.cpus[0].interrupts.pending() &&
+          this.#board.cpus[0].interrupts.acknowledge();
     }
   }
 
+  /** What is on the bus, and the page of the CPU's own. */
+  get ranges() {
+    const { lapic } = this.#board.cpus[0];
+    const own = { space: "memory" as const, base: LAPIC_BASE, length: 0x1000 };
+    return [...this.bus.attached, ...(lapic ? [{ ...own, device: lapic }] : [])];
+  }
+
   save(): DeviceState[] {
-    return this.bus.attached.map(({ device }) => device.save());
+    return this.ranges.map(({ device }) => device.save());
   }
 
   /** A new machine with the same memory, disk and time, and the saved state of the devices. */
@@ -151,7 +163,7 @@ class Machine {
     twin.bytes.set(this.bytes);
     twin.clock.jumpTo(this.clock.now());
     const states: DeviceState[] = JSON.parse(JSON.stringify(this.save()));
-    for (const [i, { device }] of twin.bus.attached.entries()) device.restore(states[i] ?? {});
+    for (const [i, { device }] of twin.ranges.entries()) device.restore(states[i] ?? {});
     return twin;
   }
 
@@ -169,7 +181,7 @@ type Step =
   | { do: "wait"; ns: number }
   | { do: "interrupt" };
 
-const RANGES = new Machine().bus.attached;
+const RANGES = new Machine().ranges;
 
 /** An access somewhere in or just past a device; half of those to memory are aligned words, as drivers make them. */
 const access = fc.record({
@@ -231,7 +243,7 @@ Deno.test("every device goes on as it was when it is restored in the middle of a
 for (const [i, { space, base, length }] of RANGES.entries()) {
   const name = `the device at ${space} 0x${base.toString(16)}`;
   Deno.test(`${name} answers at unknown offsets, at every size`, () => {
-    const { device } = new Machine().bus.attached[i]!;
+    const { device } = new Machine().ranges[i]!;
     for (const offset of [length, length + 1, length + 0x1000]) {
       for (const size of [1, 2, 4] as const) {
         device.write(offset, size, 0xa5);
@@ -244,7 +256,7 @@ for (const [i, { space, base, length }] of RANGES.entries()) {
   const state = new Machine().save()[i] ?? {};
   if (Object.keys(state).length > 0) {
     Deno.test(`${name} refuses a saved state that is not its own`, () => {
-      const { device } = new Machine().bus.attached[i]!;
+      const { device } = new Machine().ranges[i]!;
       for (const field of Object.keys(state)) {
         assertThrows(() => device.restore({ ...state, [field]: { odd: true } }), TypeError);
       }

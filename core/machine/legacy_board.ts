@@ -1,9 +1,9 @@
 // The rest of a PC: what kernels and test suites that nobody wrote for this board look for. Only guests from files get it, so
 // that the traces of programs stay free of it.
 import type { Clock } from "../base/clock.ts";
-import { IOAPIC_BASE, PM_PORTS } from "../guest/layout.ts";
+import { IOAPIC_BASE, PM_PORTS, ROM_END, ROM_LOW_BYTES, ROM_LOW_END } from "../guest/layout.ts";
 import type { Bus } from "./bus.ts";
-import type { InterruptLine, Power, Sink } from "./device.ts";
+import type { AddressGate, InterruptLine, Power, Sink } from "./device.ts";
 import {
   DEBUG_CONSOLE_LENGTH,
   DEBUG_CONSOLE_PORTS,
@@ -23,6 +23,7 @@ import {
   PciData,
 } from "./devices/pci_config.ts";
 import type { Pic } from "./devices/pic.ts";
+import type { InterruptMessages } from "./interrupt_messages.ts";
 import { POWER_MANAGEMENT_LENGTH, PowerManagement } from "./devices/power_management.ts";
 import { RomWindow } from "./devices/rom_window.ts";
 import { Rtc, RTC_LENGTH, RTC_PORT } from "./devices/rtc.ts";
@@ -32,6 +33,8 @@ import * as test from "./devices/test_device.ts";
 export interface LegacyOptions {
   /** Bytes of RAM. */
   readonly memory: number;
+  /** Moved by the keyboard controller and by port 0x92, whichever is written last. */
+  readonly gate: AddressGate;
   /** Mapped so that it ends at 4 GiB. */
   readonly rom?: Uint8Array;
 }
@@ -45,7 +48,8 @@ export interface LegacyBoardOptions extends LegacyOptions {
   readonly power: Power;
   readonly pic: Pic;
   readonly ioapic: IoApic;
-  readonly lapic: Lapic;
+  readonly lapics: readonly Lapic[];
+  readonly messages: InterruptMessages;
 }
 
 /** Inputs of the PIC that come out elsewhere on the I/O APIC: the timer, as the MADT says. */
@@ -53,8 +57,6 @@ const TIMER_IRQ = 0, TIMER_INPUT = 2;
 /** Taken by the PIC's cascade. */
 const CASCADE = 2;
 const PIC_LINES = 16;
-const FOUR_GIB = 2 ** 32;
-const CPUS = 1;
 
 /** An ISA interrupt line, wired to every controller there is. */
 export function isaLine(pic: Pic, ioapic: IoApic | undefined, irq: number): InterruptLine {
@@ -71,17 +73,23 @@ export function isaLine(pic: Pic, ioapic: IoApic | undefined, irq: number): Inte
 
 /** Attaches them; throws where the bus is taken. */
 export function attachLegacy(options: LegacyBoardOptions): void {
-  const { bus, clock, power, memory, rom, pic, ioapic, lapic } = options;
-  ioapic.deliver = (vector) => lapic.deliver(vector);
-  lapic.onEoi = (vector) => ioapic.endOfInterrupt(vector);
+  const { bus, clock, power, memory, gate, rom, pic, ioapic, lapics, messages } = options;
+  ioapic.deliver = (message) => messages.send(message);
+  for (const lapic of lapics) lapic.onEoi = (vector) => ioapic.endOfInterrupt(vector);
   bus.attach("memory", IOAPIC_BASE, IOAPIC_LENGTH, "ioapic", ioapic);
-  const i8042 = new I8042(power);
+  const i8042 = new I8042(power, gate);
   bus.attach("port", I8042_DATA_PORT, I8042_LENGTH, "i8042", i8042.data);
   bus.attach("port", I8042_COMMAND_PORT, I8042_LENGTH, "i8042", i8042.command);
   bus.attach("port", RTC_PORT, RTC_LENGTH, "rtc", new Rtc(clock, memory));
-  const fast = new FastControl(power);
+  const fast = new FastControl(power, gate);
   bus.attach("port", FAST_CONTROL_PORT, FAST_CONTROL_LENGTH, "fast-control", fast);
-  bus.attach("port", FW_CFG_PORT, FW_CFG_LENGTH, "fw-cfg", new FwCfg({ memory, cpus: CPUS }));
+  bus.attach(
+    "port",
+    FW_CFG_PORT,
+    FW_CFG_LENGTH,
+    "fw-cfg",
+    new FwCfg({ memory, cpus: lapics.length }),
+  );
   const pm = new PowerManagement(clock, power);
   bus.attach("port", PM_PORTS.event, POWER_MANAGEMENT_LENGTH, "power-management", pm);
   bus.attach("port", PCI_ADDRESS_PORT, PCI_ADDRESS_LENGTH, "pci", new PciAddress());
@@ -99,7 +107,14 @@ export function attachLegacy(options: LegacyBoardOptions): void {
     if (n === CASCADE || n >= PIC_LINES) return n < IOAPIC_INPUTS ? ioapic.line(n) : undefined;
     return isaLine(pic, ioapic, n);
   });
-  if (rom) bus.attach("memory", FOUR_GIB - rom.length, rom.length, "rom", new RomWindow(rom));
+  if (rom) attachRom(bus, rom);
+}
+
+/** What is written to a ROM and to its copy below 1 MiB is lost. */
+function attachRom(bus: Bus, rom: Uint8Array): void {
+  bus.attach("memory", ROM_END - rom.length, rom.length, "rom", new RomWindow(rom));
+  const low = rom.subarray(-Math.min(rom.length, ROM_LOW_BYTES));
+  bus.attach("memory", ROM_LOW_END - low.length, low.length, "rom", new RomWindow(low));
 }
 
 function attachTestDevice(bus: Bus, line: (n: number) => InterruptLine | undefined): void {

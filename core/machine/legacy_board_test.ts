@@ -12,13 +12,16 @@ class Machine {
   readonly bus = new Bus();
   readonly clock = new TestClock();
   readonly power = new TestPower();
+  /** Where A20 was moved. */
+  readonly a20: boolean[] = [];
   readonly sink = new TestSink();
   readonly board;
 
   constructor(memory = 64 * MIB) {
     const { bus, clock, power } = this;
     const rom = Uint8Array.of(1, 2, 3, 4);
-    const legacy = { memory, rom };
+    const gate = { set: (open: boolean) => void this.a20.push(open) };
+    const legacy = { memory, rom, gate };
     this.board = pcBoard({ bus, clock, power, console: this.sink, disks: [], legacy });
   }
   in(port: number, size: AccessSize = 1): number {
@@ -43,14 +46,14 @@ class Machine {
   }
   /** Enables the local APIC, and cuts off the PIC behind it. */
   enableLapic(): void {
-    this.bus.write("memory", LAPIC_BASE + 0xf0, 4, 0x1ff);
-    this.bus.write("memory", LAPIC_BASE + 0x350, 4, 0x10000);
+    this.board.cpus[0].bus.write("memory", LAPIC_BASE + 0xf0, 4, 0x1ff);
+    this.board.cpus[0].bus.write("memory", LAPIC_BASE + 0x350, 4, 0x10000);
   }
   taken(): number[] {
     const vectors: number[] = [];
-    while (this.board.interrupts.pending()) {
-      vectors.push(this.board.interrupts.acknowledge());
-      this.bus.write("memory", LAPIC_BASE + 0xb0, 4, 0);
+    while (this.board.cpus[0].interrupts.pending()) {
+      vectors.push(this.board.cpus[0].interrupts.acknowledge());
+      this.board.cpus[0].bus.write("memory", LAPIC_BASE + 0xb0, 4, 0);
       assert(vectors.length < 100);
     }
     return vectors;
@@ -128,6 +131,21 @@ Deno.test("I8042 passes its tests, answers for its keyboard and resets the machi
   command(0xfe);
   command(0xd1, 0xde);
   assertEquals(machine.power.events, ["reset", "reset"]);
+});
+
+Deno.test("A20 goes where the keyboard controller or port 0x92 was told last", () => {
+  const machine = new Machine();
+  machine.out(0x92, 0);
+  assertEquals(machine.in(0x92), 0);
+  machine.out(0x64, 0xdf);
+  machine.out(0x64, 0xdd);
+  machine.out(0x64, 0xd1);
+  machine.out(0x60, 0xdf);
+  machine.out(0x92, 2);
+  machine.out(0x64, 0xd1);
+  machine.out(0x60, 0xdd);
+  assertEquals(machine.a20, [false, true, false, true, true, false]);
+  assertEquals(machine.power.events, []);
 });
 
 Deno.test("FastControl resets when its bit rises", () => {
@@ -210,13 +228,13 @@ Deno.test("IoApic brings an edge once, and a level until it goes away", () => {
   machine.ioapic(0x10 + 2 * 10, 0x8052);
   machine.out(0x200a, 1);
   assertEquals(machine.ioapic(0x10 + 2 * 10), 0xc052, "remote IRR");
-  const { interrupts } = machine.board;
+  const { cpus: [{ interrupts }] } = machine.board;
   assertEquals(interrupts.acknowledge(), 0x52);
   assertEquals(interrupts.pending(), false);
-  machine.bus.write("memory", LAPIC_BASE + 0xb0, 4, 0);
+  machine.board.cpus[0].bus.write("memory", LAPIC_BASE + 0xb0, 4, 0);
   assertEquals(interrupts.acknowledge(), 0x52, "asks again: the line is still high");
   machine.out(0x200a, 0);
-  machine.bus.write("memory", LAPIC_BASE + 0xb0, 4, 0);
+  machine.board.cpus[0].bus.write("memory", LAPIC_BASE + 0xb0, 4, 0);
   assertEquals([interrupts.pending(), machine.ioapic(0x10 + 2 * 10)], [false, 0x8052]);
 });
 

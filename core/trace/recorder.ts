@@ -17,8 +17,14 @@ export class Recorder {
   dropped = 0;
   #console: number[] = [];
 
-  /** `retired` tells how many guest instructions have retired so far. */
-  constructor(readonly retired: () => number) {}
+  /**
+   * `retired` tells how many guest instructions have retired so far, `cpu` the number of the CPU that runs, where there are
+   * several.
+   */
+  constructor(
+    readonly retired: () => number,
+    readonly cpu: () => number | undefined = () => undefined,
+  ) {}
 
   exit(exit: Exit): void {
     this.counts.exits.total++;
@@ -55,8 +61,12 @@ export class Recorder {
   }
 
   #keep(event: TraceEvent): void {
-    if (this.events.length < MAX_EVENTS) this.events.push(event);
-    else this.dropped++;
+    if (this.events.length >= MAX_EVENTS) {
+      this.dropped++;
+      return;
+    }
+    const cpu = this.cpu();
+    this.events.push(cpu === undefined ? event : { ...event, cpu });
   }
 }
 

@@ -9,9 +9,12 @@ import type {
   InjectionKind,
 } from "./exit.ts";
 
-/** One thing that happened, and how many guest instructions had retired before it. */
+/**
+ * One thing that happened, how many guest instructions had retired before it, and on which CPU it was, where there are
+ * several.
+ */
 export type TraceEvent =
-  & { readonly at: number }
+  & { readonly at: number; readonly cpu?: number }
   & (
     | { readonly type: "exit"; readonly exit: Exit }
     | { readonly type: "access"; readonly access: Access }

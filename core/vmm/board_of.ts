@@ -7,9 +7,9 @@ export function boardOf(
   setup: Setup,
   { lapic = false }: { readonly lapic?: boolean } = {},
 ): PcBoard {
-  const { bus, clock, console, disks, power, image } = setup;
-  const options = { bus, clock, console, disks, power, lapic };
+  const { bus, clock, console, disks, power, gate, image } = setup;
+  const options = { bus, clock, console, disks, power, lapic, cpus: image.cpus ?? 1 };
   if (image.format === undefined) return pcBoard(options);
   const { memory, rom } = image;
-  return pcBoard({ ...options, legacy: { memory, ...(rom ? { rom } : {}) } });
+  return pcBoard({ ...options, legacy: { memory, gate, ...(rom ? { rom } : {}) } });
 }

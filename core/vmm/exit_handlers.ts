@@ -112,10 +112,10 @@ export function beyondRam({ detail, rip }: ExitOf<"ept-violation" | "mmio">): Ou
   return stop({ kind: "crash", reason, rip });
 }
 
-/** The guest halts: it waits for an interrupt, or for good when it masks them. */
+/** The guest halts: it waits for what its monitor says can wake it. */
 export function halt(_exit: Exit, { vcpu }: Machine): Outcome {
   vcpu.skip();
-  return interruptsMasked(vcpu) ? stop({ kind: "halt" }) : IDLE;
+  return IDLE;
 }
 
 /**

@@ -104,15 +104,9 @@ const ROWS: Record<string, Row> = {
     },
     calls: [],
   },
-  "the guest halts with interrupts on": {
+  "the guest halts": {
     exit: madeExit("hlt", {}),
-    flags: RFLAGS.IF,
     outcome: IDLE,
-    calls: ["skip"],
-  },
-  "the guest halts with interrupts off": {
-    exit: madeExit("hlt", {}),
-    outcome: { do: "stop", end: { kind: "halt" } },
     calls: ["skip"],
   },
   "MWAIT with interrupts off": {

@@ -3,10 +3,10 @@
 import type { Backend } from "../base/backend.ts";
 import type { VirtualClock } from "../base/clock.ts";
 import type { CpuidResult } from "../cpu/cpu.ts";
-import type { ExecutionControls, Vcpu } from "../engine/vcpu.ts";
+import type { ExecutionControls, LocalApicRegisters, Vcpu } from "../engine/vcpu.ts";
 import type { GuestImage } from "../guest/image.ts";
 import type { Bus } from "../machine/bus.ts";
-import type { BlockSource, Power, Sink } from "../machine/device.ts";
+import type { AddressGate, BlockSource, Power, Sink } from "../machine/device.ts";
 import type { GuestMemory } from "../machine/memory.ts";
 import type { EndState, Exit } from "../trace/exit.ts";
 import type { Recorder } from "../trace/recorder.ts";
@@ -29,6 +29,8 @@ export interface Setup {
   readonly disks: readonly BlockSource[];
   /** Ends the run. */
   readonly power: Power;
+  /** Moves A20 on every CPU. */
+  readonly gate: AddressGate;
 }
 
 /** What is to happen after an exit. */
@@ -38,14 +40,21 @@ export type Outcome =
   | { readonly do: "idle" }
   | { readonly do: "stop"; readonly end: EndState };
 
-/** One back end, for one run. */
+/** One back end, for one CPU of a run: of the only one, or of the first, which makes those of the others. */
 export interface Monitor {
   /** Controls of the first entry. */
   readonly controls: ExecutionControls;
   /** Do ports and device memory reach the bus without an exit? Only on `native`. */
   readonly direct: boolean;
+  /** What the CPU's own accesses reach where that is not the bus of the setup: it has a local APIC of its own. */
+  readonly bus?: Bus;
+  /** Its MSRs and CR8; absent: it has none. */
+  readonly localApic?: LocalApicRegisters | undefined;
   /** Does a device's alarm that falls due while the guest runs make it exit (a host interrupt)? False on `native`. */
   readonly preempts: Exit["via"] | false;
+
+  /** The monitor of another CPU of the same machine, by its number from 1 on. Absent: the back end has one CPU. */
+  another?(cpu: number): Monitor;
 
   /** What CPUID says on this platform. */
   cpuid(leaf: number, subleaf: number): CpuidResult;
@@ -72,7 +81,7 @@ export interface BackendDefinition {
   /** What the pv-ops of its guests are bound to. */
   readonly platform: GuestImage["platform"];
   /** Why it can't run this image, or undefined. */
-  unsuited(image: Pick<GuestImage, "entry">): string | undefined;
+  unsuited(image: Pick<GuestImage, "entry" | "cpus">): string | undefined;
   /** A monitor with its devices on the bus; the vCPU comes with `start`. */
   create(setup: Setup): Monitor;
 }

@@ -3,11 +3,12 @@
 import { cpuid } from "../cpu/cpuid.ts";
 import { treatments } from "../cpu/sensitive_operations.ts";
 import type { ExecutionControls, Vcpu } from "../engine/vcpu.ts";
-import type { InterruptController } from "../machine/device.ts";
+import type { PcBoard } from "../machine/board.ts";
+import type { Bus } from "../machine/bus.ts";
 import type { Exit } from "../trace/exit.ts";
 import { startBare } from "../engine/bare_start.ts";
 import { boardOf } from "./board_of.ts";
-import { beyondRam, interruptsMasked, unknownExit } from "./exit_handlers.ts";
+import { beyondRam, unknownExit } from "./exit_handlers.ts";
 import { InterruptDelivery } from "./interrupts.ts";
 import {
   type BackendDefinition,
@@ -17,6 +18,7 @@ import {
   type Setup,
   stop,
 } from "./monitor.ts";
+import { Processor } from "./processor.ts";
 
 const CONTROLS: ExecutionControls = {
   kernel: treatments("bare"),
@@ -30,24 +32,41 @@ class Native implements Monitor {
   readonly controls = CONTROLS;
   readonly direct = true;
   readonly preempts = false;
+  readonly bus: Bus;
   readonly #setup: Setup;
-  readonly #controller: InterruptController;
+  readonly #board: PcBoard;
+  readonly #number: number;
+  readonly #processor: Processor;
   #vcpu!: Vcpu;
   #delivery!: InterruptDelivery;
 
-  constructor(setup: Setup) {
+  constructor(setup: Setup, board = boardOf(setup), number = 0) {
     this.#setup = setup;
-    this.#controller = boardOf(setup).interrupts;
+    this.#board = board;
+    this.#number = number;
+    const own = board.cpus[number] ?? board.cpus[0];
+    this.#processor = new Processor(own, board.cpus.length);
+    this.bus = own.bus;
+  }
+
+  another(cpu: number): Monitor {
+    return new Native(this.#setup, this.#board, cpu);
+  }
+
+  get localApic() {
+    return this.#processor.localApic;
   }
 
   cpuid(leaf: number, subleaf: number) {
-    return cpuid(leaf, subleaf);
+    return this.#processor.cpuid(leaf, subleaf, cpuid(leaf, subleaf));
   }
 
   start(vcpu: Vcpu): void {
     this.#vcpu = vcpu;
-    this.#delivery = new InterruptDelivery(vcpu, this.#controller, this.#setup.recorder);
-    startBare(vcpu, this.#setup.image);
+    const { interrupts } = this.#processor.board;
+    this.#delivery = new InterruptDelivery(vcpu, interrupts, this.#setup.recorder);
+    this.#processor.start(vcpu);
+    if (this.#number === 0) startBare(vcpu, this.#setup.image);
   }
 
   classify(exit: Exit): Exit {
@@ -70,16 +89,17 @@ class Native implements Monitor {
   }
 
   beforeEntry(): Outcome {
-    this.#delivery.beforeEntry();
-    return RESUME;
+    const outcome = this.#processor.settle(this.#vcpu);
+    if (outcome === RESUME) this.#delivery.beforeEntry();
+    return outcome;
   }
 
   wakeable(): boolean {
-    return this.#controller.pending() && !interruptsMasked(this.#vcpu);
+    return this.#processor.wakes(this.#vcpu);
   }
 
   deaf(): boolean {
-    return interruptsMasked(this.#vcpu);
+    return this.#processor.isDeaf(this.#vcpu);
   }
 }
 

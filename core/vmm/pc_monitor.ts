@@ -3,13 +3,14 @@
 import { cpuid } from "../cpu/cpuid.ts";
 import type { CpuidResult } from "../cpu/cpu.ts";
 import type { ExecutionControls, Vcpu } from "../engine/vcpu.ts";
-import type { InterruptController } from "../machine/device.ts";
+import type { PcBoard } from "../machine/board.ts";
 import type { Exit, ExitVia } from "../trace/exit.ts";
 import { startBare } from "../engine/bare_start.ts";
 import { boardOf } from "./board_of.ts";
 import { dispatch, type ExitHandlers, type Machine } from "./exit_handlers.ts";
 import { InterruptDelivery } from "./interrupts.ts";
 import { type Monitor, type Outcome, RESUME, type Setup } from "./monitor.ts";
+import { Processor } from "./processor.ts";
 import { ShadowPaging } from "./shadow.ts";
 import { ShadowExits } from "./shadow_handlers.ts";
 
@@ -27,8 +28,6 @@ export interface PcMonitorOptions {
   readonly adapts?: boolean;
   /** What CPUID says; absent: the bare CPU's, as a VMM that hides has it. */
   readonly cpuid?: (leaf: number, subleaf: number) => CpuidResult;
-  /** The interrupt controller of the board that the back end has built; absent: a PC board is built here. */
-  readonly controller?: InterruptController;
 }
 
 /** A monitor that shows its guest a PC. */
@@ -37,16 +36,33 @@ export class PcMonitor implements Monitor {
   readonly direct = false;
   readonly #setup: Setup;
   readonly #options: PcMonitorOptions;
-  readonly #controller: InterruptController;
+  readonly #board: PcBoard;
+  readonly #number: number;
+  readonly #processor: Processor;
   #handlers: ExitHandlers;
-  #started: { readonly machine: Machine; readonly shadow?: ShadowExits } | undefined;
+  #started: {
+    readonly machine: Machine;
+    readonly shadow?: ShadowExits;
+    readonly paging?: ShadowPaging;
+  } | undefined;
 
-  constructor(setup: Setup, options: PcMonitorOptions) {
+  /** Of the CPU with this number; `board` where the back end, or the first CPU's monitor, has built it already. */
+  constructor(setup: Setup, options: PcMonitorOptions, board = boardOf(setup), number = 0) {
     this.#setup = setup;
     this.#options = options;
     this.controls = options.controls;
     this.#handlers = options.handlers;
-    this.#controller = options.controller ?? boardOf(setup).interrupts;
+    this.#board = board;
+    this.#number = number;
+    this.#processor = new Processor(board.cpus[number] ?? board.cpus[0], board.cpus.length);
+  }
+
+  another(cpu: number): Monitor {
+    return new PcMonitor(this.#setup, this.#options, this.#board, cpu);
+  }
+
+  get localApic() {
+    return this.#processor.localApic;
   }
 
   get preempts(): ExitVia {
@@ -60,13 +76,15 @@ export class PcMonitor implements Monitor {
   }
 
   cpuid(leaf: number, subleaf: number): CpuidResult {
-    return (this.#options.cpuid ?? cpuid)(leaf, subleaf);
+    return this.#processor.cpuid(leaf, subleaf, (this.#options.cpuid ?? cpuid)(leaf, subleaf));
   }
 
   start(vcpu: Vcpu): void {
-    const { bus, recorder, image } = this.#setup;
-    const interrupts = new InterruptDelivery(vcpu, this.#controller, recorder);
-    startBare(vcpu, image);
+    const { recorder, image } = this.#setup;
+    const { bus } = this.#processor.board;
+    const interrupts = new InterruptDelivery(vcpu, this.#processor.board.interrupts, recorder);
+    this.#processor.start(vcpu);
+    if (this.#number === 0) startBare(vcpu, image);
     if (this.controls.paging !== "shadow") {
       const emulate = () => vcpu.emulate();
       this.#started = { machine: { vcpu, bus, recorder, interrupts, emulate } };
@@ -76,7 +94,7 @@ export class PcMonitor implements Monitor {
     const shadow = new ShadowExits(paging, { adapts: this.#options.adapts ?? false });
     const emulate = () => paging.emulate();
     this.#handlers = { ...this.#handlers, ...shadow.handlers };
-    this.#started = { machine: { vcpu, bus, recorder, interrupts, emulate }, shadow };
+    this.#started = { machine: { vcpu, bus, recorder, interrupts, emulate }, shadow, paging };
     paging.start();
   }
 
@@ -92,12 +110,17 @@ export class PcMonitor implements Monitor {
   }
 
   beforeEntry(): Outcome {
-    this.#machine.interrupts.beforeEntry();
-    return RESUME;
+    const { vcpu, interrupts } = this.#machine;
+    const outcome = this.#processor.settle(vcpu, () => this.#started?.paging?.sync());
+    if (outcome === RESUME) interrupts.beforeEntry();
+    return outcome;
   }
 
-  /** A guest that masks interrupts never gets to be idle: its HLT is its end. */
   wakeable(): boolean {
-    return this.#controller.pending();
+    return this.#processor.wakes(this.#machine.vcpu);
+  }
+
+  deaf(): boolean {
+    return this.#processor.isDeaf(this.#machine.vcpu);
   }
 }

@@ -2,7 +2,7 @@
 // This is the one place where exits are counted, timed and charged.
 import { VirtualClock } from "../base/clock.ts";
 import { hex } from "../base/hex.ts";
-import type { Stop, Vcpu, VcpuFactory } from "../engine/vcpu.ts";
+import type { Stop, Vcpu, VcpuConfig, VcpuFactory } from "../engine/vcpu.ts";
 import type { GuestImage } from "../guest/image.ts";
 import { Bus } from "../machine/bus.ts";
 import { GuestMemoryError } from "../machine/memory.ts";
@@ -16,6 +16,7 @@ import type { CostProfile } from "./cost_profile.ts";
 import { finalMemory, finalRegisters } from "./final_state.ts";
 import { LateMemory } from "./late_memory.ts";
 import type { BackendDefinition, Monitor, Outcome } from "./monitor.ts";
+import { Turns } from "./turns.ts";
 import { VirtualTime } from "./virtual_time.ts";
 
 export interface RunOptions {
@@ -62,8 +63,7 @@ class Run {
   readonly #clock: VirtualClock;
   readonly #recorder: Recorder;
   readonly #disks: readonly MemoryDisk[];
-  readonly #monitor: Monitor;
-  readonly #vcpu: Vcpu;
+  readonly #cpus: Turns;
   readonly #started: number;
   readonly #inlines: boolean;
   /** Native costs count only while the guest runs, not when a handler emulates an instruction. */
@@ -79,15 +79,15 @@ class Run {
     this.#wallClock = options.wallClock ?? (() => performance.now());
     this.#started = this.#wallClock();
     // Devices ask for the time while they are built, before there is a CPU.
-    const cpu: { made?: Vcpu } = {};
-    const retired = () => cpu.made?.retired ?? 0;
+    const made: { cpus?: Turns } = {};
+    const retired = () => made.cpus?.retired ?? 0;
     this.#time = new VirtualTime(profile, retired);
     this.#clock = new VirtualClock(() => this.#time.now());
-    this.#recorder = new Recorder(retired);
+    this.#recorder = new Recorder(retired, () => made.cpus?.current);
     this.#disks = image.disks.map((spec) => new MemoryDisk(spec));
     const memory = new LateMemory(image.memory);
     const bus = new Bus((access) => this.#recorder.access(access));
-    this.#monitor = backend.create({
+    const monitor = backend.create({
       image,
       clock: this.#clock,
       bus,
@@ -100,28 +100,35 @@ class Run {
         // A reset would start the same guest again, for ever: it ends the run as what usually causes it.
         reset: () => this.#ended ??= { kind: "triple-fault" },
       },
+      gate: {
+        set: (open) => {
+          for (const { vcpu } of made.cpus?.all ?? []) vcpu.a20 = open;
+        },
+      },
     });
-    const vcpu = cpu.made = engine.create({
+    const config = (own: Monitor): VcpuConfig => ({
       memory: image.memory,
-      controls: this.#monitor.controls,
-      ...(this.#monitor.direct ? { bus } : {}),
+      controls: own.controls,
+      ...(own.direct ? { bus: own.bus ?? bus } : {}),
+      ...(image.rom ? { rom: image.rom } : {}),
+      ...(own.localApic ? { localApic: own.localApic } : {}),
       timestamp: () => BigInt(this.#time.now()),
-      cpuid: (leaf, subleaf) => this.#monitor.cpuid(leaf, subleaf),
+      cpuid: (leaf, subleaf) => own.cpuid(leaf, subleaf),
       count: (what) => this.#native(what),
     });
-    this.#vcpu = vcpu;
-    memory.bind(vcpu.memory);
-    const { kernel, user } = this.#monitor.controls;
+    this.#cpus = made.cpus = new Turns(engine, monitor, config, image.cpus ?? 1);
+    memory.bind(this.#cpus.first.vcpu.memory);
+    const { kernel, user } = monitor.controls;
     this.#inlines = [kernel, user].some((table) => Object.values(table).includes("inline"));
   }
 
   dispose(): void {
-    this.#vcpu.dispose();
+    for (const { vcpu } of this.#cpus.all) vcpu.dispose();
   }
 
   toEnd(): Trace {
     const end = this.#guarded(() => {
-      this.#monitor.start(this.#vcpu);
+      for (const { monitor, vcpu } of this.#cpus.all) monitor.start(vcpu);
       return this.#loop();
     });
     return this.#trace(end);
@@ -152,9 +159,12 @@ class Run {
       this.#clock.runDue();
       const limit = this.#ended ?? this.#limit();
       if (limit) return limit;
-      const entry = this.#monitor.beforeEntry();
+      const cpu = this.#cpus.next();
+      if (this.#cpus.interrupted) this.#interrupted(cpu.monitor.preempts);
+      const entry = cpu.monitor.beforeEntry();
       const settled = entry.do === "resume" ? undefined : this.#settle(entry);
       if (settled) return settled;
+      if (cpu.idle) continue;
 
       const deadline = this.#clock.nextAlarm();
       const stop = this.#enter(deadline);
@@ -162,21 +172,33 @@ class Run {
       const end = this.#ended ?? outcome;
       if (end) return end;
 
-      const now = this.#vcpu.retired + this.#time.now() + this.#recorder.counts.exits.total;
+      const now = this.#cpus.retired + this.#time.now() + this.#recorder.counts.exits.total;
       stuck = now === progress ? stuck + 1 : 0;
       progress = now;
       if (stuck > MAX_STUCK_ENTRIES) return { kind: "limit", limit: "time" };
     }
   }
 
+  get #vcpu(): Vcpu {
+    return this.#cpus.running.vcpu;
+  }
+  get #monitor(): Monitor {
+    return this.#cpus.running.monitor;
+  }
+
   #enter(deadline: number | undefined): Stop {
-    const left = this.#limits.instructions - this.#vcpu.retired;
+    const left = this.#limits.instructions - this.#cpus.retired;
     const until = Math.min(deadline ?? Infinity, this.#limits.time);
-    const budget = Math.min(left, LONGEST_STRETCH, this.#time.instructionsUntil(until));
+    const budget = Math.min(
+      left,
+      LONGEST_STRETCH,
+      this.#time.instructionsUntil(until),
+      this.#cpus.turn,
+    );
     this.#inGuest = true;
     const stop = this.#vcpu.run(budget);
     this.#inGuest = false;
-    if (this.#inlines) this.#time.inlined(this.#vcpu.inlined());
+    if (this.#inlines) this.#time.inlined(this.#cpus.inlined());
     return stop;
   }
 
@@ -184,10 +206,12 @@ class Run {
   #stopped(stop: Stop, deadline: number | undefined): EndState | undefined {
     switch (stop.reason) {
       case "exit":
+        if (stop.exit.kind === "pause") this.#cpus.endTurn();
         return this.#exit(stop.exit);
       case "idle":
         return this.#idle();
       case "pause":
+        this.#cpus.endTurn();
         return undefined;
       case "budget": {
         const { preempts } = this.#monitor;
@@ -226,12 +250,13 @@ class Run {
     }
   }
 
-  /** Time jumps from alarm to alarm until something wakes the guest. */
+  /** Another CPU goes on; while there is none, time jumps from alarm to alarm until something wakes one. */
   #idle(): EndState | undefined {
-    while (!this.#monitor.wakeable()) {
+    this.#cpus.running.idle = true;
+    while (!this.#cpus.awaken()) {
       if (this.#ended) return this.#ended;
       const next = this.#clock.nextAlarm();
-      if (next === undefined || this.#monitor.deaf?.()) return { kind: "halt" };
+      if (next === undefined || this.#cpus.deaf) return { kind: "halt" };
       if (next > this.#limits.time || this.#wallLimit()) return { kind: "limit", limit: "time" };
       this.#time.idleUntil(next);
       this.#clock.runDue();
@@ -240,7 +265,7 @@ class Run {
   }
 
   #limit(): EndState | undefined {
-    if (this.#vcpu.retired >= this.#limits.instructions) {
+    if (this.#cpus.retired >= this.#limits.instructions) {
       return { kind: "limit", limit: "instructions" };
     }
     if (this.#recorder.counts.exits.total >= this.#limits.exits) {
@@ -253,7 +278,7 @@ class Run {
   }
 
   #wallLimit(): boolean {
-    const { retired } = this.#vcpu;
+    const { retired } = this.#cpus;
     const long = retired - this.#retiredAtWallCheck >= LONGEST_STRETCH;
     if (!long && this.#entries++ % ENTRIES_PER_WALL_CHECK !== 0) return false;
     this.#retiredAtWallCheck = retired;
@@ -261,7 +286,12 @@ class Run {
       (this.#options.abort?.() ?? false);
   }
 
-  /** A device's deadline reached the host while the guest was running. */
+  /** An interrupt that has come while others ran took this CPU from its guest. */
+  #interrupted(via: Monitor["preempts"]): void {
+    if (via) this.#count(this.#hostInterrupt(via));
+  }
+
+  /** A device's deadline, or another CPU, reached the host while the guest was running. */
   #hostInterrupt(via: ExitVia): Exit {
     const bytes = new Uint8Array();
     const { bitness } = this.#vcpu;
@@ -276,8 +306,9 @@ class Run {
   #trace(end: EndState): Trace {
     const { subject, group, image, profile } = this.#options;
     const { counts, events, dropped } = this.#recorder;
-    counts.instructions = this.#vcpu.retired;
-    Object.assign(counts.inlined, this.#vcpu.inlined());
+    const { vcpu } = this.#cpus.first;
+    counts.instructions = this.#cpus.retired;
+    Object.assign(counts.inlined, this.#cpus.inlined());
     return {
       events,
       dropped,
@@ -286,8 +317,8 @@ class Run {
       console: this.#recorder.consoleBytes(),
       end,
       final: {
-        registers: finalRegisters(this.#vcpu),
-        memory: finalMemory(this.#vcpu, image, group.guest, subject),
+        registers: finalRegisters(vcpu),
+        memory: finalMemory(vcpu, image, group.guest, subject),
         disks: this.#disks.map((disk) => disk.contents()),
       },
       wallNs: Math.round((this.#wallClock() - this.#started) * 1e6),

@@ -39,7 +39,7 @@ export interface Subject {
   /** Can it run here at all? Cheap, without side effects, and the same whenever it is asked. */
   probe(): Availability;
   /** Can it run this image? A sentence says why not. */
-  unsuited(image: Pick<GuestImage, "entry">): string | undefined;
+  unsuited(image: Pick<GuestImage, "entry" | "cpus">): string | undefined;
   /** Runs a case to its end. Throws only on defects of the harness itself. */
   run(job: Job): Trace;
 }

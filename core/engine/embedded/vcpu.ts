@@ -10,10 +10,12 @@ import {
   takeTrap,
 } from "../../cpu/boundary.ts";
 import { checkPrivilege, exitDetail, isIdleRepeat } from "../../cpu/classify.ts";
+import { isMoveToControl } from "../../cpu/control_registers.ts";
 import { deliver, escalate } from "../../cpu/deliver.ts";
 import { isIntercepted } from "../../cpu/intercepts.ts";
 import { GuestFault } from "../../cpu/fault.ts";
 import * as L from "../../cpu/layout.ts";
+import { ripBits } from "../../cpu/linear.ts";
 import { initialize } from "../../cpu/reset.ts";
 import { MAX_BLOCK } from "../../cpu/translate/region.ts";
 import { LEAVE } from "../../cpu/translate/runtime.ts";
@@ -94,7 +96,9 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
 
   override set(name: RegisterName, value: bigint): void {
     super.set(name, value);
-    if (name === "cr8") this.#movesPriority("mov-cr8");
+    if (name === "cr8" && this.config.localApic) {
+      this.config.localApic.priorityClass = Number(value);
+    }
   }
 
   #readPriority(): void {
@@ -234,18 +238,21 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
       }
       // A device was reached directly: its deadlines may be nearer than the budget says.
       const reached = this.physical.takeReached();
-      this.#yielded = reached || this.#movesPriority(operation) ||
+      this.#yielded = reached || this.#movesPriority(decoded) ||
         operation === "port-io" && this.config.bus !== undefined;
       return this.#yielded ? BUDGET_STOP : undefined;
     }
     return this.#failed(step, decoded);
   }
 
-  /** The local APIC learns of what CR8 is now, and CR8 of what an MSR made of it: other interrupts may come through. */
-  #movesPriority(operation: SlowInstruction["operation"]): boolean {
+  /** The local APIC learns of a new CR8; and after an MSR's write other interrupts may come through. */
+  #movesPriority({ operation, insn }: SlowInstruction): boolean {
     const apic = this.config.localApic;
     if (!apic || (operation !== "mov-cr8" && operation !== "wrmsr")) return false;
-    if (operation === "mov-cr8") apic.priorityClass = Number(this.state.control("cr8"));
+    if (operation === "mov-cr8") {
+      if (!isMoveToControl(insn)) return false;
+      apic.priorityClass = Number(this.state.control("cr8"));
+    }
     return true;
   }
 
@@ -377,7 +384,7 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
 
   skip(): void {
     const length = this.#exited?.insn.length ?? 0;
-    this.state.rip = BigInt.asUintN(this.state.bitness, this.state.rip + BigInt(length));
+    this.state.rip = BigInt.asUintN(ripBits(this.state.bitness), this.state.rip + BigInt(length));
     this.state.interruptShadow = false;
     this.state.resuming = false;
     this.state.breakpoints.met = 0;
@@ -392,7 +399,7 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
     const decoded = guarded(() => this.reader.decode());
     if (decoded instanceof DeviceAccess) throw new Error("Code to emulate stands in device memory");
     const step = decoded instanceof GuestFault ? decoded : this.step(decoded, this.cpu);
-    if (step === "done" && !(decoded instanceof GuestFault)) this.#movesPriority(decoded.operation);
+    if (step === "done" && !(decoded instanceof GuestFault)) this.#movesPriority(decoded);
     return step instanceof GuestFault ? faultEvent(step) : undefined;
   }
 

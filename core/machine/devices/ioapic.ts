@@ -1,7 +1,9 @@
 // The I/O APIC (82093AA data sheet; SDM vol. 3, 11.8.4 for what becomes of its messages): 24 inputs, each with an entry that
 // says which vector the local APIC gets for it.
 import type { AccessSize, Device, DeviceState, InterruptLine } from "../device.ts";
+import type { InterruptMessage } from "../interrupt_messages.ts";
 import { restored } from "../saved_state.ts";
+import { DELIVERY, deliveryMode } from "./lapic_registers.ts";
 
 /** Bytes of its memory that answer. */
 export const IOAPIC_LENGTH = 0x1000;
@@ -17,11 +19,13 @@ const R = { id: 0, version: 1, arbitration: 2, table: 0x10 } as const;
 const VERSION = 0x11 | (IOAPIC_INPUTS - 1) << 16;
 
 /** Low half of an entry. */
-const VECTOR = 0xff, DELIVERY_MODE = 0x700, REMOTE_IRR = 1 << 14;
+const VECTOR = 0xff, LOGICAL = 1 << 11, REMOTE_IRR = 1 << 14;
 const LEVEL = 1 << 15, MASKED = 1 << 16, WRITABLE = 0x1afff;
-/** Delivery modes in bits 10:8 that bring a vector. */
-const FIXED = 0, LOWEST_PRIORITY = 0x100;
-/** High half: the destination, bits 31:24. There is one processor, and every message is for it. */
+/** Delivery modes that it sends; there is no system management mode, and the PIC has a way of its own. */
+const SENT: readonly number[] = [DELIVERY.Fixed, DELIVERY.Lowest, DELIVERY.NMI, DELIVERY.INIT];
+/** Delivery mode bits that are clear in those that bring a vector. */
+const VECTOR_MODES = 0x600;
+/** High half: the destination, bits 31:24. */
 const DESTINATION = 0xff000000;
 
 export class IoApic implements Device {
@@ -34,8 +38,8 @@ export class IoApic implements Device {
     lines: 0,
   };
 
-  /** Takes a vector, as a local APIC does. */
-  deliver: (vector: number) => void = () => {};
+  /** Where its messages go. */
+  deliver: (message: InterruptMessage) => void = () => {};
 
   /** One of the inputs; any level of the others is ignored. */
   line(n: number): InterruptLine {
@@ -61,10 +65,19 @@ export class IoApic implements Device {
   #request(n: number): void {
     const low = this.#low(n);
     if (low & (MASKED | REMOTE_IRR)) return;
-    const mode = low & DELIVERY_MODE;
-    if (mode !== FIXED && mode !== LOWEST_PRIORITY) return;
-    if (low & LEVEL) this.#state.low[n] = low | REMOTE_IRR;
-    this.deliver(low & VECTOR);
+    const mode = deliveryMode(low);
+    if (!SENT.includes(mode)) return;
+    // Only what has an end can be waited for.
+    const levelTriggered = (low & LEVEL) !== 0 && (low & VECTOR_MODES) === 0;
+    if (levelTriggered) this.#state.low[n] = low | REMOTE_IRR;
+    this.deliver({
+      mode,
+      vector: low & VECTOR,
+      levelTriggered,
+      logical: (low & LOGICAL) !== 0,
+      destination: (this.#state.high[n] ?? 0) >>> 24,
+      wide: false,
+    });
   }
 
   /** The local APIC has ended an interrupt: level-triggered inputs with its vector are asked again. */

@@ -1,17 +1,26 @@
-// The local APIC of the one CPU there is, in xAPIC mode (SDM vol. 3, chapter 11): priorities, its timer, interrupts to
-// itself, and the PIC behind LINT0. A monitor may end interrupts for it (PV EOI).
+// A local APIC (SDM vol. 3, chapter 11): priorities, its timer, interrupts between processors, and the PIC behind LINT0. As
+// a device it is the memory page of xAPIC mode; `lapic_msrs.ts` has its MSRs. A monitor may end interrupts for it (PV EOI).
 import type { AlarmClock } from "../../base/clock.ts";
+import { LAPIC_BASE } from "../../guest/layout.ts";
 import type { AccessSize, Device, DeviceState, InterruptController } from "../device.ts";
+import {
+  type InterruptMessage,
+  InterruptMessages,
+  type MessageTarget,
+} from "../interrupt_messages.ts";
 import { restored } from "../saved_state.ts";
 import {
+  APIC_BASE,
   DELIVERY,
   deliveryMode,
   ESR,
+  ICR,
   LAPIC_REGISTER as R,
   LAPIC_VERSION,
   LVT,
   LVT_MASKED,
   LVT_WRITABLE,
+  SHORTHAND,
   SVR_ENABLE,
   SVR_WRITABLE,
 } from "./lapic_registers.ts";
@@ -23,11 +32,8 @@ export const LAPIC_LENGTH = 0x1000;
 
 /** Vectors below are the CPU's own. */
 const FIRST_VECTOR = 16;
-/** ICR destination shorthands, bits 19:18. */
-const TO_NAMED = 0, TO_SELF = 1, TO_ALL = 2;
-const ICR_LOGICAL = 0x800;
-/** ICR bits that are kept; delivery status reads as idle. */
-const ICR_WRITABLE = 0xccfff;
+/** Destinations that name everybody. */
+const EVERYBODY = 0xff, EVERYBODY_WIDE = 0xffff_ffff;
 
 const RESET = {
   id: 0,
@@ -40,46 +46,188 @@ const RESET = {
   esr: 0,
   /** Errors since ESR was last written. */
   errors: 0,
-  /** All masked but LINT0: there is no firmware to connect the PIC, so it is connected (virtual wire mode). */
-  lvt: [
-    LVT_MASKED,
-    LVT_MASKED,
-    LVT_MASKED,
-    DELIVERY.ExtINT << 8 as number,
-    LVT_MASKED,
-    LVT_MASKED,
-  ],
+  lvt: new Array<number>(6).fill(LVT_MASKED),
+  /** An INIT has come and the CPU has not seen it; it waits for a start-up message; and the vector of that, or -1. */
+  init: false,
+  waiting: false,
+  startUp: -1,
 };
 
 export interface LapicOptions {
   readonly clock: AlarmClock;
   /** The controller behind LINT0, for interrupts that it brings by itself (ExtINT). */
   readonly pic?: InterruptController;
+  /** Its number among the CPUs, and so its APIC id; 0 is the bootstrap processor, and the default. */
+  readonly id?: number;
+  /** How it reaches other CPUs; absent: it is alone. */
+  readonly messages?: InterruptMessages;
 }
 
-export class Lapic implements Device, InterruptController {
+/** What an INIT or start-up message wants of the CPU. */
+export type Signal = { readonly is: "init" } | {
+  readonly is: "start-up";
+  readonly vector: number;
+};
+
+export class Lapic implements Device, InterruptController, MessageTarget {
   readonly timer: LapicTimer;
+  /** What CPUID says, whatever is written to the register. */
+  readonly initialId: number;
   readonly #pic: InterruptController | undefined;
+  readonly #messages: InterruptMessages;
+  /** IA32_APIC_BASE, and what it says. */
+  #base = 0n;
+  /** Enabled globally: else the CPU is as one that has none. */
+  isPresent = true;
+  isX2apic = false;
+  /** Where its memory page is, if it has one now. */
+  page: number | undefined;
   #state = structuredClone(RESET);
   readonly #isr = new VectorSet();
   readonly #irr = new VectorSet();
+  /** Of the vectors in IRR and ISR: did they come from a level? */
+  readonly #tmr = new VectorSet();
 
   /** Told of every end of interrupt, with its vector, however it came about. */
   onEoi: ((vector: number) => void) | undefined;
-  /** Told when the guest sends itself an NMI. */
+  /** Told when an NMI comes. */
   onNmi: (() => void) | undefined;
 
-  constructor({ clock, pic }: LapicOptions) {
+  constructor({ clock, pic, id = 0, messages = new InterruptMessages() }: LapicOptions) {
     this.timer = new LapicTimer(clock, () => this.#local(LVT.Timer));
     this.#pic = pic;
+    this.initialId = id;
+    this.#messages = messages;
+    messages.join(this);
+    const s = this.#state;
+    const bootstrap = id === 0 ? APIC_BASE.bootstrap : 0;
+    this.#setBase(BigInt(LAPIC_BASE + (APIC_BASE.enabled | bootstrap)));
+    this.#reset();
+    // There is no firmware to connect the PIC, so it is connected (virtual wire mode).
+    if (pic) s.lvt[LVT.LINT0] = DELIVERY.ExtINT << 8;
+    // Nor to start the others, which wait for a start-up message from power-on (9.4.2).
+    s.waiting = id !== 0;
   }
 
-  /** An edge-triggered interrupt with this vector, as from an I/O APIC or another CPU. */
-  deliver(vector: number): void {
+  // ---- Mode --------------------------------------------------------------------------------------------------------
+
+  /** IA32_APIC_BASE. */
+  get base(): bigint {
+    return this.#base;
+  }
+  /** `lapic_msrs.ts` checks what may be written. Switched off, it forgets all but its mode. */
+  set base(value: bigint) {
+    const before = this.isX2apic;
+    this.#setBase(value);
+    if (!this.isPresent) this.#reset();
+    else if (this.isX2apic && !before) {
+      this.#state.id = this.initialId;
+      this.#state.icrHigh = 0;
+    }
+  }
+
+  #setBase(value: bigint): void {
+    this.#base = value;
+    const bit = (bits: number) => (value & BigInt(bits)) !== 0n;
+    this.isPresent = bit(APIC_BASE.enabled);
+    this.isX2apic = bit(APIC_BASE.x2apic);
+    this.page = this.isPresent && !this.isX2apic ? Number(value & ~0xfffn) : undefined;
+  }
+
+  /** 32 bits in x2APIC mode, 8 otherwise. */
+  get id(): number {
+    return this.#state.id;
+  }
+
+  /** SDM vol. 3, 11.4.7.1 and .3; the mode stays. */
+  #reset(): void {
+    const { waiting, startUp, init } = this.#state;
+    const fresh = structuredClone(RESET);
+    Object.assign(this.#state, fresh, { waiting, startUp, init, id: this.initialId });
+    for (const set of [this.#isr, this.#irr, this.#tmr]) set.clear();
+    this.timer.reset();
+  }
+
+  // ---- Messages ------------------------------------------------------------------------------------------------------
+
+  isNamed({ logical, destination, wide }: InterruptMessage): boolean {
+    const { id, ldr, dfr } = this.#state;
+    if (!this.isPresent) return false;
+    if (destination === (wide ? EVERYBODY_WIDE : EVERYBODY)) return true;
+    if (!logical) return destination === id;
+    if (this.isX2apic) {
+      const own = this.#logicalId;
+      return destination >>> 16 === own >>> 16 && (destination & own & 0xffff) !== 0;
+    }
+    if (destination > EVERYBODY) return false;
+    // Flat model: a bit each. Cluster model: cluster in the upper half, a bit each in the lower (11.6.2.2).
+    if (dfr >>> 28 === 0xf) return (destination & ldr >>> 24) !== 0;
+    return destination >> 4 === ldr >>> 28 && (destination & ldr >>> 24 & 0xf) !== 0;
+  }
+
+  /** Of an x2APIC it follows from its id (11.12.10.2). */
+  get #logicalId(): number {
+    const { id } = this.#state;
+    return (id >>> 4 << 16 | 1 << (id & 0xf)) >>> 0;
+  }
+
+  get acceptsInterrupts(): boolean {
+    return this.#enabled;
+  }
+
+  receive({ mode, vector, levelTriggered }: Parameters<MessageTarget["receive"]>[0]): void {
+    switch (mode) {
+      case DELIVERY.Fixed:
+      case DELIVERY.Lowest:
+        return this.deliver(vector, levelTriggered);
+      case DELIVERY.NMI:
+        return this.onNmi?.();
+      case DELIVERY.INIT:
+        this.#state.init = true;
+        this.#state.startUp = -1;
+        return;
+      case DELIVERY.StartUp:
+        // Nobody else listens, and one is enough (9.4.4).
+        if (!this.#state.init && !this.#state.waiting) return;
+        if (this.#state.startUp < 0) this.#state.startUp = vector;
+        return;
+    }
+  }
+
+  /** Is there one of those that `takeSignal` tells? */
+  get signalled(): boolean {
+    return this.#state.init || this.#state.startUp >= 0;
+  }
+  /** Does the CPU do nothing until it is started up? */
+  get waitsForStartUp(): boolean {
+    return this.#state.waiting;
+  }
+
+  /** What the CPU has to do now; undefined: go on as it is. The bootstrap processor does not wait after an INIT. */
+  takeSignal(): Signal | undefined {
+    const s = this.#state;
+    if (s.init) {
+      s.init = false;
+      s.waiting = (this.#base & BigInt(APIC_BASE.bootstrap)) === 0n;
+      this.#reset();
+      return { is: "init" };
+    }
+    if (s.startUp < 0) return undefined;
+    const vector = s.startUp;
+    s.startUp = -1;
+    s.waiting = false;
+    return { is: "start-up", vector };
+  }
+
+  /** An interrupt with this vector, as from an I/O APIC or another CPU. */
+  deliver(vector: number, levelTriggered = false): void {
     if (!this.#enabled) return;
     if (vector < FIRST_VECTOR || vector > 255) return this.#error(ESR.ReceiveIllegalVector);
     this.#irr.set(vector, true);
+    this.#tmr.set(vector, levelTriggered);
   }
+
+  // ---- The CPU's side ------------------------------------------------------------------------------------------------
 
   pending(): boolean {
     return this.#external() || this.#deliverable() >= 0;
@@ -118,15 +266,15 @@ export class Lapic implements Device, InterruptController {
     this.#state.tpr = value & 0xff;
   }
 
-  /** Processor priority: what a vector's class must be above (SDM vol. 3, 11.8.3.1). */
-  get #ppr(): number {
+  /** What a vector's class must be above (SDM vol. 3, 11.8.3.1). */
+  get processorPriority(): number {
     const { tpr } = this.#state;
     const served = Math.max(0, this.#isr.highest());
     return tpr >> 4 >= served >> 4 ? tpr : served & 0xf0;
   }
 
   get #enabled(): boolean {
-    return (this.#state.svr & SVR_ENABLE) !== 0;
+    return this.isPresent && (this.#state.svr & SVR_ENABLE) !== 0;
   }
 
   get #spurious(): number {
@@ -136,14 +284,15 @@ export class Lapic implements Device, InterruptController {
   /** The vector to be served next, or -1. */
   #deliverable(): number {
     const vector = this.#irr.highest();
-    return vector >> 4 > this.#ppr >> 4 ? vector : -1;
+    return vector >> 4 > this.processorPriority >> 4 ? vector : -1;
   }
 
-  /** Does the PIC have an interrupt, and LINT0 let it through? */
+  /** Does the PIC have an interrupt, and LINT0 let it through? Without an APIC, it is the CPU's own pin. */
   #external(): boolean {
+    if (this.#pic === undefined) return false;
     const lint0 = this.#state.lvt[LVT.LINT0] ?? 0;
-    return (lint0 & LVT_MASKED) === 0 && deliveryMode(lint0) === DELIVERY.ExtINT &&
-      this.#pic?.pending() === true;
+    const open = (lint0 & LVT_MASKED) === 0 && deliveryMode(lint0) === DELIVERY.ExtINT;
+    return (open || !this.isPresent) && this.#pic.pending();
   }
 
   /** A local interrupt source asks. */
@@ -162,17 +311,25 @@ export class Lapic implements Device, InterruptController {
     if ((entry & 0xff) >= FIRST_VECTOR) this.#local(LVT.Error);
   }
 
+  // ---- Registers -----------------------------------------------------------------------------------------------------
+
   /** Registers are read as aligned 32-bit words; anything else is undefined, and reads as 0 here. */
   read(offset: number, size: AccessSize): number {
-    return size === 4 ? this.#readRegister(offset) >>> 0 : 0;
+    return size === 4 ? this.register(offset) ?? this.#illegal() : 0;
   }
 
-  #readRegister(offset: number): number {
+  #illegal(): number {
+    this.#error(ESR.IllegalRegister);
+    return 0;
+  }
+
+  /** A register by its offset in the page; undefined: there is none. */
+  register(offset: number): number | undefined {
     const s = this.#state;
     const slot = (offset & 0x70) >> 4;
     switch (offset) {
       case R.ID:
-        return s.id << 24;
+        return this.isX2apic ? s.id : s.id << 24 >>> 0;
       case R.Version:
         return LAPIC_VERSION;
       case R.TPR:
@@ -181,9 +338,9 @@ export class Lapic implements Device, InterruptController {
       case R.EOI: // Write-only.
         return 0;
       case R.PPR:
-        return this.#ppr;
+        return this.processorPriority;
       case R.LDR:
-        return s.ldr;
+        return this.isX2apic ? this.#logicalId : s.ldr;
       case R.DFR:
         return s.dfr;
       case R.SVR:
@@ -201,20 +358,16 @@ export class Lapic implements Device, InterruptController {
       case R.DivideConfiguration:
         return this.timer.divide;
     }
-    if ((offset & 0xf) === 0) {
-      switch (offset & ~0x7f) {
-        case R.ISR:
-          return this.#isr.word(slot);
-        case R.TMR:
-          return 0; // All edge-triggered: there is no I/O APIC.
-        case R.IRR:
-          return this.#irr.word(slot);
-      }
-      const entry = s.lvt[(offset - R.LVT) >> 4];
-      if (entry !== undefined) return entry;
+    if ((offset & 0xf) !== 0) return undefined;
+    switch (offset & ~0x7f) {
+      case R.ISR:
+        return this.#isr.word(slot);
+      case R.TMR:
+        return this.#tmr.word(slot);
+      case R.IRR:
+        return this.#irr.word(slot);
     }
-    this.#error(ESR.IllegalRegister);
-    return 0;
+    return s.lvt[(offset - R.LVT) >> 4];
   }
 
   write(offset: number, size: AccessSize, value: number): void {
@@ -224,17 +377,32 @@ export class Lapic implements Device, InterruptController {
       case R.ID:
         s.id = value >>> 24;
         break;
-      case R.TPR:
-        s.tpr = value & 0xff;
-        break;
-      case R.EOI:
-        this.endOfInterrupt();
-        break;
       case R.LDR:
         s.ldr = (value & 0xff000000) >>> 0;
         break;
       case R.DFR:
         s.dfr = (value | 0x0fffffff) >>> 0;
+        break;
+      case R.ICRLow:
+        this.command(value, s.icrHigh);
+        break;
+      case R.ICRHigh:
+        s.icrHigh = (value & 0xff000000) >>> 0;
+        break;
+      default:
+        this.setRegister(offset, value);
+    }
+  }
+
+  /** Those registers that are the same in both modes. */
+  setRegister(offset: number, value: number): void {
+    const s = this.#state;
+    switch (offset) {
+      case R.TPR:
+        s.tpr = value & 0xff;
+        break;
+      case R.EOI:
+        this.endOfInterrupt();
         break;
       case R.SVR:
         s.svr = value & SVR_WRITABLE;
@@ -245,13 +413,6 @@ export class Lapic implements Device, InterruptController {
       case R.ESR:
         s.esr = s.errors;
         s.errors = 0;
-        break;
-      case R.ICRLow:
-        s.icrLow = value & ICR_WRITABLE;
-        this.#send();
-        break;
-      case R.ICRHigh:
-        s.icrHigh = (value & 0xff000000) >>> 0;
         break;
       case R.InitialCount:
         this.timer.initial = value;
@@ -279,61 +440,73 @@ export class Lapic implements Device, InterruptController {
     this.timer.configure(entry >> 17 & 3, (entry & LVT_MASKED) !== 0);
   }
 
-  /** An interprocessor interrupt. There is one processor: what is not for it is for nobody. */
-  #send(): void {
-    const { icrLow } = this.#state;
-    if (!this.#reachesSelf()) return;
-    switch (deliveryMode(icrLow)) {
-      case DELIVERY.Fixed:
-      case DELIVERY.Lowest:
-        if ((icrLow & 0xff) < FIRST_VECTOR) this.#error(ESR.SendIllegalVector);
-        else this.deliver(icrLow & 0xff);
-        break;
-      case DELIVERY.NMI:
-        this.onNmi?.();
-        break;
+  /** The interrupt command register is written: an interprocessor interrupt goes out (11.6.1). */
+  command(low: number, high: number): void {
+    const s = this.#state;
+    s.icrLow = (low & ICR.writable) >>> 0;
+    s.icrHigh = high >>> 0;
+    const mode = deliveryMode(low), vector = low & 0xff;
+    const vectored = mode === DELIVERY.Fixed || mode === DELIVERY.Lowest;
+    if (vectored && vector < FIRST_VECTOR) return this.#error(ESR.SendIllegalVector);
+    // The de-assert of an INIT told buses of old to arbitrate anew, and means nothing to a CPU.
+    const deassert = (low & (ICR.levelTriggered | ICR.assert)) === ICR.levelTriggered;
+    if (mode === DELIVERY.INIT && deassert) return;
+    const wide = this.isX2apic;
+    const message = {
+      mode,
+      vector,
+      levelTriggered: false,
+      logical: (low & ICR.logical) !== 0,
+      destination: wide ? s.icrHigh : s.icrHigh >>> 24,
+      wide,
+    };
+    switch (low >> 18 & 3) {
+      case SHORTHAND.none:
+        return this.#messages.send(message);
+      case SHORTHAND.self:
+        return this.receive(message);
+      case SHORTHAND.all:
+        return this.#messages.broadcast(message);
+      case SHORTHAND.others:
+        return this.#messages.broadcast(message, this);
     }
   }
 
-  #reachesSelf(): boolean {
-    const { icrLow, icrHigh, id, ldr, dfr } = this.#state;
-    const destination = icrHigh >>> 24;
-    switch (icrLow >> 18 & 3) {
-      case TO_NAMED:
-        if ((icrLow & ICR_LOGICAL) === 0) return destination === id || destination === 0xff;
-        // Flat model: a bit each. Cluster model: cluster in the upper half, a bit each in the lower (11.6.2.2).
-        if (dfr >>> 28 === 0xf) return (destination & ldr >>> 24) !== 0;
-        return destination >> 4 === ldr >>> 28 && (destination & ldr >>> 24 & 0xf) !== 0;
-      case TO_SELF:
-      case TO_ALL:
-        return true;
-      default:
-        return false;
-    }
+  /** What reads as the last command, where one was sent by another way. */
+  keepCommand(low: number, high: number): void {
+    this.#state.icrLow = low;
+    this.#state.icrHigh = high;
   }
 
   save(): DeviceState {
     return {
       ...structuredClone(this.#state),
+      base: String(this.#base),
       timer: this.timer.save(),
       isr: this.#isr.save(),
       irr: this.#irr.save(),
+      tmr: this.#tmr.save(),
     };
   }
 
   restore(state: DeviceState): void {
-    const { timer, isr, irr, ...rest } = restored(
+    const { base, timer, isr, irr, tmr, ...rest } = restored(
       {
         ...RESET,
+        base: "",
         timer: this.timer.save(),
         isr: this.#isr.save(),
         irr: this.#irr.save(),
+        tmr: this.#tmr.save(),
       },
       state,
     );
+    if (!/^\d{1,20}$/.test(base)) throw new TypeError("Saved state.base must be a number");
+    this.#setBase(BigInt(base));
     this.#state = rest;
     this.timer.restore(timer);
     this.#isr.restore(isr);
     this.#irr.restore(irr);
+    this.#tmr.restore(tmr);
   }
 }

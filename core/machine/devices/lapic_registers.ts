@@ -23,6 +23,8 @@ export const LAPIC_REGISTER = {
   InitialCount: 0x380,
   CurrentCount: 0x390,
   DivideConfiguration: 0x3e0,
+  /** x2APIC only. */
+  SelfIPI: 0x3f0,
 } as const;
 
 /** Entries of the local vector table, in order of their offsets. */
@@ -33,7 +35,15 @@ export const LVT_WRITABLE = [0x700ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100f
 
 export const LVT_MASKED = 0x10000;
 /** Delivery modes, LVT and ICR bits 10:8. */
-export const DELIVERY = { Fixed: 0, Lowest: 1, NMI: 4, ExtINT: 7 } as const;
+export const DELIVERY = {
+  Fixed: 0,
+  Lowest: 1,
+  SMI: 2,
+  NMI: 4,
+  INIT: 5,
+  StartUp: 6,
+  ExtINT: 7,
+} as const;
 
 /** Bits 10:8. */
 export function deliveryMode(entry: number): number {
@@ -50,3 +60,17 @@ export const ESR = { SendIllegalVector: 0x20, ReceiveIllegalVector: 0x40, Illega
 
 /** Version 0x14 (integrated APIC), and the highest entry of the local vector table in bits 23:16. */
 export const LAPIC_VERSION = 0x14 | LVT.Error << 16;
+
+/** Fields of the interrupt command register, low half (SDM vol. 3, figure 11-12). */
+export const ICR = {
+  logical: 1 << 11,
+  assert: 1 << 14,
+  levelTriggered: 1 << 15,
+  /** Bits that are kept; delivery status reads as idle. */
+  writable: 0xccfff,
+} as const;
+/** Destination shorthands, ICR bits 19:18. */
+export const SHORTHAND = { none: 0, self: 1, all: 2, others: 3 } as const;
+
+/** Bits of IA32_APIC_BASE (SDM vol. 3, figure 11-26). */
+export const APIC_BASE = { bootstrap: 1 << 8, x2apic: 1 << 10, enabled: 1 << 11 } as const;

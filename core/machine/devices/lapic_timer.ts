@@ -50,6 +50,12 @@ export class LapicTimer {
     this.#schedule();
   }
 
+  /** As after a reset: stopped, masked, forgotten. */
+  reset(): void {
+    this.#state = { ...RESET };
+    this.#schedule();
+  }
+
   get initial(): number {
     return this.#state.initial;
   }

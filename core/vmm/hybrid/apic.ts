@@ -1,6 +1,5 @@
 // The local APIC as a monitor sees it: what PV EOI wants to know, interrupts from hypercalls, and its registers that are
 // not in its memory page (TPR as CR8, the deadline as an MSR).
-import type { Vcpu } from "../../engine/vcpu.ts";
 import { DELIVERY, deliveryMode, LAPIC_REGISTER } from "../../machine/devices/lapic_registers.ts";
 import type { Lapic } from "../../machine/devices/lapic.ts";
 import type { HypercallTarget } from "./hypercalls.ts";
@@ -16,9 +15,6 @@ const FIRST_VECTOR = 16;
 
 /** The APIC of the only vCPU. */
 export class MonitoredApic implements EoiTarget, HypercallTarget {
-  /** CR8 as the guest had it when the two were last compared: which of them moved since shows by it. */
-  #shown = 0;
-
   /** Adds nothing to the APIC's state. */
   constructor(readonly lapic: Lapic) {}
 
@@ -39,22 +35,6 @@ export class MonitoredApic implements EoiTarget, HypercallTarget {
     if (apicId !== own || !fixed || vector < FIRST_VECTOR) return false;
     this.lapic.deliver(vector);
     return true;
-  }
-
-  /** The guest moves its task priority by CR8 without an exit: take it over. */
-  fromGuest(vcpu: Vcpu): void {
-    const cr8 = Number(vcpu.get("cr8"));
-    if (cr8 === this.#shown) return;
-    this.#shown = cr8;
-    this.lapic.taskPriority = cr8 << 4;
-  }
-
-  /** And what it wrote to the register shows in CR8. */
-  toGuest(vcpu: Vcpu): void {
-    const priority = this.lapic.taskPriority >> 4;
-    if (priority === this.#shown) return;
-    this.#shown = priority;
-    vcpu.set("cr8", BigInt(priority));
   }
 
   /**

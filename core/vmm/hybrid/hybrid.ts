@@ -2,7 +2,7 @@
 // what `full-hw` does, and has beside the PC's devices virtio over MMIO, a local APIC, and KVM's own features.
 import { VECTOR } from "../../base/registers.ts";
 import type { ExecutionControls, Vcpu } from "../../engine/vcpu.ts";
-import { attachVirtio } from "../../machine/board.ts";
+import { attachVirtio, type PcBoard } from "../../machine/board.ts";
 import type { Lapic } from "../../machine/devices/lapic.ts";
 import type { Exit } from "../../trace/exit.ts";
 import { boardOf } from "../board_of.ts";
@@ -18,6 +18,7 @@ import { PvEoi } from "./pv_eoi.ts";
 
 /** What the platform has beyond a PC. */
 interface Platform {
+  readonly board: PcBoard;
   readonly lapic: Lapic;
   readonly apic: MonitoredApic;
   readonly eoi: PvEoi;
@@ -26,7 +27,8 @@ interface Platform {
 
 function platform(setup: Setup): Platform {
   const { bus, clock, recorder, memory, console, disks } = setup;
-  const { lapic, line } = boardOf(setup, { lapic: true });
+  const board = boardOf(setup, { lapic: true });
+  const { line, cpus: [{ lapic }] } = board;
   if (!lapic) throw new Error("The board has no local APIC");
   attachVirtio({
     bus,
@@ -38,7 +40,7 @@ function platform(setup: Setup): Platform {
   });
   const apic = new MonitoredApic(lapic);
   const eoi = new PvEoi(memory, apic);
-  return { lapic, apic, eoi, msrs: new KvmMsrs(memory, clock, eoi) };
+  return { board, lapic, apic, eoi, msrs: new KvmMsrs(memory, clock, eoi) };
 }
 
 /** Entered with these while an interrupt waits for a lower task priority. */
@@ -101,8 +103,7 @@ class HybridMonitor extends PcMonitor {
       handlers: { ...HARDWARE_HANDLERS, ...handlers(own) },
       preempts: "vm-exit",
       cpuid: kvmCpuid,
-      controller: own.lapic,
-    });
+    }, own.board);
     this.#platform = own;
   }
 
@@ -119,7 +120,6 @@ class HybridMonitor extends PcMonitor {
   override beforeEntry(): Outcome {
     this.#fromGuest();
     const outcome = super.beforeEntry();
-    if (this.#vcpu) this.#platform.apic.toGuest(this.#vcpu);
     this.#platform.eoi.toGuest();
     this.#watchPriority();
     return outcome;
@@ -132,18 +132,19 @@ class HybridMonitor extends PcMonitor {
     this.#vcpu?.setControls(watched ? PRIORITY_CONTROLS : NESTED_CONTROLS);
   }
 
-  /** What the guest did without leaving: ended its interrupt, moved its task priority. */
+  /** What the guest did without leaving: ended its interrupt. */
   #fromGuest(): void {
     this.#platform.eoi.fromGuest();
-    if (this.#vcpu) this.#platform.apic.fromGuest(this.#vcpu);
   }
 }
+
+const ONE_CPU = "hybrid guests have one CPU so far";
 
 /** The back end. */
 export const hybrid: BackendDefinition = {
   backend: "hybrid",
   summary: "hardware-assisted, with virtio devices and KVM's paravirtual features",
   platform: "kvm",
-  unsuited: () => undefined,
+  unsuited: ({ cpus = 1 }) => cpus === 1 ? undefined : ONE_CPU,
   create: (setup) => new HybridMonitor(setup),
 };

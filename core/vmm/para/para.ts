@@ -161,7 +161,11 @@ export const para: BackendDefinition = {
   backend: "para",
   summary: "ported guests on Xen's PV interface: hypercalls, direct paging, event channels",
   platform: "xen",
-  unsuited: ({ entry }) =>
-    entry === "long64" ? undefined : `para starts guests in long mode, and this one in ${entry}`,
+  unsuited: ({ entry, cpus = 1 }) => {
+    if (cpus > 1) return "para domains have one CPU so far";
+    return entry === "long64"
+      ? undefined
+      : `para starts guests in long mode, and this one in ${entry}`;
+  },
   create: (setup) => new Para(setup),
 };
