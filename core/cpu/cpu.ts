@@ -9,6 +9,10 @@ export type CpuidResult = readonly [eax: number, ebx: number, ecx: number, edx: 
 export interface PhysicalMemory {
   /** Is the whole range RAM? */
   isRam(address: number, length: number): boolean;
+  /** Is it RAM that may be written: no copy of a ROM? */
+  isWritable(address: number, length: number): boolean;
+  /** Is address line 20 open? Where it is closed, bit 20 of every address that the CPU puts on the bus is clear. */
+  readonly a20: boolean;
   /** Little-endian, `size` bytes, zero-extended. Device memory goes to the bus, or leaves the guest. */
   read(address: number, size: 1 | 2 | 4 | 8): bigint;
   write(address: number, size: 1 | 2 | 4 | 8, value: bigint): void;

@@ -142,7 +142,8 @@ export class Mmu implements AddressSpace {
     if (!found.mapped) {
       throw this.#fault(linear, access, found.reserved ? PAGE_FAULT.P | PAGE_FAULT.RSVD : 0);
     }
-    const { gpa, pageSize, user, executable, global } = found;
+    const { pageSize, user, executable, global } = found;
+    const gpa = gated(this.#physical, found.gpa);
     // With paging off, no right is missing and nothing is there to be marked.
     const writable = found.writable || writesAll;
     if (found.steps.length > 0) {
@@ -177,7 +178,8 @@ export class Mmu implements AddressSpace {
     const page = shadow.lookup(BigInt.asUintN(64, linear) & ~0xfffn);
     if (!page) throw this.#fault(linear, access, 0);
     if (!this.#permits(page, access)) throw this.#fault(linear, access, PAGE_FAULT.P);
-    const { gpa, writable, user, executable } = page;
+    const { writable, user, executable } = page;
+    const gpa = gated(this.#physical, page.gpa);
     return { gpa: gpa + offset, pageSize: 4096, writable, user, executable, global: false };
   }
 
@@ -214,9 +216,9 @@ export class Mmu implements AddressSpace {
       if (i < first) continue;
       const last = i === steps.length - 1;
       const marked = entry | ENTRY.A | (last && write ? ENTRY.D : 0n);
-      if (marked !== entry && this.#physical.isRam(address, size)) {
-        this.#physical.write(address, size, marked);
-      }
+      if (marked === entry) continue;
+      const at = gated(this.#physical, address);
+      if (this.#physical.isWritable(at, size)) this.#physical.write(at, size, marked);
     }
   }
 
@@ -291,9 +293,16 @@ export class Mmu implements AddressSpace {
  * entries these are reserved bits.
  */
 export function readTableEntry(physical: PhysicalMemory, address: number, size: 4 | 8): bigint {
-  return physical.isRam(address, size)
-    ? physical.read(address, size)
-    : BigInt.asUintN(8 * size, -1n);
+  const at = gated(physical, address);
+  return physical.isRam(at, size) ? physical.read(at, size) : BigInt.asUintN(8 * size, -1n);
+}
+
+/** What bit 20 of an address counts. */
+const A20 = 2 ** 20;
+
+/** The address that reaches the bus: without bit 20 where that line is closed. */
+export function gated({ a20 }: { readonly a20: boolean }, address: number): number {
+  return a20 || Math.floor(address / A20) % 2 === 0 ? address : address - A20;
 }
 
 function isFlushed(kept: Kept, flush: Flush): boolean {

@@ -152,9 +152,13 @@ export function decode(
 }
 
 class TestMemory implements PhysicalMemory {
+  a20 = true;
   constructor(readonly ram: DataView) {}
   isRam(address: number, length: number): boolean {
     return address + length <= this.ram.byteLength;
+  }
+  isWritable(address: number, length: number): boolean {
+    return this.isRam(address, length);
   }
   read(address: number, size: 1 | 2 | 4 | 8): bigint {
     if (!this.isRam(address, size)) return (1n << BigInt(8 * size)) - 1n;

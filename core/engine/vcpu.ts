@@ -60,6 +60,8 @@ export interface VcpuConfig {
   readonly controls: ExecutionControls;
   /** Given when instructions and addresses reach devices directly: on `native`. */
   readonly bus?: Bus;
+  /** Mapped read-only so that it ends at 4 GiB. Its end in RAM, below 1 MiB, can't be written by the guest either. */
+  readonly rom?: Uint8Array;
   /** Value of the time stamp counter, in cycles of `TSC_HZ`. */
   readonly timestamp: () => bigint;
   /** What CPUID says where it does not exit. */
@@ -170,6 +172,8 @@ export interface Vcpu {
   /** Retranslates the instruction at `rip` so that it calls out (`via: callout`, this kind) before it is done. */
   callOutAt(rip: bigint, kind: ExitKind & ("trace" | "mmio")): void;
 
+  /** Address line 20: while it is closed, bit 20 of every guest-physical address is clear. Open at first. */
+  a20: boolean;
   /** The four page-directory pointers that MOV CR3 and the like have loaded; undefined outside of PAE paging. */
   readonly pagePointers: readonly bigint[] | undefined;
   /** Guest-physical address behind a linear one by the guest's own tables, without faults or side effects. */

@@ -58,6 +58,8 @@ const REAL_LIMIT = 0xffff;
 const ROM_SEGMENT = 0xf0000;
 /** CR0.CD and CR0.NW, set by reset. */
 const CR0_CACHE_OFF = 0x6000_0000n;
+/** Base of CS after reset. */
+const RESET_BASE = 0xffff_0000n;
 /** What reset leaves in EDX: CPUID leaf 1, EAX. */
 const CPU_SIGNATURE = 0x601n;
 /** Highest byte offset of a TSS with no I/O map, 32-bit and 64-bit alike (SDM vol. 3, 8.2.1 and 8.7). */
@@ -146,10 +148,7 @@ function bootLoaderState(image: GuestImage): BootState {
   };
 }
 
-/**
- * The CPU after reset (SDM vol. 3, table 10-1), with one difference: CS counts from 0xf0000, not from 0xffff0000, as the
- * first far jump of any ROM has it, because code is run from RAM only.
- */
+/** The CPU after reset (SDM vol. 3, table 10-1): CS counts from 0xffff0000, where the ROM is, until it is loaded. */
 function resetState(image: GuestImage): BootState {
   const state = realMode(image);
   const { cs } = state.segments;
@@ -163,7 +162,7 @@ function resetState(image: GuestImage): BootState {
     },
     segments: {
       ...state.segments,
-      cs: { ...cs, selector: ROM_SEGMENT >> 4, base: BigInt(ROM_SEGMENT) },
+      cs: { ...cs, selector: ROM_SEGMENT >> 4, base: RESET_BASE },
     },
     idtr: { base: 0n, limit: REAL_LIMIT },
   };

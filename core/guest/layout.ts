@@ -84,3 +84,8 @@ export const XEN_BLOCK_PORT = 3;
 /** Page tables, P2M and M2P lists go here, where a PC has its video memory and ROM; to the end of RAM if they don't fit. */
 export const XEN_TABLES_BASE = 0xa0000;
 export const XEN_TABLES_END = 0x100000;
+
+/** Where a ROM shows again below 1 MiB: up to there, and at most so many bytes of its end (SDM vol. 3, 10.1.4). */
+export const ROM_LOW_END = 0x10_0000, ROM_LOW_BYTES = 0x2_0000;
+/** Where it is mapped up to. */
+export const ROM_END = 2 ** 32;

@@ -50,6 +50,11 @@ export interface BlockSource {
   writeSector(sector: number, bytes: Uint8Array): void;
 }
 
+/** The gate of address line 20. Closed, addresses wrap at 1 MiB as on an 8086, and at every odd MiB above. */
+export interface AddressGate {
+  set(open: boolean): void;
+}
+
 /** The machine's power switch. */
 export interface Power {
   /** Ends the run with a code that the guest chose. */

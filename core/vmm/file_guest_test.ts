@@ -1,13 +1,12 @@
 // Guests from files on every back end that shows its guest a PC. Kernels are compiled here where there is a gcc.
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { renderDiagnostic } from "../base/diagnostic.ts";
 import { cpuid } from "../cpu/cpuid.ts";
-import { assemble, sourceOfFile } from "../guest/asm/assemble.ts";
 import { bootState } from "../guest/boot.ts";
 import { buildGuest } from "../guest/build.ts";
 import { guestOf } from "../guest/testing.ts";
 import type { GuestSpec } from "../scenario/case.ts";
 import { compile, hasCompiler, KERNEL, PC_BACKENDS, runFile, span } from "./testing_files.ts";
+import { rom } from "./testing_rom.ts";
 
 /** Compiles kernels of `fixtures/guests`, which use no register but the general ones. */
 function kernel(width: "-m32" | "-m64", ...sources: string[]): Promise<Uint8Array> {
@@ -165,18 +164,6 @@ Deno.test({
     }
   },
 });
-
-/** A 64 KiB ROM of 16-bit code, with a far jump to it at the reset vector. */
-function rom(text: string): Uint8Array {
-  const source =
-    `bits 16\norg 0\n${text}\ntimes 0xfff0-($-$$) db 0x90\njmp 0xf000:0\ntimes 11 db 0`;
-  const { assembled, diagnostics } = assemble([sourceOfFile({ name: "rom.asm", text: source })], {
-    bits: 16,
-    origin: 0,
-  });
-  assert(assembled, diagnostics.map(renderDiagnostic).join("\n"));
-  return assembled.bytes;
-}
 
 Deno.test("a ROM starts at F000:FFF0 and shows its POST codes on every back end", () => {
   const guest = rom(`start:

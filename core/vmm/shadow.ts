@@ -3,7 +3,7 @@
 // goes. Accessed and dirty bits are the monitor's to set. Used by `full-bt` always, by `full-hw/shadow` on VT-x's terms.
 import { type Gpa, PAGE_SIZE } from "../base/address.ts";
 import { CR0, CR4, EFER, RFLAGS, VECTOR } from "../base/registers.ts";
-import { PAGE_FAULT } from "../cpu/mmu.ts";
+import { gated, PAGE_FAULT } from "../cpu/mmu.ts";
 import { ENTRY, type Walk, walkTables } from "../cpu/walk.ts";
 import type { Event, ShadowEntry, ShadowTables, Vcpu } from "../engine/vcpu.ts";
 import type { MemoryAccess } from "../trace/exit.ts";
@@ -54,11 +54,12 @@ export class ShadowPaging implements ShadowTables {
   /** Page tables that may be written for the moment. */
   readonly #open: number[] = [];
   readonly #readEntry = (address: number, size: 4 | 8): bigint => {
-    // Page tables outside RAM: an open bus, all ones, as the bare board would answer.
-    if (address + size > this.#vcpu.memory.size) return BigInt.asUintN(8 * size, -1n);
+    const at = gated(this.#vcpu, address);
+    // Page tables outside RAM: an open bus, all ones, as the bare CPU finds.
+    if (at + size > this.#vcpu.memory.size) return BigInt.asUintN(8 * size, -1n);
     return size === 8
-      ? this.#vcpu.memory.readU64(address as Gpa)
-      : BigInt(this.#vcpu.memory.readU32(address as Gpa));
+      ? this.#vcpu.memory.readU64(at as Gpa)
+      : BigInt(this.#vcpu.memory.readU32(at as Gpa));
   };
 
   constructor(vcpu: Vcpu) {
@@ -83,12 +84,12 @@ export class ShadowPaging implements ShadowTables {
     return this.#map.size;
   }
 
-  /** Call after whatever may have changed CR0, CR3, CR4 or EFER: another root is another space, another mode a new start. */
+  /** Call after whatever may have changed CR0, CR3, CR4, EFER or A20: another root is another space, another mode a new start. */
   sync(): void {
     const cr0 = this.#vcpu.get("cr0");
     const cr4 = this.#vcpu.get("cr4");
     const efer = this.#vcpu.get("efer");
-    const mode = `${cr0 & CR0_PAGING},${cr4 & CR4_PAGING},${efer & EFER_PAGING}`;
+    const mode = `${this.#vcpu.a20},${cr0 & CR0_PAGING},${cr4 & CR4_PAGING},${efer & EFER_PAGING}`;
     const paging = (cr0 & BigInt(CR0.PG)) !== 0n;
     this.#pointers = paging && (cr4 & BigInt(CR4.PAE)) !== 0n && (efer & BigInt(EFER.LMA)) === 0n;
     // Below the table's address CR3 holds cache attributes or a PCID; of PAE's pointers, bits 11 to 5 of it.
@@ -155,10 +156,11 @@ export class ShadowPaging implements ShadowTables {
       return refuse(PAGE_FAULT.P);
     }
 
-    const frame = frameOf(walk.gpa);
+    const gpa = gated(this.#vcpu, walk.gpa);
+    const frame = frameOf(gpa);
     // A table may map itself, and be protected by this very walk.
     const table = this.#map.isTable(frame) ||
-      walk.steps.some((step) => frameOf(step.address) === frame);
+      walk.steps.some((step) => frameOf(gated(this.#vcpu, step.address)) === frame);
     const mapping: ShadowMapping = {
       root: this.#root,
       page: address & ~0xfffn,
@@ -169,10 +171,10 @@ export class ShadowPaging implements ShadowTables {
         user: walk.user && !overridden,
         executable: walk.executable,
       },
-      links: walk.steps.map((step) => step.address - step.address % 8),
+      links: walk.steps.map((step) => gated(this.#vcpu, step.address - step.address % 8)),
     };
     const access = write ? "write" : execute ? "execute" : "read";
-    const translated = { address, gpa: walk.gpa, access, mapping, walk } as const;
+    const translated = { address, gpa, access, mapping, walk } as const;
     if (write && table) return { is: "trace", ...translated };
     const present = this.lookup(mapping.page);
     if (present && covers(present, mapping.entry)) return { is: "granted", ...translated };
@@ -194,8 +196,9 @@ export class ShadowPaging implements ShadowTables {
       const last = i === walk.steps.length - 1;
       const marked = entry | ENTRY.A | (last && access === "write" ? ENTRY.D : 0n);
       if (marked === entry) continue;
-      if (size === 8) this.#vcpu.memory.writeU64(address as Gpa, marked);
-      else this.#vcpu.memory.writeU32(address as Gpa, Number(marked));
+      const at = gated(this.#vcpu, address) as Gpa;
+      if (size === 8) this.#vcpu.memory.writeU64(at, marked);
+      else this.#vcpu.memory.writeU32(at, Number(marked));
     }
     this.#map.add(mapping);
     this.#vcpu.flush(mapping.page);

@@ -75,7 +75,12 @@ export class ShadowExits {
     "exception": (exit, machine) => injectException(machine, { type: "exception", ...exit.detail }),
     "io": (exit, machine) => {
       const { direction, string } = exit.detail;
-      if (!string || direction === "out") return portIo(exit, machine);
+      if (!string || direction === "out") {
+        const outcome = portIo(exit, machine);
+        // A port may have moved A20.
+        if (direction === "out") this.#shadow.sync();
+        return outcome;
+      }
       const user = machine.vcpu.cpl === 3;
       let fault: Event | undefined;
       for (const address of insDestination(exit, machine.vcpu)) {

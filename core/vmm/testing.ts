@@ -67,6 +67,7 @@ export class FakeVcpu implements Vcpu {
   midway = false;
   bitness = 64 as const;
   readonly pagePointers = undefined;
+  a20 = true;
   cpl = 0;
   /** What was asked of it, in order: `complete 0x5`, `skip`, `inject external-interrupt 32`, ... */
   readonly calls: string[] = [];

@@ -9,19 +9,17 @@ import { type SlowInstruction, SlowInstructions } from "./slow_instructions.ts";
 /** Longest instruction (SDM vol. 2, 2.3.11). */
 const MAX_INSTRUCTION = 15;
 
-/** Every method may throw `GuestFault`, and `DeviceAccess` for code that is not in RAM. */
+/** Every method may throw `GuestFault`, and `DeviceAccess` for code that is neither in RAM nor ROM. */
 export class CodeReader {
   readonly #state: CpuState;
   readonly #mmu: Mmu;
   readonly #physical: EnginePhysicalMemory;
-  readonly #ram: Uint8Array;
   readonly #slow = new SlowInstructions();
 
-  constructor(state: CpuState, mmu: Mmu, physical: EnginePhysicalMemory, ram: Uint8Array) {
+  constructor(state: CpuState, mmu: Mmu, physical: EnginePhysicalMemory) {
     this.#state = state;
     this.#mmu = mmu;
     this.#physical = physical;
-    this.#ram = ram;
   }
 
   dispose(): void {
@@ -44,7 +42,7 @@ export class CodeReader {
     const linear = this.linearRip();
     const gpa = this.#codeGpa(linear);
     const inPage = 4096 - gpa % 4096;
-    const bytes = this.#ram.subarray(gpa, gpa + inPage);
+    const bytes = this.#page(gpa);
     const start = this.#state.rip;
     if (inPage >= MAX_INSTRUCTION) return { start, bytes, gpa };
     const decoded = this.#slow.decode(start, this.#state.bitness, bytes);
@@ -58,7 +56,7 @@ export class CodeReader {
     const linear = this.linearRip();
     const gpa = this.#codeGpa(linear);
     const inPage = 4096 - gpa % 4096;
-    const first = this.#ram.subarray(gpa, gpa + Math.min(inPage, MAX_INSTRUCTION));
+    const first = this.#page(gpa).subarray(0, MAX_INSTRUCTION);
     if (inPage >= MAX_INSTRUCTION) return first;
     if (!this.#slow.decode(this.#state.rip, this.#state.bitness, first).insn.isInvalid) {
       return first;
@@ -66,15 +64,20 @@ export class CodeReader {
     const next = this.#codeGpa(linear + BigInt(inPage));
     const bytes = new Uint8Array(MAX_INSTRUCTION);
     bytes.set(first);
-    bytes.set(this.#ram.subarray(next, next + MAX_INSTRUCTION - inPage), inPage);
+    bytes.set(this.#page(next).subarray(0, MAX_INSTRUCTION - inPage), inPage);
     return bytes;
   }
 
   #codeGpa(linear: bigint): number {
     const access: AccessType = { write: false, execute: true, user: this.#state.cpl === 3 };
-    const gpa = this.#mmu.translate(linear, access);
-    if (!this.#physical.isRam(gpa, 1)) throw new DeviceAccess(gpa, 1, false, 0n);
-    return gpa;
+    return this.#mmu.translate(linear, access);
+  }
+
+  /** Code from here to the end of the page. */
+  #page(gpa: number): Uint8Array {
+    const bytes = this.#physical.page(gpa);
+    if (!bytes) throw new DeviceAccess(gpa, 1, false, 0n);
+    return bytes;
   }
 
   /** The instruction at RIP, by itself. */

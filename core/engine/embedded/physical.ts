@@ -3,6 +3,7 @@
 // until it is done, and no device sees an access twice.
 import type { PhysicalMemory } from "../../cpu/cpu.ts";
 import { RAM } from "../../cpu/layout.ts";
+import { ROM_END, ROM_LOW_BYTES, ROM_LOW_END } from "../../guest/layout.ts";
 import type { Bus } from "../../machine/bus.ts";
 import type { AccessSize } from "../../machine/device.ts";
 
@@ -26,39 +27,63 @@ export class EnginePhysicalMemory implements PhysicalMemory {
   /** Are devices reached now? Only when a single instruction is executed. */
   stepping = false;
 
-  /** `onWrite` is told of writes to RAM before they are done, `onDevice` of accesses that reach the bus. */
+  a20 = true;
+  readonly #romStart: number;
+  readonly #romView: DataView | undefined;
+  /** RAM that shows the ROM's end. */
+  readonly #lowStart: number;
+
+  /**
+   * `onWrite` is told of writes to RAM before they are done, `onDevice` of accesses that reach the bus. `rom` is read like
+   * RAM, and writes to it and to its copy below 1 MiB are the bus's affair.
+   */
   constructor(
     buffer: ArrayBuffer,
     readonly size: number,
     readonly bus: Bus | undefined,
     readonly onWrite: (gpa: number, length: number) => void,
     readonly onDevice: () => void,
+    readonly rom?: Uint8Array,
   ) {
     this.#view = new DataView(buffer, RAM, size);
+    this.#romView = rom && new DataView(rom.buffer, rom.byteOffset, rom.byteLength);
+    this.#romStart = ROM_END - (rom?.length ?? 0);
+    this.#lowStart = ROM_LOW_END - Math.min(rom?.length ?? 0, ROM_LOW_BYTES);
   }
 
   isRam(address: number, length: number): boolean {
     return address >= 0 && address + length <= this.size;
   }
 
+  isWritable(address: number, length: number): boolean {
+    return this.isRam(address, length) &&
+      (address + length <= this.#lowStart || address >= ROM_LOW_END);
+  }
+
+  #isRom(address: number, length: number): boolean {
+    return address >= this.#romStart && address + length <= ROM_END;
+  }
+
+  /** Code at an address, to the end of its page; undefined where there is neither RAM nor ROM. */
+  page(address: number): Uint8Array | undefined {
+    const end = address - address % 4096 + 4096;
+    if (this.isRam(address, 1)) {
+      return new Uint8Array(this.#view.buffer, RAM + address, Math.min(end, this.size) - address);
+    }
+    if (!this.#isRom(address, 1)) return undefined;
+    return this.rom?.subarray(address - this.#romStart, end - this.#romStart);
+  }
+
   read(address: number, size: 1 | 2 | 4 | 8): bigint {
-    if (this.isRam(address, size)) {
-      switch (size) {
-        case 1:
-          return BigInt(this.#view.getUint8(address));
-        case 2:
-          return BigInt(this.#view.getUint16(address, true));
-        case 4:
-          return BigInt(this.#view.getUint32(address, true));
-        case 8:
-          return this.#view.getBigUint64(address, true);
-      }
+    if (this.isRam(address, size)) return readFrom(this.#view, address, size);
+    if (this.#romView && this.#isRom(address, size)) {
+      return readFrom(this.#romView, address - this.#romStart, size);
     }
     return this.#device(address, size, false, 0n);
   }
 
   write(address: number, size: 1 | 2 | 4 | 8, value: bigint): void {
-    if (this.isRam(address, size)) {
+    if (this.isWritable(address, size)) {
       this.onWrite(address, size);
       switch (size) {
         case 1:
@@ -127,5 +152,18 @@ export class EnginePhysicalMemory implements PhysicalMemory {
   done(): void {
     if (this.#answers.length > 0) this.#answers = [];
     this.#next = 0;
+  }
+}
+
+function readFrom(view: DataView, at: number, size: 1 | 2 | 4 | 8): bigint {
+  switch (size) {
+    case 1:
+      return BigInt(view.getUint8(at));
+    case 2:
+      return BigInt(view.getUint16(at, true));
+    case 4:
+      return BigInt(view.getUint32(at, true));
+    case 8:
+      return view.getBigUint64(at, true);
   }
 }

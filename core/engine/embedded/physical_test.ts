@@ -67,3 +67,23 @@ Deno.test("EnginePhysicalMemory takes 64 bits to a 32-bit bus in two cycles, the
     ],
   );
 });
+
+Deno.test("EnginePhysicalMemory reads a ROM below 4 GiB, and leaves writes to it and to its low copy to the bus", () => {
+  const size = 2 << 20;
+  const rom = new Uint8Array(0x3_0000).map((_, i) => i >> 12);
+  const buffer = new ArrayBuffer(RAM + size);
+  const physical = new EnginePhysicalMemory(buffer, size, undefined, () => {}, () => {}, rom);
+  const top = 2 ** 32;
+  assertEquals(physical.read(top - 0x3_0000, 4), 0n);
+  assertEquals(physical.read(top - 4, 4), 0x2f2f_2f2fn);
+  assertEquals(physical.page(top - 0x1010)?.length, 0x10);
+  assertEquals(accessOf(() => physical.read(top - 0x3_0001, 1)).gpa, top - 0x3_0001);
+  assertEquals(accessOf(() => physical.read(top - 2, 4)).gpa, top - 2);
+  assertEquals(accessOf(() => physical.write(top - 4, 4, 1n)).gpa, top - 4);
+  // RAM below 1 MiB: the last 128 KiB are the ROM's.
+  physical.write(0xd_fffc, 4, 5n);
+  assertEquals(accessOf(() => physical.write(0xe_0000, 4, 1n)).gpa, 0xe_0000);
+  assertEquals(accessOf(() => physical.write(0xf_fffc, 4, 1n)).gpa, 0xf_fffc);
+  physical.write(0x10_0000, 4, 6n);
+  assertEquals([physical.read(0xd_fffc, 4), physical.read(0x10_0000, 4)], [5n, 6n]);
+});

@@ -82,6 +82,7 @@ export class Processor {
       config.bus,
       (gpa, length) => this.pages.written(gpa, length),
       () => config.count("mmio"),
+      config.rom,
     );
     this.memory = new ByteMemory(this.core.ram, (gpa, length) => this.pages.written(gpa, length));
     const shadow = { lookup: (page: bigint) => this.#lookUpShadow(page) };
@@ -98,7 +99,7 @@ export class Processor {
     };
     this.paths = new RegionMemory(parts);
     this.core.own(this.paths);
-    this.reader = new CodeReader(this.state, this.mmu, this.physical, this.core.ram);
+    this.reader = new CodeReader(this.state, this.mmu, this.physical);
     const surroundings: Surroundings = {
       timestamp: config.timestamp,
       cpuid: config.cpuid,
@@ -202,6 +203,15 @@ export class Processor {
   #usesPointers(): boolean {
     const { state } = this;
     return usesPointers(state.control("cr0"), state.control("cr4"), state.control("efer"));
+  }
+
+  get a20(): boolean {
+    return this.physical.a20;
+  }
+  set a20(open: boolean) {
+    if (open === this.physical.a20) return;
+    this.physical.a20 = open;
+    this.flush();
   }
 
   get pagePointers(): readonly bigint[] | undefined {

@@ -118,9 +118,10 @@ export class RegionMemory implements SlowPaths {
     this.#parts.tlb.fill(linear, gpa, forRead && free(false), writable && free(true));
   }
 
-  /** Only code and the page that is unprotected for one store stay out of the write TLB. */
+  /** Only code, ROM and the page that is unprotected for one store stay out of the write TLB. */
   #mayCacheWrites(gpa: number): boolean {
-    return !this.#parts.code.isCode(gpa) && !this.unprotected;
+    return !this.#parts.code.isCode(gpa) && !this.unprotected &&
+      this.#parts.physical.isWritable(gpa, 1);
   }
 
   #isWholePageRam(gpa: number): boolean {

@@ -130,6 +130,13 @@ export class SeatedVcpu implements Vcpu {
   get pagePointers(): readonly bigint[] | undefined {
     return this.#in.pagePointers;
   }
+  /** A device may move it while another CPU runs, which keeps its seat. */
+  get a20(): boolean {
+    return this.inner.a20;
+  }
+  set a20(open: boolean) {
+    this.inner.a20 = open;
+  }
   get cpl(): number {
     return this.#in.cpl;
   }

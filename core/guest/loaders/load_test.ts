@@ -151,7 +151,7 @@ Deno.test("loadGuestFile() says what is wrong with a file", () => {
     ["elf", HLT, "It is no ELF file"],
     ["multiboot", HLT, "no multiboot header in its first 8 KiB"],
     ["pvh", elf32, "no note of Xen's"],
-    ["rom", HLT, "in steps of 4 KiB, and it is 4 bytes"],
+    ["rom", HLT, "from 16 bytes to 8 MiB long, and it is 4 bytes"],
     ["rom", rom, "at least 1 MiB", { memory: 0x80000 }],
     ["flat", HLT, "does not fit into the guest's 4096 KiB", { load: MEMORY - 2 }],
     ["flat", HLT, "over the tables of its loader, from 0x1000", { load: 0x1ffe }],

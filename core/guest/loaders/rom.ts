@@ -1,12 +1,12 @@
 // A firmware image at the reset vector (SDM vol. 3, 10.1.4): it ends at 4 GiB, and its end shows below 1 MiB too, where
 // real mode runs it.
+import { ROM_LOW_BYTES, ROM_LOW_END } from "../layout.ts";
 import type { GuestFile, Loading } from "./loaded.ts";
 
-/** What chip sets show of it below 1 MiB at most. */
-const LOW_WINDOW = 128 * 1024;
-const LOW_END = 0x100000;
 /** ROMs of PCs come in segments of real mode; shorter ones are taken where the scenario says that they are ROMs. */
-const SEGMENT = 64 * 1024, UNIT = 4096;
+const SEGMENT = 64 * 1024, PAGE = 4096;
+/** The reset vector alone. */
+const MIN_ROM = 16;
 /** Leaves room for the devices below 4 GiB. */
 const MAX_ROM = 8 << 20;
 /** The reset vector: 16 bytes before the end, at F000:FFF0. */
@@ -22,34 +22,41 @@ export function isRom(bytes: Uint8Array): boolean {
 }
 
 function isRomSize(length: number): boolean {
-  return length > 0 && length % UNIT === 0 && length <= MAX_ROM;
+  return length >= MIN_ROM && length <= MAX_ROM;
 }
 
-/** The ROM in memory. Its copy below 1 MiB is RAM, as after firmware has shadowed itself. */
+/** The ROM in memory, mapped twice: what is written to its copy below 1 MiB is lost, as on a board that has just been reset. */
 export function loadRom({ bytes, memory }: GuestFile): Loading {
   if (!isRomSize(bytes.length)) {
     return {
-      problem:
-        `A ROM is from 4 KiB to 8 MiB long, in steps of 4 KiB, and it is ${bytes.length} bytes`,
-      suggestion: "Pad it at its start, so that the reset vector stays 16 bytes before its end",
+      problem: `A ROM is from 16 bytes to 8 MiB long, and it is ${bytes.length} bytes`,
+      suggestion: "It ends with the 16 bytes at the reset vector",
     };
   }
-  if (memory < LOW_END) {
+  if (memory < ROM_LOW_END) {
     return {
       problem: "A ROM guest has at least 1 MiB of memory",
       suggestion: "Write `memory: 1 MiB`",
     };
   }
-  const low = bytes.subarray(-Math.min(bytes.length, LOW_WINDOW));
-  const address = LOW_END - low.length;
+  const rom = padded(bytes);
+  const low = rom.subarray(-Math.min(rom.length, ROM_LOW_BYTES));
+  const address = ROM_LOW_END - low.length;
   return {
     format: "rom",
     entry: "real16",
     placed: [{ address, bytes: low }],
-    occupied: [{ start: address, end: LOW_END }],
+    occupied: [{ start: address, end: ROM_LOW_END }],
     start: RESET_VECTOR,
     registers: {},
     symbols: {},
-    rom: bytes,
+    rom,
   };
+}
+
+/** Whole pages, the ROM at their end, behind what an empty chip holds. */
+function padded(bytes: Uint8Array): Uint8Array {
+  const rom = new Uint8Array(Math.ceil(bytes.length / PAGE) * PAGE).fill(0xff);
+  rom.set(bytes, rom.length - bytes.length);
+  return rom;
 }

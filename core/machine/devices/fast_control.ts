@@ -1,6 +1,5 @@
-// Port 0x92, system control port A of the PS/2: the A20 gate and a fast reset. A20 is always open here, whatever the bit
-// says: no guest of this age depends on addresses that wrap at 1 MiB.
-import type { DeviceState, Power } from "../device.ts";
+// Port 0x92, system control port A of the PS/2: the A20 gate and a fast reset.
+import type { AddressGate, DeviceState, Power } from "../device.ts";
 import { restored } from "../saved_state.ts";
 import { ByteDevice, OPEN_BYTE } from "./byte_device.ts";
 
@@ -12,7 +11,7 @@ const RESET = 1, A20 = 2;
 export class FastControl extends ByteDevice {
   #state = { value: A20 };
 
-  constructor(readonly power: Power) {
+  constructor(readonly power: Power, readonly gate: AddressGate) {
     super();
   }
 
@@ -23,6 +22,7 @@ export class FastControl extends ByteDevice {
     if (offset !== 0) return;
     const rises = (value & ~this.#state.value & RESET) !== 0;
     this.#state.value = value & (RESET | A20);
+    this.gate.set((value & A20) !== 0);
     if (rises) this.power.reset();
   }
 

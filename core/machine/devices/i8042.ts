@@ -1,6 +1,6 @@
 // The keyboard controller of a PC, port 0x60 and 0x64, with a keyboard that nobody types on: guests reset the machine by it,
 // open the A20 gate, and test that it is there (IBM PC AT technical reference, 1984).
-import type { DeviceState, Power } from "../device.ts";
+import type { AddressGate, DeviceState, Power } from "../device.ts";
 import { restored } from "../saved_state.ts";
 import { ByteDevice, OPEN_BYTE } from "./byte_device.ts";
 
@@ -23,13 +23,15 @@ const COMMAND = {
   enableKeyboard: 0xae,
   readOutputPort: 0xd0,
   writeOutputPort: 0xd1,
+  closeA20: 0xdd,
+  openA20: 0xdf,
   /** And up to 0xff: pulses the lines of the output port whose bit is clear. */
   pulse: 0xf0,
 } as const;
 /** Configuration: keyboard interrupt, system flag, translation; bit 4 disables the keyboard. */
 const CONFIGURATION_RESET = 0x45, KEYBOARD_DISABLED = 0x10;
 /** Output port: bit 0 is the CPU's reset line, active low; bit 1 the A20 gate. */
-const NOT_RESET = 1, OUTPUT_PORT_RESET = 0xdf;
+const NOT_RESET = 1, A20 = 2, OUTPUT_PORT_RESET = 0xdf;
 /** What the keyboard answers. */
 const ACK = 0xfa, SELF_TEST_PASSED = 0xaa, IDENTITY = [0xab, 0x83];
 const KEYBOARD_RESET = 0xff, KEYBOARD_IDENTIFY = 0xf2;
@@ -49,7 +51,7 @@ export class I8042 {
   readonly data: ByteDevice;
   readonly command: ByteDevice;
 
-  constructor(readonly power: Power) {
+  constructor(readonly power: Power, readonly gate: AddressGate) {
     this.data = new Port(() => this.#take(), (value) => this.#data(value), {
       save: () => structuredClone(this.#state),
       restore: (state) => void (this.#state = restored(this.#state, state)),
@@ -102,8 +104,18 @@ export class I8042 {
         return;
       case COMMAND.readOutputPort:
         return this.#put(s.outputPort);
+      case COMMAND.closeA20:
+        return this.#output(s.outputPort & ~A20);
+      case COMMAND.openA20:
+        return this.#output(s.outputPort | A20);
     }
     if (command >= COMMAND.pulse && (command & NOT_RESET) === 0) this.power.reset();
+  }
+
+  #output(value: number): void {
+    this.#state.outputPort = value;
+    this.gate.set((value & A20) !== 0);
+    if ((value & NOT_RESET) === 0) this.power.reset();
   }
 
   #data(value: number): void {
@@ -112,10 +124,8 @@ export class I8042 {
     s.lastWasCommand = false;
     s.pending = 0;
     if (pending === COMMAND.writeConfiguration) s.configuration = value;
-    else if (pending === COMMAND.writeOutputPort) {
-      s.outputPort = value;
-      if ((value & NOT_RESET) === 0) this.power.reset();
-    } else {
+    else if (pending === COMMAND.writeOutputPort) this.#output(value);
+    else {
       this.#put(ACK);
       if (value === KEYBOARD_RESET) this.#put(SELF_TEST_PASSED);
       if (value === KEYBOARD_IDENTIFY) this.#put(...IDENTITY);

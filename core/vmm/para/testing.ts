@@ -86,6 +86,7 @@ export function testSetup(vcpu: FakeVcpu, image: GuestImage, time: () => number)
     console: { write: (bytes) => recorder.console(bytes) },
     disks: image.disks.map((spec) => new MemoryDisk(spec)),
     power: { off: () => {}, reset: () => {} },
+    gate: { set: () => {} },
   };
   return { clock, recorder, setup };
 }
