@@ -15,6 +15,11 @@ export const TYPE = {
   CODE: 8,
 } as const;
 
+/** Bits of RIP that count. 16-bit code does not wrap at 64 KiB: it meets the segment's limit. */
+export function ripBits(bits: 16 | 32 | 64): 32 | 64 {
+  return bits === 64 ? 64 : 32;
+}
+
 /** Real mode or virtual-8086 mode: segments are addresses divided by 16. */
 export function isRealLike(state: CpuState): boolean {
   return (state.control("cr0") & BigInt(CR0.PE)) === 0n || isVirtual8086(state);

@@ -1,6 +1,7 @@
 // The form of instruction semantics in TypeScript, and what most of them share.
 import type { Instruction } from "iced-x86";
 import type { Cpu } from "../cpu.ts";
+import { ripBits } from "../linear.ts";
 import type { CpuState } from "../state.ts";
 
 /** What the run loop has to do after an instruction: go on at RIP, or wait for an interrupt (HLT; RIP is after it). */
@@ -28,7 +29,7 @@ export function transfer(work: (cpu: Cpu, instruction: Instruction) => void): Ha
 
 /** RIP of the instruction after this one. */
 export function nextRip(state: CpuState, instruction: Instruction): bigint {
-  return BigInt.asUintN(state.bitness, state.rip + BigInt(instruction.length));
+  return BigInt.asUintN(ripBits(state.bitness), state.rip + BigInt(instruction.length));
 }
 
 /** Moves RIP past the instruction. */

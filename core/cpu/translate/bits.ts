@@ -2,6 +2,7 @@
 import { OpKind } from "iced-x86";
 import { CC, CF } from "../lazy_flags.ts";
 import { operandSize } from "./operand_size.ts";
+import { addressSegment } from "./segments.ts";
 import { logOf, type Size, type Translation } from "./translation.ts";
 import { I32, I64, type Local } from "./wasm.ts";
 
@@ -92,8 +93,9 @@ function bitString(
   f.op("i64_shr_s");
   f.i64(logOf(size));
   f.op("i64_shl", "i64_add");
-  t.cutTo(t.addressBits(t.site.insn.memoryBase, t.site.insn.memoryIndex));
-  t.addSegmentBase(t.site.insn.memorySegment);
+  const bits = t.addressBits(t.site.insn.memoryBase, t.site.insn.memoryIndex);
+  t.cutTo(bits);
+  t.linear(addressSegment(t), size, writes ? "write" : "read", bits);
   f.set(at);
   maskIndex();
   if (writes) t.modifyAt(at, size, old, result, changed);

@@ -3,6 +3,7 @@ import type { ConditionCode, Instruction } from "iced-x86";
 import { RFLAGS } from "../../base/registers.ts";
 import { CC } from "../lazy_flags.ts";
 import * as L from "../layout.ts";
+import type { Segmentation } from "../segment_kinds.ts";
 import { allFlags, carry, condition, knownFlags, type LazyState } from "./flags.ts";
 import { type ImportName, LEAVE } from "./runtime.ts";
 import { FunctionBody, I32, I64, type Label, type Local, VOID } from "./wasm.ts";
@@ -10,7 +11,7 @@ import { FunctionBody, I32, I64, type Label, type Local, VOID } from "./wasm.ts"
 export type Size = 1 | 2 | 4 | 8;
 
 /** What a translation depends on besides the code: a change of any of these is another set of regions. */
-export interface Mode {
+export interface Mode extends Segmentation {
   readonly bits: 16 | 32 | 64;
   /** Size of the stack pointer: SS.B, or 64. */
   readonly stackBits: 16 | 32 | 64;
@@ -29,8 +30,11 @@ export interface Mode {
 /** Tells modes apart: equal where all of two modes is. */
 export function modeKey(mode: Mode): string {
   const { bits, stackBits, countLookups, aligned, sseFault, mmxFault, x87Fault, waitFault } = mode;
+  const { segments, codeLimit, linearBits } = mode;
   const faults = [sseFault, mmxFault, x87Fault, waitFault].map((vector) => vector ?? "");
-  return `${bits}/${stackBits}/${+countLookups}/${+aligned}/${faults.join("/")}`;
+  return `${bits}/${stackBits}/${+countLookups}/${+aligned}/${
+    faults.join("/")
+  }/${segments}/${codeLimit}/${linearBits}`;
 }
 
 /** The instruction being translated. */

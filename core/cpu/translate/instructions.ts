@@ -11,6 +11,7 @@ import * as M from "./moves.ts";
 import { divide, multiply, multiplyWide } from "./multiply.ts";
 import { doubleShift, rotate, rotateThroughCarry, shift } from "./shifts.ts";
 import { simdEmitter } from "./simd/table.ts";
+import { isDirect } from "./segments.ts";
 import * as S from "./stack.ts";
 import { stringInstruction } from "./strings.ts";
 import type { Translation } from "./translation.ts";
@@ -210,12 +211,6 @@ const TABLE = new Map<Mnemonic, Emit>([
   [Mnemonic.Jecxz, nothing],
   [Mnemonic.Jrcxz, nothing],
 ]);
-
-function isDirect(insn: Instruction): boolean {
-  const kind = insn.op0Kind;
-  return kind === OpKind.NearBranch16 || kind === OpKind.NearBranch32 ||
-    kind === OpKind.NearBranch64;
-}
 
 /** Are all register operands general-purpose ones? Moves to segment, control and debug registers are not ours. */
 function isPlain(insn: Instruction): boolean {

@@ -1,6 +1,7 @@
 // Instructions that move and convert values and leave the flags alone.
 import { type ConditionCode, Register } from "iced-x86";
 import { operandSize } from "./operand_size.ts";
+import { addressSegment } from "./segments.ts";
 import type { Size, Translation } from "./translation.ts";
 import { I64, type Local } from "./wasm.ts";
 
@@ -134,7 +135,7 @@ export function xlat(t: Translation): void {
   t.getRegister(Register.AL);
   f.op("i64_add");
   t.cutTo(bits);
-  t.addSegmentBase(insn.memorySegment);
+  t.linear(addressSegment(t), 1, "read", bits);
   f.set(at);
   t.load(at, 1);
   t.setRegister(Register.AL);

@@ -1,14 +1,8 @@
 // From an entry point to a region: the instructions reachable from it by direct branches inside its page, as basic blocks.
-import {
-  Code,
-  Decoder,
-  DecoderOptions,
-  FlowControl,
-  Instruction,
-  Mnemonic,
-  OpKind,
-} from "iced-x86";
+import { Code, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic } from "iced-x86";
+import { ripBits } from "../linear.ts";
 import { isTranslated } from "./instructions.ts";
+import { isDirect } from "./segments.ts";
 
 /** Bounds: what is left over is another region. */
 const MAX_INSTRUCTIONS = 256;
@@ -76,7 +70,7 @@ function successors({ insn }: Decoded): "next" | "end" | "branch" | "jump" | "dy
       return "branch";
     case FlowControl.UnconditionalBranch:
     case FlowControl.Call:
-      return isNear(insn) ? "jump" : "end";
+      return isDirect(insn) ? "jump" : "end";
     case FlowControl.IndirectBranch:
     case FlowControl.IndirectCall:
     case FlowControl.Return:
@@ -84,12 +78,6 @@ function successors({ insn }: Decoded): "next" | "end" | "branch" | "jump" | "dy
     default:
       return "end";
   }
-}
-
-function isNear(insn: Instruction): boolean {
-  const kind = insn.op0Kind;
-  return kind === OpKind.NearBranch16 || kind === OpKind.NearBranch32 ||
-    kind === OpKind.NearBranch64;
 }
 
 /** Does the run loop do this instruction? */
@@ -104,13 +92,7 @@ export function planRegion(window: CodeWindow, options: PlanOptions): RegionPlan
   const decoded = new Map<number, Decoded>();
   const leaders = new Set<number>([0]);
   const worklist = [0];
-  // RIP wraps at the size of the code segment's offsets.
-  const ripMask = options.bits === 64
-    ? 0xffff_ffff_ffff_ffffn
-    : options.bits === 32
-    ? 0xffff_ffffn
-    : 0xffffn;
-  const ripAt = (at: number) => (start + BigInt(at)) & ripMask;
+  const ripAt = (at: number) => BigInt.asUintN(ripBits(options.bits), start + BigInt(at));
   const offsetOf = (rip: bigint) => {
     const offset = BigInt.asIntN(64, rip - start);
     return offset >= 0n && offset < BigInt(bytes.length) ? Number(offset) : undefined;

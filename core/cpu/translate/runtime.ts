@@ -17,12 +17,17 @@ export const LEAVE = {
   budget: 3,
 } as const;
 
+/** Set in the size that `read` and `write` are given: the access is through the stack segment. */
+export const THROUGH_STACK = 0x40;
+
 /** Functions that regions may import. */
 export const IMPORTS = {
   /** (linear, size, intent): value. Intent 0: to read; 1: to write it afterwards. */
   read: { parameters: [I64, I32, I32], results: [I64] },
   /** (linear, value, size) */
   write: { parameters: [I64, I64, I32], results: [] },
+  /** (segment, offset, size, write): checks an access; bails where the segment forbids it. */
+  check: { parameters: [I32, I64, I32, I32], results: [] },
   /** (vector): raises an exception, with error code 0 if it has one. Bails. */
   raise: { parameters: [I32], results: [] },
   /** (upper, lower, divisor, signed): quotient and remainder at DIVISION, or #DE. */

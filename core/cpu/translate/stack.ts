@@ -2,6 +2,7 @@
 import { Code, Register } from "iced-x86";
 import { LOOKUPS } from "../layout.ts";
 import { operandSize } from "./operand_size.ts";
+import { checkTarget } from "./segments.ts";
 import type { Size, Translation } from "./translation.ts";
 import { I64, type Local } from "./wasm.ts";
 
@@ -17,7 +18,7 @@ function pushValue(t: Translation, size: Size, value: Local): void {
   t.cutTo(mode.stackBits);
   f.set(pointer);
   f.get(pointer);
-  t.addSegmentBase(Register.SS);
+  t.linear(Register.SS, size, "write", mode.stackBits);
   f.set(at);
   t.store(at, size, value);
   f.get(pointer);
@@ -30,7 +31,7 @@ function peek(t: Translation, size: Size): void {
   const { f, mode } = t;
   const at = f.temporary(I64);
   t.getPart(RSP, mode.stackBits);
-  t.addSegmentBase(Register.SS);
+  t.linear(Register.SS, size, "read", mode.stackBits);
   f.set(at);
   t.load(at, size);
   f.release(I64, at);
@@ -62,7 +63,7 @@ export function pop(t: Translation): void {
   peek(t, size);
   f.set(value);
   if (t.isMemory(0)) {
-    const at = t.address(size);
+    const at = t.address(size, "write", size);
     t.store(at, size, value);
     moveStack(t, size);
     f.release(I64, at);
@@ -85,7 +86,7 @@ export function pushAll(t: Translation): void {
     f.op("i64_sub");
     t.cutTo(t.mode.stackBits);
     f.tee(pointer);
-    t.addSegmentBase(Register.SS);
+    t.linear(Register.SS, size, "write", t.mode.stackBits);
     f.set(at);
     t.getGpr(i);
     t.cut(size);
@@ -111,7 +112,7 @@ export function popAll(t: Translation): void {
     f.i64(size * slot);
     f.op("i64_add");
     t.cutTo(t.mode.stackBits);
-    t.addSegmentBase(Register.SS);
+    t.linear(Register.SS, size, "read", t.mode.stackBits);
     f.set(at);
     t.load(at, size);
     f.set(value);
@@ -131,7 +132,7 @@ export function leave(t: Translation): void {
   const size = leaveSize(t);
   const [at, value] = [f.temporary(I64), f.temporary(I64)];
   t.getPart(RBP, mode.stackBits);
-  t.addSegmentBase(Register.SS);
+  t.linear(Register.SS, size, "read", mode.stackBits);
   f.set(at);
   t.load(at, size);
   f.set(value);
@@ -161,6 +162,7 @@ export function pushReturn(t: Translation): void {
   const size = Math.abs(t.site.insn.stackPointerIncrement) as Size;
   const value = f.temporary(I64);
   f.i64(BigInt.asIntN(64, t.site.next));
+  t.cut(size);
   f.set(value);
   pushValue(t, size, value);
   f.release(I64, value);
@@ -183,8 +185,10 @@ export function indirect(call: boolean) {
   return (t: Translation): void => {
     const { f } = t;
     const target = f.temporary(I64);
-    t.read(0, operandSize(t.site.insn, 0));
+    const size = operandSize(t.site.insn, 0);
+    t.read(0, size);
     f.set(target);
+    checkTarget(t, target, size);
     if (call) pushReturn(t);
     countLookup(t);
     t.leaveFor(target);
@@ -201,6 +205,7 @@ export function ret(t: Translation): void {
   const target = f.temporary(I64);
   peek(t, size);
   f.set(target);
+  checkTarget(t, target, size);
   moveStack(t, size + extra);
   countLookup(t);
   t.leaveFor(target);

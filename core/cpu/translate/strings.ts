@@ -5,6 +5,7 @@ import { RFLAGS } from "../../base/registers.ts";
 import { CC } from "../lazy_flags.ts";
 import { FLAGS_REST } from "../layout.ts";
 import { operandSize } from "./operand_size.ts";
+import { type Access, addressSegment } from "./segments.ts";
 import type { Size, Translation } from "./translation.ts";
 import { I64, type Local } from "./wasm.ts";
 
@@ -35,11 +36,17 @@ function addressBits(insn: Instruction): 16 | 32 | 64 {
   throw new Error("Not a string instruction");
 }
 
-/** A temporary with the linear address in RSI or RDI. */
-function pointer(t: Translation, index: number, bits: 16 | 32 | 64, segment: Register): Local {
+/** A temporary with the linear address of the element that RSI (read) or RDI names. */
+function pointer(
+  t: Translation,
+  index: typeof RSI | typeof RDI,
+  bits: 16 | 32 | 64,
+  size: Size,
+  access: Access,
+): Local {
   const at = t.f.temporary(I64);
   t.getPart(index, bits);
-  t.addSegmentBase(segment);
+  t.linear(index === RSI ? addressSegment(t) : Register.ES, size, access, bits);
   t.f.set(at);
   return at;
 }
@@ -72,14 +79,14 @@ function iteration(
   };
   const readSource = () => {
     if (source === "accumulator") return readAccumulator();
-    const at = pointer(t, RSI, bits, t.site.insn.memorySegment);
+    const at = pointer(t, RSI, bits, size, "read");
     t.load(at, size);
     f.release(I64, at);
   };
   readSource();
   f.set(first);
   if (compares) {
-    const at = pointer(t, RDI, bits, Register.ES);
+    const at = pointer(t, RDI, bits, size, "read");
     t.load(at, size);
     f.set(second);
     f.release(I64, at);
@@ -89,7 +96,7 @@ function iteration(
     t.cut(size);
     f.set(result);
   } else if (destination === "memory") {
-    const at = pointer(t, RDI, bits, Register.ES);
+    const at = pointer(t, RDI, bits, size, "write");
     t.store(at, size, first);
     f.release(I64, at);
   }

@@ -1,5 +1,7 @@
 // A planned region to the bytes of a WebAssembly module with one function: `region`.
 import { Code, type ConditionCode, Mnemonic, OpKind, Register, RflagsBits } from "iced-x86";
+import { VECTOR } from "../../base/registers.ts";
+import { ripBits } from "../linear.ts";
 import { emitterOf } from "./instructions.ts";
 import {
   type Block,
@@ -9,6 +11,7 @@ import {
   type Target,
 } from "./region.ts";
 import { IMPORTS, LEAVE, REGION_SIGNATURE } from "./runtime.ts";
+import { isDirect, isTarget } from "./segments.ts";
 import { shapeOf } from "./structure.ts";
 import { simdEmitter } from "./simd/table.ts";
 import { type Mode, type Site, Translation } from "./translation.ts";
@@ -88,6 +91,8 @@ class RegionEmitter {
     if (total > 0) t.charge(total, rip);
     instructions.forEach((d, i) => {
       t.site = this.#site(d, total - i, instructions.slice(i + 1));
+      // A jump or call that may not go where it says does nothing else; a conditional one may go on.
+      if (terminator.kind === "goto" && this.#isForbidden(d)) return t.raise(VECTOR.GP);
       const emit = emitterOf(d.insn);
       if (!emit) throw new Error(`Not translated: code ${d.insn.code}`);
       emit(t);
@@ -105,6 +110,7 @@ class RegionEmitter {
         if (!last) throw new Error("A branch without an instruction");
         this.#condition(last);
         t.f.open("if");
+        if (this.#isForbidden(last)) this.#refuse(last);
         this.#go(index, terminator.taken);
         t.f.end();
         t.knownOp = this.#opAtEnd.get(index);
@@ -113,6 +119,23 @@ class RegionEmitter {
       default:
         return terminator satisfies never;
     }
+  }
+
+  #isForbidden({ insn }: Decoded): boolean {
+    return isDirect(insn) && !isTarget(this.#t, insn.nearBranchTarget);
+  }
+
+  /** #GP(0) at a conditional branch that is taken; what it has counted down is as before. */
+  #refuse({ insn }: Decoded): void {
+    const t = this.#t;
+    if (counts(insn.mnemonic)) {
+      const bits = counterBits(insn.code);
+      t.getPart(RCX, bits);
+      t.f.i64(1);
+      t.f.op("i64_add");
+      t.setPart(RCX, bits);
+    }
+    t.raise(VECTOR.GP);
   }
 
   /** Transfers control to another block of the region, or out of it. */
@@ -137,15 +160,11 @@ class RegionEmitter {
 
   #site(d: Decoded, unexecuted: number, following: readonly Decoded[]): Site {
     const rip = this.plan.start + BigInt(d.at);
-    const mask = this.mode.bits === 64
-      ? 0xffff_ffff_ffff_ffffn
-      : this.mode.bits === 32
-      ? 0xffff_ffffn
-      : 0xffffn;
+    const bits = ripBits(this.mode.bits);
     return {
       insn: d.insn,
-      rip: rip & mask,
-      next: (rip + BigInt(d.length)) & mask,
+      rip: BigInt.asUintN(bits, rip),
+      next: BigInt.asUintN(bits, rip + BigInt(d.length)),
       unexecuted,
       flagsDead: areFlagsDead(following),
     };
@@ -155,10 +174,8 @@ class RegionEmitter {
   #condition({ insn }: Decoded): void {
     const t = this.#t;
     if (!isCounterBranch(insn.mnemonic)) return t.condition(insn.conditionCode);
-    const RCX = 1;
     const bits = counterBits(insn.code);
-    const loops = insn.mnemonic === Mnemonic.Loop || insn.mnemonic === Mnemonic.Loope ||
-      insn.mnemonic === Mnemonic.Loopne;
+    const loops = counts(insn.mnemonic);
     t.getPart(RCX, bits);
     if (loops) {
       t.f.i64(1);
@@ -182,6 +199,12 @@ function counterBits(code: Code): 16 | 32 | 64 {
   return /_ECX$|^Jecxz/.test(name) ? 32 : 16;
 }
 
+/** LOOP, LOOPE, LOOPNE. */
+function counts(mnemonic: Mnemonic): boolean {
+  return mnemonic === Mnemonic.Loop || mnemonic === Mnemonic.Loope || mnemonic === Mnemonic.Loopne;
+}
+
+const RCX = 1;
 const EQUAL: ConditionCode = 5;
 const NOT_EQUAL: ConditionCode = 6;
 

@@ -3,6 +3,8 @@
 import { OpKind, Register, RegisterExt } from "iced-x86";
 import * as L from "../layout.ts";
 import { Frame, type Size } from "./frame.ts";
+import { THROUGH_STACK } from "./runtime.ts";
+import { type Access, addressSegment, checkSegment } from "./segments.ts";
 import { I32, I64, type Local } from "./wasm.ts";
 
 export { logOf, type Mode, modeKey, type Site, type Size } from "./frame.ts";
@@ -15,6 +17,9 @@ const PAGE_MASK = -4096n;
 export const maskOf = (size: Size): bigint => (1n << BigInt(8 * size)) - 1n;
 
 export class Translation extends Frame {
+  /** Is the address made last one of the stack segment? */
+  #throughStack = false;
+
   // ---- Registers -----------------------------------------------------------------------------------------------------
 
   /** Leaves a register's value, zero-extended. */
@@ -88,11 +93,15 @@ export class Translation extends Frame {
     return this.site.insn.opKind(operand) === OpKind.Memory;
   }
 
-  /** A temporary with the operand's linear address. `stackBump` is added when the base is the stack pointer (POP). */
-  address(stackBump = 0): Local {
+  /**
+   * A temporary with the operand's linear address, checked for an access of `size` bytes. `stackBump` is added when the base
+   * is the stack pointer (POP).
+   */
+  address(size: number, access: Access, stackBump = 0): Local {
     const { f } = this;
+    const { memoryBase, memoryIndex } = this.site.insn;
     this.effectiveAddress(stackBump);
-    this.addSegmentBase(this.site.insn.memorySegment);
+    this.linear(addressSegment(this), size, access, this.addressBits(memoryBase, memoryIndex));
     const local = f.temporary(I64);
     f.set(local);
     return local;
@@ -138,11 +147,17 @@ export class Translation extends Frame {
     return size === 8 || size === 0 && this.mode.bits === 64 ? 64 : size === 2 ? 16 : 32;
   }
 
-  /** Adds a segment's base to the offset on the stack. In 64-bit code only FS and GS have one. */
-  addSegmentBase(segment: Register): void {
+  /**
+   * Makes a linear address of the offset on the stack, which has so many bits; raises what the segment's limit and type have
+   * against an access of `size` bytes. The loads and stores that follow are through this segment.
+   */
+  linear(segment: Register, size: number, access: Access, bits: 16 | 32 | 64): void {
     const { f, mode } = this;
-    const index = segment - Register.ES;
+    this.#throughStack = segment === Register.SS;
+    checkSegment(this, segment, size, access, bits);
+    // In 64-bit code only FS and GS have a base.
     if (mode.bits === 64 && segment !== Register.FS && segment !== Register.GS) return;
+    const index = segment - Register.ES;
     f.i32(0);
     f.memory("i64_load", L.SEGMENTS + L.SEGMENT_STRIDE * index + L.SEGMENT_BASE);
     f.op("i64_add");
@@ -156,7 +171,7 @@ export class Translation extends Frame {
       case OpKind.Register:
         return this.getRegister(insn.opRegister(operand));
       case OpKind.Memory: {
-        const at = this.address();
+        const at = this.address(size, "read");
         this.load(at, size);
         return this.f.release(I64, at);
       }
@@ -168,7 +183,7 @@ export class Translation extends Frame {
   /** Writes the value of a local, zero-extended, to operand `n`. */
   write(operand: number, size: Size, value: Local): void {
     if (this.isMemory(operand)) {
-      const at = this.address();
+      const at = this.address(size, "write");
       this.store(at, size, value);
       this.f.release(I64, at);
     } else {
@@ -197,7 +212,7 @@ export class Translation extends Frame {
       this.setRegister(register);
       return { old, result };
     }
-    const at = this.address();
+    const at = this.address(size, "write");
     this.modifyAt(at, size, old, result, compute);
     f.release(I64, at);
     return { old, result };
@@ -302,7 +317,7 @@ export class Translation extends Frame {
 
   #slowRead(at: Local, size: Size, intent: 0 | 1): void {
     this.f.get(at);
-    this.f.i32(size);
+    this.f.i32(this.#sizeCode(size));
     this.f.i32(intent);
     this.call("read");
     this.bailIfAsked();
@@ -311,9 +326,14 @@ export class Translation extends Frame {
   #slowWrite(at: Local, size: Size, value: Local): void {
     this.f.get(at);
     this.f.get(value);
-    this.f.i32(size);
+    this.f.i32(this.#sizeCode(size));
     this.call("write");
     this.bailIfAsked();
+  }
+
+  /** Where an address that is not canonical is #SS instead of #GP, the slow paths are told so. */
+  #sizeCode(size: Size): number {
+    return this.mode.bits === 64 && this.#throughStack ? size | THROUGH_STACK : size;
   }
 }
 

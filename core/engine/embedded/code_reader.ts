@@ -1,13 +1,12 @@
 // Reads the code at RIP: for the translator as a window to the end of the page, for the run loop as one instruction.
+import { VECTOR } from "../../base/registers.ts";
 import type { AccessType } from "../../cpu/cpu.ts";
+import { GuestFault } from "../../cpu/fault.ts";
 import type { Mmu } from "../../cpu/mmu.ts";
 import type { CpuState } from "../../cpu/state.ts";
 import type { CodePlace } from "./code_cache.ts";
 import { DeviceAccess, type EnginePhysicalMemory } from "./physical.ts";
-import { type SlowInstruction, SlowInstructions } from "./slow_instructions.ts";
-
-/** Longest instruction (SDM vol. 2, 2.3.11). */
-const MAX_INSTRUCTION = 15;
+import { MAX_INSTRUCTION, type SlowInstruction, SlowInstructions } from "./slow_instructions.ts";
 
 /** Every method may throw `GuestFault`, and `DeviceAccess` for code that is neither in RAM nor ROM. */
 export class CodeReader {
@@ -37,35 +36,43 @@ export class CodeReader {
     return this.#state.bitness === 64 ? linear : BigInt.asUintN(32, linear);
   }
 
-  /** Where the code at RIP is; the first instruction is there as a whole, if its pages are. */
+  /** Bytes that the code segment has from RIP on. 64-bit code knows no limit. */
+  #inSegment(): number {
+    if (this.#state.bitness === 64) return Infinity;
+    const left = this.#state.segment("cs").limit - Number(this.#state.rip) + 1;
+    if (left <= 0) throw new GuestFault(VECTOR.GP, 0);
+    return left;
+  }
+
+  /** Where the code at RIP is; the first instruction is there as a whole, if its pages are, and the segment has it. */
   place(): CodePlace {
+    const inSegment = this.#inSegment();
     const linear = this.linearRip();
     const gpa = this.#codeGpa(linear);
     const inPage = 4096 - gpa % 4096;
-    const bytes = this.#page(gpa);
+    const bytes = this.#page(gpa).subarray(0, inSegment);
     const start = this.#state.rip;
-    if (inPage >= MAX_INSTRUCTION) return { start, bytes, gpa };
+    if (inPage >= MAX_INSTRUCTION || inSegment <= inPage) return { start, bytes, gpa };
     const decoded = this.#slow.decode(start, this.#state.bitness, bytes);
-    if (!decoded.insn.isInvalid) return { start, bytes, gpa };
+    if (!decoded.cutOff) return { start, bytes, gpa };
     const whole = this.fetch();
     return { start, bytes: whole, gpa, nextGpa: this.#codeGpa(linear + BigInt(inPage)) };
   }
 
   /** Up to 15 bytes at RIP. A fault on the next page counts only if the instruction needs it. */
   fetch(): Uint8Array {
+    const inSegment = this.#inSegment();
     const linear = this.linearRip();
     const gpa = this.#codeGpa(linear);
     const inPage = 4096 - gpa % 4096;
-    const first = this.#page(gpa).subarray(0, MAX_INSTRUCTION);
-    if (inPage >= MAX_INSTRUCTION) return first;
-    if (!this.#slow.decode(this.#state.rip, this.#state.bitness, first).insn.isInvalid) {
-      return first;
-    }
+    const first = this.#page(gpa).subarray(0, Math.min(MAX_INSTRUCTION, inSegment));
+    if (inPage >= MAX_INSTRUCTION || inSegment <= inPage) return first;
+    if (!this.#slow.decode(this.#state.rip, this.#state.bitness, first).cutOff) return first;
     const next = this.#codeGpa(linear + BigInt(inPage));
     const bytes = new Uint8Array(MAX_INSTRUCTION);
     bytes.set(first);
     bytes.set(this.#page(next).subarray(0, MAX_INSTRUCTION - inPage), inPage);
-    return bytes;
+    return bytes.subarray(0, inSegment);
   }
 
   #codeGpa(linear: bigint): number {
@@ -80,9 +87,10 @@ export class CodeReader {
     return bytes;
   }
 
-  /** The instruction at RIP, by itself. */
+  /** The instruction at RIP, by itself. One beyond the segment's limit, or too long, is #GP(0). */
   decode(): SlowInstruction {
-    const bytes = this.fetch();
-    return this.#slow.decode(this.#state.rip, this.#state.bitness, bytes);
+    const decoded = this.#slow.decode(this.#state.rip, this.#state.bitness, this.fetch());
+    if (decoded.cutOff) throw new GuestFault(VECTOR.GP, 0);
+    return decoded;
   }
 }

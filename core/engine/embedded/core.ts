@@ -13,8 +13,10 @@ import { RAM } from "../../cpu/layout.ts";
 
 /** What regions call in TypeScript: done by the virtual CPU that has the core. */
 export interface SlowPaths {
+  /** To `size`, `THROUGH_STACK` may be added, here and in `write`. */
   read(linear: bigint, size: number, intent: number): bigint;
   write(linear: bigint, value: bigint, size: number): void;
+  check(segment: number, offset: bigint, size: number, write: number): void;
   raise(vector: number): void;
   simd(mnemonic: number, immediate: number): void;
   divide(upper: bigint, lower: bigint, divisor: bigint, signed: number): void;
@@ -71,6 +73,8 @@ export class Core {
         this.#slow.read(BigInt.asUintN(64, linear), size, intent),
       write: (linear: bigint, value: bigint, size: number) =>
         this.#slow.write(BigInt.asUintN(64, linear), BigInt.asUintN(64, value), size),
+      check: (segment: number, offset: bigint, size: number, write: number) =>
+        this.#slow.check(segment, offset, size, write),
       raise: (vector: number) => this.#slow.raise(vector),
       simd: (mnemonic: number, immediate: number) => this.#slow.simd(mnemonic, immediate),
       divide: (upper: bigint, lower: bigint, divisor: bigint, signed: number) =>

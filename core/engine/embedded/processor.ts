@@ -7,6 +7,7 @@ import { GuestFault } from "../../cpu/fault.ts";
 import { Mmu } from "../../cpu/mmu.ts";
 import { readMsr, writeMsr } from "../../cpu/msr.ts";
 import { reset } from "../../cpu/reset.ts";
+import { segmentation } from "../../cpu/segment_kinds.ts";
 import { simdFaults } from "../../cpu/simd_state.ts";
 import { ATTRIBUTE, CpuState } from "../../cpu/state.ts";
 import { modeKey } from "../../cpu/translate/translation.ts";
@@ -277,7 +278,8 @@ export class Processor {
     const countLookups =
       (user ? this.controls.user : this.controls.kernel)["indirect-branch"] === "inline";
     const aligned = state.checksAlignment;
-    const mode = { bits: bitness, stackBits, countLookups, aligned, ...simdFaults(state) } as const;
+    const general = { bits: bitness, stackBits, countLookups, aligned } as const;
+    const mode = { ...general, ...simdFaults(state), ...segmentation(state) };
     const key = `${modeKey(mode)}/${+user}/${this.reader.base()}`;
     if (key !== this.#contextKey || !this.#context) {
       this.#contextKey = key;

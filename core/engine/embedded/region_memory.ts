@@ -1,11 +1,13 @@
 // What translated regions call when a TLB has no entry for them: memory through the MMU, and the few computations that
 // WebAssembly has no instruction for. What can't be done in the middle of a region makes it bail.
-import { VECTOR } from "../../base/registers.ts";
+import { SEGMENT_REGISTERS, VECTOR } from "../../base/registers.ts";
 import { computeSimd } from "../../cpu/execute/simd/simd.ts";
 import { GuestFault } from "../../cpu/fault.ts";
 import * as L from "../../cpu/layout.ts";
+import { linearAddress } from "../../cpu/linear.ts";
 import { isMisaligned, type Mmu } from "../../cpu/mmu.ts";
 import type { CpuState } from "../../cpu/state.ts";
+import { THROUGH_STACK } from "../../cpu/translate/runtime.ts";
 import type { CodePages } from "./code_pages.ts";
 import type { SlowPaths } from "./core.ts";
 import { DeviceAccess, type EnginePhysicalMemory } from "./physical.ts";
@@ -23,6 +25,11 @@ export interface MemoryParts {
   readonly code: CodePages;
 }
 
+type AccessSize = 1 | 2 | 4 | 8;
+
+/** Exceptions that regions raise with an error code. */
+const WITH_ERROR_CODE: ReadonlySet<number> = new Set([VECTOR.SS, VECTOR.GP, VECTOR.AC]);
+
 export class RegionMemory implements SlowPaths {
   readonly #parts: MemoryParts;
   #bailed: Bail | undefined;
@@ -37,7 +44,8 @@ export class RegionMemory implements SlowPaths {
     this.#parts = parts;
   }
 
-  read(linear: bigint, size: 1 | 2 | 4 | 8, intent: number): bigint {
+  read(linear: bigint, sizeCode: number, intent: number): bigint {
+    const size = (sizeCode & ~THROUGH_STACK) as AccessSize;
     const value = guarded(() => {
       if (this.#observe(linear, size, false, intent === 1)) return "step";
       if (crossesPage(linear, size)) return this.#readAcross(linear, size, intent === 1);
@@ -52,7 +60,7 @@ export class RegionMemory implements SlowPaths {
       return this.#parts.physical.read(found.gpa, size);
     });
     if (typeof value === "bigint") return value;
-    this.#bail(value);
+    this.#bail(value, sizeCode);
     return 0n;
   }
 
@@ -66,7 +74,8 @@ export class RegionMemory implements SlowPaths {
     return this.#parts.mmu.read(linear, size);
   }
 
-  write(linear: bigint, value: bigint, size: 1 | 2 | 4 | 8): void {
+  write(linear: bigint, value: bigint, sizeCode: number): void {
+    const size = (sizeCode & ~THROUGH_STACK) as AccessSize;
     const result = guarded(() => {
       if (this.#observe(linear, size, true, true)) return "step";
       if (crossesPage(linear, size)) return this.#writeAcross(linear, value, size);
@@ -79,7 +88,7 @@ export class RegionMemory implements SlowPaths {
       }
       return this.#parts.physical.write(found.gpa, size, value);
     });
-    if (result !== undefined) this.#bail(result);
+    if (result !== undefined) this.#bail(result, sizeCode);
   }
 
   /** Code under the running region must not change: such stores, and all that cross pages into code, are single-stepped. */
@@ -128,10 +137,15 @@ export class RegionMemory implements SlowPaths {
     return this.#parts.physical.isRam(gpa - gpa % 4096, 4096);
   }
 
+  check(segment: number, offset: bigint, size: number, write: number): void {
+    const name = SEGMENT_REGISTERS[segment];
+    if (!name) throw new RangeError(`No segment ${segment}`);
+    const result = guarded(() => linearAddress(this.#parts.state, name, offset, size, write !== 0));
+    if (typeof result !== "bigint") this.#bail(result);
+  }
+
   raise(vector: number): void {
-    this.#bail(
-      new GuestFault(vector, vector === VECTOR.GP || vector === VECTOR.AC ? 0 : undefined),
-    );
+    this.#bail(new GuestFault(vector, WITH_ERROR_CODE.has(vector) ? 0 : undefined));
   }
 
   simd(mnemonic: number, immediate: number): void {
@@ -154,7 +168,10 @@ export class RegionMemory implements SlowPaths {
     );
   }
 
-  #bail(cause: Bail): void {
+  #bail(cause: Bail, sizeCode = 0): void {
+    if (sizeCode & THROUGH_STACK && cause instanceof GuestFault && cause.vector === VECTOR.GP) {
+      return this.raise(VECTOR.SS);
+    }
     // A device is reached instruction by instruction: regions only find out that it is one.
     this.#bailed = cause instanceof DeviceAccess && !this.stepping ? "step" : cause;
     this.#parts.state.view.setInt32(L.BAIL, 1, true);

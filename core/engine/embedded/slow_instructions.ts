@@ -1,6 +1,6 @@
 // Decoding of instructions that the run loop does itself. The same few are met again and again: they are kept, and checked
 // against the bytes in memory each time.
-import { Decoder, DecoderOptions, Instruction } from "iced-x86";
+import { Decoder, DecoderError, DecoderOptions, Instruction } from "iced-x86";
 import { sensitiveOperation } from "../../cpu/classify.ts";
 import type { SensitiveOperation } from "../../cpu/sensitive_operations.ts";
 import { isTranslated } from "../../cpu/translate/instructions.ts";
@@ -11,7 +11,12 @@ export interface SlowInstruction {
   readonly operation: SensitiveOperation | undefined;
   /** A translator's instruction all the same: it stands here because of where it is, or because code has changed. */
   readonly translated: boolean;
+  /** Is it longer than the bytes that were given, or than an instruction may be? */
+  readonly cutOff: boolean;
 }
+
+/** Longest instruction (SDM vol. 2, 2.3.11). */
+export const MAX_INSTRUCTION = 15;
 
 /** Instructions kept a virtual CPU. */
 const MAX_KEPT = 4096;
@@ -38,6 +43,8 @@ export class SlowInstructions {
     decoder.ip = rip;
     const insn = new Instruction();
     decoder.decodeOut(insn);
+    const cutOff = decoder.lastError === DecoderError.NoMoreBytes ||
+      insn.isInvalid && insn.length === MAX_INSTRUCTION && isTooLong(bits, bytes);
     decoder.free();
     const entry = {
       insn,
@@ -45,6 +52,7 @@ export class SlowInstructions {
       bytes: bytes.slice(0, Math.max(1, insn.length)),
       operation: sensitiveOperation(insn),
       translated: isTranslated(insn),
+      cutOff,
     };
     this.#known.set(rip, entry);
     return entry;
@@ -62,6 +70,19 @@ export class SlowInstructions {
     this.#known.clear();
     this.#retired.length = 0;
   }
+}
+
+/** iced calls what is too long invalid: so are 15 bytes that would need more if their first prefix were not there. */
+function isTooLong(bits: 16 | 32 | 64, bytes: Uint8Array): boolean {
+  const decoder = new Decoder(
+    bits,
+    bytes.subarray(1, MAX_INSTRUCTION),
+    DecoderOptions.None,
+  );
+  decoder.decode().free();
+  const { lastError } = decoder;
+  decoder.free();
+  return lastError === DecoderError.NoMoreBytes;
 }
 
 function startsWith(bytes: Uint8Array, start: Uint8Array): boolean {

@@ -5,6 +5,7 @@ import type { Cpu } from "../../cpu/cpu.ts";
 import { execute, isSlow } from "../../cpu/execute/execute.ts";
 import { GuestFault } from "../../cpu/fault.ts";
 import * as L from "../../cpu/layout.ts";
+import { ripBits } from "../../cpu/linear.ts";
 import { LEAVE } from "../../cpu/translate/runtime.ts";
 import { ALONE } from "./code_cache.ts";
 import type { Translation } from "./core.ts";
@@ -121,7 +122,7 @@ export class Stepper extends Processor {
     const { rip } = this.state;
     this.state.rip = 0n;
     const why = region.run();
-    this.state.rip = BigInt.asUintN(this.state.bitness, rip + this.state.rip);
+    this.state.rip = BigInt.asUintN(ripBits(this.state.bitness), rip + this.state.rip);
     return why;
   }
 

@@ -102,7 +102,7 @@ export function readVector(t: Translation, operand: number): void {
   if (insn.opKind(operand) === OpKind.Register) return getVector(t, insn.opRegister(operand));
   if (insn.opKind(operand) !== OpKind.Memory) return constant(t.f, 0n);
   const size = MemorySizeExt.size(insn.memorySize);
-  const at = t.address();
+  const at = t.address(size, "read");
   if (size === 16) {
     checkAlignment(t, at);
     loadVector(t, at);
@@ -121,7 +121,7 @@ export function writeVector(t: Translation, operand: number, value: Local): void
     return setVector(t, insn.opRegister(operand), value);
   }
   const size = MemorySizeExt.size(insn.memorySize);
-  const at = t.address();
+  const at = t.address(size, "write");
   if (size === 16) {
     checkAlignment(t, at);
     storeVector(t, at, value);
