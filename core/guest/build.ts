@@ -100,6 +100,7 @@ export function buildGuest(
     entry: guest.entry,
     platform,
     memory: guest.memory,
+    ...(guest.cpus ? { cpus: guest.cpus } : {}),
     placed,
     start: program.origin,
     free,

@@ -29,12 +29,13 @@ export function buildFile(
   }));
   if (diagnostics.length > 0) return { diagnostics };
 
-  const { entry, memory, format, load, commandLine = "" } = guest;
+  const { entry, memory, cpus, format, load, commandLine = "" } = guest;
   const loaded = loadGuestFile(
     {
       name: file.value,
       bytes,
       memory,
+      cpus: cpus ?? 1,
       entry,
       ...(load ? { load: load.value } : {}),
       commandLine,
@@ -54,6 +55,7 @@ export function buildFile(
       ...(loaded.rom ? { rom: loaded.rom } : {}),
       platform,
       memory,
+      ...(cpus ? { cpus } : {}),
       placed: loaded.placed,
       start: loaded.start,
       free: Math.ceil(end / PAGE_SIZE) * PAGE_SIZE,

@@ -43,6 +43,8 @@ export interface GuestSpec {
   readonly entry: Entry;
   /** Bytes of RAM: a multiple of 4096. */
   readonly memory: number;
+  /** How many CPUs; absent: one. */
+  readonly cpus?: number;
   /** Assembly text with the parameters put in; its offsets map to the file through `programMap`. */
   readonly program?: Program;
   /** A file to load instead: a path relative to the scenario. */

@@ -261,6 +261,8 @@ const Guest = z.strictObject({
     .meta({ title: "entry", description: "CPU mode of the first instruction; long64 if absent" }),
   "memory": Size.optional()
     .describe("RAM, a multiple of 4096 bytes; 2 MiB if absent, and 64 MiB for a file"),
+  "cpus": Integer.optional()
+    .describe("CPUs, 1 to 8, each with a local APIC if there are several; 1 if absent"),
   "program": z.string().optional()
     .describe("Assembly in Intel syntax, as NASM has it, in a block: `program: |`"),
   "file": z.string().optional().describe("A file to load instead, relative to the scenario"),

@@ -47,9 +47,10 @@ export class Turns {
     const configs = monitors.map(config);
     const vcpus = count > 1 ? engine.createAll?.(configs) : configs.map((c) => engine.create(c));
     if (!vcpus) throw new Error("The engine has one CPU");
+    // All but the first wait to be started.
     this.all = monitors.flatMap((own, n) => {
       const vcpu = vcpus[n];
-      return vcpu ? [{ vcpu, monitor: own, idle: false, hadPending: false }] : [];
+      return vcpu ? [{ vcpu, monitor: own, idle: n > 0, hadPending: false }] : [];
     });
     const [first] = this.all;
     if (!first) throw new Error("A machine has at least one CPU");

@@ -27,15 +27,15 @@ const TABLES = {
   madt: 0x2c0,
 } as const;
 
-/** All of them, as one piece of memory. */
-export function acpiTables(): Placed[] {
+/** All of them, as one piece of memory, for a machine with so many CPUs. */
+export function acpiTables(cpus = 1): Placed[] {
   const at = (name: keyof typeof TABLES) => RSDP_ADDRESS + TABLES[name];
   const bytes = new Uint8Array(0x400);
   const put = (name: keyof typeof TABLES, table: Uint8Array) => bytes.set(table, TABLES[name]);
   put("facs", facs());
   put("dsdt", table("DSDT", 2, powerOffNames()));
   put("fadt", fadt(at("facs"), at("dsdt")));
-  put("madt", table("APIC", 4, madt()));
+  put("madt", table("APIC", 4, madt(cpus)));
   const named = [at("fadt"), at("madt")];
   put("rsdt", table("RSDT", 1, words(named, 4)));
   put("xsdt", table("XSDT", 1, words(named, 8)));
@@ -141,14 +141,15 @@ function powerOffNames(): Uint8Array {
   return Uint8Array.of(NAME, ...ascii("_S5_"), PACKAGE, 6, 4, ZERO, ZERO, ZERO, ZERO);
 }
 
-/** Interrupt controllers (5.2.12): one processor, one I/O APIC, the timer on input 2, SCI level-triggered. */
-function madt(): Uint8Array {
+/** Interrupt controllers (5.2.12): the processors, one I/O APIC, the timer on input 2, SCI level-triggered. */
+function madt(cpus: number): Uint8Array {
   const PCAT_COMPAT = 1, ENABLED = 1;
   const word = (value: number) => words([value], 4);
+  const processors = Array.from({ length: cpus }, (_, id) => [0, 8, id, id, ...word(ENABLED)]);
   return Uint8Array.of(
     ...word(LAPIC_BASE),
     ...word(PCAT_COMPAT),
-    ...[0, 8, 0, 0, ...word(ENABLED)],
+    ...processors.flat(),
     ...[1, 12, IOAPIC_ID, 0, ...word(IOAPIC_BASE), ...word(0)],
     ...[2, 10, 0, 0, ...word(2), 0, 0],
     ...[2, 10, 0, SCI, ...word(SCI), 0x0d, 0],

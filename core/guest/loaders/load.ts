@@ -34,7 +34,7 @@ export function loadGuestFile(file: GuestFile, format = detectFormat(file.bytes)
   if (file.memory < FIRMWARE_END) return loaded;
   // PVH has no BIOS before it, and a program in long mode no boot loader.
   const bios = loaded.format === "multiboot" ? biosData(file.memory, loaded.occupied) : [];
-  return { ...loaded, placed: [...loaded.placed, ...acpiTables(), ...bios] };
+  return { ...loaded, placed: [...loaded.placed, ...acpiTables(file.cpus), ...bios] };
 }
 
 function load(file: GuestFile, format: GuestFormat): Loading {

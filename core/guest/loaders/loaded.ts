@@ -17,6 +17,8 @@ export interface GuestFile {
   readonly bytes: Uint8Array;
   /** Bytes of RAM. */
   readonly memory: number;
+  /** How many CPUs; absent: one. */
+  readonly cpus?: number;
   /** The CPU mode of a flat file; the other formats have one of their own. */
   readonly entry: Entry;
   /** Guest-physical address of a flat file, where the scenario gives one. */

@@ -34,6 +34,9 @@ const MIN_REAL_MEMORY = 64 * 1024;
 /** Most RAM. */
 export const MAX_MEMORY = 1024 * MIB;
 
+/** Most CPUs. */
+const MAX_CPUS = 8;
+
 /** Bytes a sector. */
 const SECTOR = 512;
 /** Sectors of one disk: 64 MiB. */
@@ -68,6 +71,7 @@ export function readGuest(
     memory: file && !valueOf(node, "memory")
       ? DEFAULT_FILE_MEMORY
       : readMemorySize(valueOf(node, "memory"), file ? "file" : entry, findings),
+    ...readCpus(valueOf(node, "cpus"), findings),
     ...(program ? { program: readProgram(program, parameters, findings) } : {}),
     ...(file && path !== undefined ? { file: { value: path, span: file.span } } : {}),
     ...readFileOptions(node, findings),
@@ -120,6 +124,16 @@ function readMemorySize(
     );
   }
   return bytes;
+}
+
+function readCpus(node: Node | undefined, findings: Findings): Pick<GuestSpec, "cpus"> {
+  if (!node) return {};
+  const cpus = clamp(integerOf(node) ?? 1n);
+  if (cpus < 1 || cpus > MAX_CPUS) {
+    findings.error(node.span, `A guest has from 1 to ${MAX_CPUS} CPUs`);
+    return {};
+  }
+  return cpus === 1 ? {} : { cpus };
 }
 
 /** The program of a guest. One that YAML folded into fewer lines is refused: its comments would swallow instructions. */
