@@ -1,12 +1,12 @@
 // Delivery of interrupts and exceptions through the guest's own tables: the IVT in real mode, gates in protected and long
 // mode; and what becomes of faults on the way (SDM vol. 3, 6.12 to 6.15 and 20.1.4).
-import { CR0, RFLAGS, type Segment, VECTOR } from "../base/registers.ts";
+import { CR0, RFLAGS, VECTOR } from "../base/registers.ts";
 import type { Cpu } from "./cpu.ts";
 import {
   dplOf,
   isConforming,
   isLongMode,
-  markAccessed,
+  type Loading,
   RPL_MASK,
   selectorCode,
 } from "./descriptors.ts";
@@ -86,18 +86,17 @@ function deliverThroughGate(cpu: Cpu, event: DeliverableEvent, returnTo: bigint)
   const { cs, level } = resolveHandler(cpu, gate, ext);
   checkTarget(state, cs, gate.offset, isCanonical(gate.offset, state.linearBits));
 
-  const frame: Frame = { image, returnTo, errorCode: event.errorCode };
+  const frame: Frame = { cs, image, returnTo, errorCode: event.errorCode };
   if (gate.size === 8) enterLongMode(cpu, gate, level, frame, ext);
   else enterProtectedMode(cpu, gate, level, frame, ext);
 
-  state.setSegment("cs", cs);
   state.rip = gate.offset;
   const cleared = RFLAGS.TF | RFLAGS.NT | RFLAGS.RF | RFLAGS.VM | (gate.masks ? RFLAGS.IF : 0);
   state.rflags = flags & ~BigInt(cleared);
 }
 
 /** Code segment of a gate's handler, and the privilege level that it runs at. */
-function resolveHandler(cpu: Cpu, gate: Gate, ext: number): { cs: Segment; level: number } {
+function resolveHandler(cpu: Cpu, gate: Gate, ext: number): { cs: Loading; level: number } {
   const { state } = cpu;
   const { cpl } = state;
   const descriptor = readCodeDescriptor(cpu, gate.selector, ext);
@@ -109,7 +108,7 @@ function resolveHandler(cpu: Cpu, gate: Gate, ext: number): { cs: Segment; level
   const level = isConforming(descriptor) ? cpl : dpl;
   if (isVirtual8086(state) && level !== 0) throw refuse();
   const selector = (gate.selector & ~RPL_MASK) | level;
-  return { cs: { ...markAccessed(cpu, descriptor), selector }, level };
+  return { cs: { ...descriptor, selector }, level };
 }
 
 /** Faults of which a second one makes a double fault (SDM vol. 3, table 6-5). */

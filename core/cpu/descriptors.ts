@@ -148,12 +148,22 @@ export function isLongMode(state: CpuState): boolean {
   return (state.control("efer") & BigInt(EFER.LMA)) !== 0n;
 }
 
-/** Marks a code or data segment as accessed in its table, and returns what goes into the segment register. */
-export function markAccessed(cpu: Cpu, descriptor: Descriptor): Segment {
-  const { selector, base, limit } = descriptor;
-  const attributes = descriptor.attributes | TYPE.ACCESSED;
-  if (attributes !== descriptor.attributes) {
-    cpu.memory.write(descriptor.linear + 5n, 1, BigInt(attributes & 0xff), SYSTEM_ACCESS);
+/** A segment that is about to be loaded: unless its selector is null, it has a descriptor. */
+export interface Loading extends Segment {
+  /** Linear address of the descriptor. */
+  readonly linear?: bigint;
+}
+
+/**
+ * Marks a code or data segment as accessed in its table, and returns what goes into the segment register. The last thing that
+ * may fault.
+ */
+export function markAccessed(cpu: Cpu, loading: Loading): Segment {
+  const { selector, base, limit, linear } = loading;
+  if (linear === undefined) return { selector, base, limit, attributes: loading.attributes };
+  const attributes = loading.attributes | TYPE.ACCESSED;
+  if (attributes !== loading.attributes) {
+    cpu.memory.write(linear + 5n, 1, BigInt(attributes & 0xff), SYSTEM_ACCESS);
   }
   return { selector, base, limit, attributes };
 }

@@ -1,18 +1,20 @@
 // What an interrupt or exception pushes, and on which stack, in long mode and in protected mode.
 import type { Cpu } from "./cpu.ts";
-import { nullSegment } from "./descriptors.ts";
+import { type Loading, markAccessed, nullSegment } from "./descriptors.ts";
 import { type Gate, innerStack, longModeStack } from "./gates.ts";
 import { isVirtual8086 } from "./linear.ts";
 import { Stack } from "./stack.ts";
 
 /** What a handler finds on its stack, apart from what the CPU was. */
 export interface Frame {
+  /** Code of the handler. */
+  readonly cs: Loading;
   readonly image: bigint;
   readonly returnTo: bigint;
   readonly errorCode: number | undefined;
 }
 
-/** Pushes the long-mode frame: SS and RSP always, on a stack aligned to 16 bytes. */
+/** Pushes the long-mode frame, and loads CS: SS and RSP always, on a stack aligned to 16 bytes. */
 export function enterLongMode(
   cpu: Cpu,
   gate: Gate,
@@ -39,11 +41,13 @@ export function enterLongMode(
   stack.push(8, BigInt(state.segment("cs").selector));
   stack.push(8, frame.returnTo);
   if (frame.errorCode !== undefined) stack.push(8, BigInt(frame.errorCode));
+  const cs = markAccessed(cpu, frame.cs);
   stack.commit();
   state.setSegment("ss", newSs);
+  state.setSegment("cs", cs);
 }
 
-/** Pushes the 16-bit or 32-bit frame, on the inner level's stack if the level changes. */
+/** Pushes the 16-bit or 32-bit frame, and loads CS: on the inner level's stack if the level changes. */
 export function enterProtectedMode(
   cpu: Cpu,
   gate: Gate,
@@ -68,8 +72,10 @@ export function enterProtectedMode(
   push(stack, "cs");
   stack.push(size, frame.returnTo);
   if (frame.errorCode !== undefined) stack.push(size, BigInt(frame.errorCode));
+  const [ss, cs] = [inner && markAccessed(cpu, inner.ss), markAccessed(cpu, frame.cs)];
   stack.commit();
-  if (inner) state.setSegment("ss", inner.ss);
+  if (ss) state.setSegment("ss", ss);
+  state.setSegment("cs", cs);
   if (virtual) {
     for (const name of ["es", "ds", "fs", "gs"] as const) state.setSegment(name, nullSegment(0));
   }

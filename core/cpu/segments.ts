@@ -10,6 +10,7 @@ import {
   isOrdinary,
   isPresent,
   isWritableData,
+  type Loading,
   markAccessed,
   nullSegment,
   readDescriptor,
@@ -35,7 +36,7 @@ export function resolveDataSegment(
   const { state } = cpu;
   if (!(state.control("cr0") & BigInt(CR0.PE))) return realModeSegment(state, name, selector);
   if (isVirtual8086(state)) return virtual8086Segment(selector);
-  if (name === "ss") return resolveStackSegment(cpu, selector, state.cpl);
+  if (name === "ss") return markAccessed(cpu, resolveStackSegment(cpu, selector, state.cpl));
   if (selectorCode(selector) === 0) return nullSegment(selector);
   const descriptor = readDescriptor(cpu, selector, invalid, ext);
   const fault = (vector: number) => new GuestFault(vector, selectorCode(selector) | ext);
@@ -73,7 +74,7 @@ export function resolveStackSegment(
   vector: number = VECTOR.GP,
   ext = 0,
   sixtyFour = cpu.state.bitness === 64,
-): Segment {
+): Loading {
   if (selectorCode(selector) === 0) {
     if (!sixtyFour || cpl === 3 || (selector & RPL_MASK) !== cpl) throw new GuestFault(vector, ext);
     return nullSegment(selector, cpl);
@@ -86,7 +87,7 @@ export function resolveStackSegment(
     throw new GuestFault(vector, code);
   }
   if (!isPresent(descriptor)) throw new GuestFault(VECTOR.SS, code);
-  return markAccessed(cpu, descriptor);
+  return descriptor;
 }
 
 /** The descriptor of a transfer's target; a null selector is #GP(0). */
@@ -113,7 +114,7 @@ export function checkCodePresent(cpu: Cpu, descriptor: Descriptor, ext = 0): voi
 }
 
 /** CS for a far JMP or CALL without a gate: the privilege level stays. */
-export function resolveDirectCode(cpu: Cpu, descriptor: Descriptor): Segment {
+export function resolveDirectCode(cpu: Cpu, descriptor: Descriptor): Loading {
   const { selector } = descriptor;
   const { cpl } = cpu.state;
   const dpl = dplOf(descriptor);
@@ -122,11 +123,11 @@ export function resolveDirectCode(cpu: Cpu, descriptor: Descriptor): Segment {
     : (selector & RPL_MASK) <= cpl && dpl === cpl;
   if (!isCode(descriptor) || !allowed) throw new GuestFault(VECTOR.GP, selectorCode(selector));
   checkCodePresent(cpu, descriptor);
-  return { ...markAccessed(cpu, descriptor), selector: (selector & ~RPL_MASK) | cpl };
+  return { ...descriptor, selector: (selector & ~RPL_MASK) | cpl };
 }
 
 /** CS for a far RET or IRET: to the same or an outer level, which is the selector's RPL. */
-export function resolveReturnCode(cpu: Cpu, selector: number): Segment {
+export function resolveReturnCode(cpu: Cpu, selector: number): Loading {
   const descriptor = readCodeDescriptor(cpu, selector);
   const rpl = selector & RPL_MASK;
   const dpl = dplOf(descriptor);
@@ -134,7 +135,7 @@ export function resolveReturnCode(cpu: Cpu, selector: number): Segment {
     throw new GuestFault(VECTOR.GP, selectorCode(selector));
   }
   checkCodePresent(cpu, descriptor);
-  return markAccessed(cpu, descriptor);
+  return descriptor;
 }
 
 /** Is a segment register's code 64-bit? */

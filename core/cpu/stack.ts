@@ -1,7 +1,7 @@
 // Pushes and pops that take effect together: the stack pointer moves only when the instruction can't fault any more.
-import type { Segment } from "../base/registers.ts";
-import { VECTOR } from "../base/registers.ts";
+import { type Segment, VECTOR } from "../base/registers.ts";
 import type { Cpu } from "./cpu.ts";
+import type { Loading } from "./descriptors.ts";
 import { GuestFault } from "./fault.ts";
 import { withinLimit } from "./linear.ts";
 import { writePart } from "./operands.ts";
@@ -12,7 +12,7 @@ const RSP = 4;
 
 /** Where a stack is, and as whom it is accessed. */
 export interface StackPlace {
-  readonly ss: Segment;
+  readonly ss: Loading;
   readonly sp: bigint;
   /** Bytes of the stack pointer in use. */
   readonly width: 2 | 4 | 8;

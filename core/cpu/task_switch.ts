@@ -234,7 +234,7 @@ function resolveSegment(
     case "cs":
       return resolveTaskCode(cpu, selector, ext);
     case "ss":
-      return resolveStackSegment(cpu, selector, cpl, VECTOR.TS, ext, false);
+      return markAccessed(cpu, resolveStackSegment(cpu, selector, cpl, VECTOR.TS, ext, false));
     default:
       return resolveDataSegment(cpu, name, selector, VECTOR.TS, ext);
   }

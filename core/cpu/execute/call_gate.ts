@@ -1,5 +1,5 @@
 // Far JMP and CALL through a call gate (SDM vol. 3, 5.8.3 to 5.8.5).
-import { type Segment, VECTOR } from "../../base/registers.ts";
+import { VECTOR } from "../../base/registers.ts";
 import type { Cpu } from "../cpu.ts";
 import {
   dplOf,
@@ -7,6 +7,7 @@ import {
   isConforming,
   isLongMode,
   isPresent,
+  type Loading,
   markAccessed,
   nullSegment,
   readSystemDescriptor,
@@ -45,11 +46,10 @@ export function throughGate(cpu: Cpu, selector: number, calls: boolean, returnTo
     throw new GuestFault(VECTOR.GP, selectorCode(gate.selector));
   }
   const level = inner ? dpl : cpl;
-  const cs: Segment = { ...code, selector: (gate.selector & ~RPL_MASK) | level };
+  const cs: Loading = { ...code, selector: (gate.selector & ~RPL_MASK) | level };
   checkTarget(state, cs, gate.offset, isCanonical(gate.offset, state.linearBits));
-  if (calls) pushFrame(cpu, gate, inner ? level : undefined, returnTo);
-  const { attributes } = markAccessed(cpu, code);
-  state.setSegment("cs", { selector: cs.selector, base: cs.base, limit: cs.limit, attributes });
+  if (calls) pushFrame(cpu, gate, cs, inner ? level : undefined, returnTo);
+  else state.setSegment("cs", markAccessed(cpu, cs));
   state.rip = gate.offset;
 }
 
@@ -73,8 +73,14 @@ function readCallGate(cpu: Cpu, selector: number): CallGate {
   };
 }
 
-/** Pushes the return address, on the stack of level `inner` if the level changes. */
-function pushFrame(cpu: Cpu, gate: CallGate, inner: number | undefined, returnTo: bigint): void {
+/** Pushes the return address, on the stack of level `inner` if the level changes, and loads CS. */
+function pushFrame(
+  cpu: Cpu,
+  gate: CallGate,
+  code: Loading,
+  inner: number | undefined,
+  returnTo: bigint,
+): void {
   const { state } = cpu;
   const { size } = gate;
   const place = inner === undefined ? undefined : stackOf(cpu, inner, size);
@@ -88,8 +94,10 @@ function pushFrame(cpu: Cpu, gate: CallGate, inner: number | undefined, returnTo
   }
   stack.push(size, BigInt(state.segment("cs").selector));
   stack.push(size, returnTo);
+  const [ss, cs] = [place && markAccessed(cpu, place.ss), markAccessed(cpu, code)];
   stack.commit();
-  if (place) state.setSegment("ss", place.ss);
+  if (ss) state.setSegment("ss", ss);
+  state.setSegment("cs", cs);
 }
 
 function stackOf(cpu: Cpu, level: number, size: number): StackPlace {

@@ -1,8 +1,8 @@
 // Far JMP, CALL and RET. Call gates are in `call_gate.ts`, tasks in `task_switch.ts`.
 import { Code, type Instruction, Mnemonic, OpKind } from "iced-x86";
-import { type Segment, VECTOR } from "../../base/registers.ts";
+import { VECTOR } from "../../base/registers.ts";
 import type { Cpu } from "../cpu.ts";
-import { isLongMode, isOrdinary, RPL_MASK } from "../descriptors.ts";
+import { isLongMode, isOrdinary, type Loading, markAccessed, RPL_MASK } from "../descriptors.ts";
 import { isRealLike } from "../linear.ts";
 import { effectiveAddress, offsetBy, readPlace } from "../operands.ts";
 import {
@@ -57,7 +57,7 @@ export function farTransfer(cpu: Cpu, instruction: Instruction): void {
   const { state } = cpu;
   const { selector, offset, size } = target(cpu, instruction);
   const calls = instruction.mnemonic === Mnemonic.Call;
-  let code: Segment;
+  let code: Loading;
   if (isRealLike(state)) {
     code = realModeCode(state, selector);
   } else {
@@ -72,13 +72,14 @@ export function farTransfer(cpu: Cpu, instruction: Instruction): void {
     code = resolveDirectCode(cpu, descriptor);
   }
   checkTarget(state, code, offset, isCanonical(offset, state.linearBits));
+  const stack = new Stack(cpu);
   if (calls) {
-    const stack = new Stack(cpu);
     stack.push(size, BigInt(state.segment("cs").selector));
     stack.push(size, nextRip(state, instruction));
-    stack.commit();
   }
-  state.setSegment("cs", code);
+  const cs = markAccessed(cpu, code);
+  if (calls) stack.commit();
+  state.setSegment("cs", cs);
   state.rip = offset;
 }
 
@@ -114,19 +115,21 @@ export function farReturn(cpu: Cpu, instruction: Instruction): void {
   const code = resolveReturnCode(cpu, selector);
   checkTarget(state, code, rip, isCanonical(rip, state.linearBits));
   if (!outer) {
+    const cs = markAccessed(cpu, code);
     stack.commit();
-    state.setSegment("cs", code);
+    state.setSegment("cs", cs);
     state.rip = rip;
     return;
   }
   const sp = stack.pop(size);
   const ssSelector = Number(stack.pop(size) & 0xffffn);
   const sixtyFour = isSixtyFourBit(state, code);
-  const ss = resolveStackSegment(cpu, ssSelector, level, VECTOR.GP, 0, sixtyFour);
+  const resolved = resolveStackSegment(cpu, ssSelector, level, VECTOR.GP, 0, sixtyFour);
+  const [ss, cs] = [markAccessed(cpu, resolved), markAccessed(cpu, code)];
   const width = stackWidth(ss, sixtyFour);
   const returned = new Stack(cpu, { ss, sp, width, user: level === 3, errorCode: 0 });
   returned.drop(released);
-  state.setSegment("cs", code);
+  state.setSegment("cs", cs);
   state.setSegment("ss", ss);
   state.rip = rip;
   returned.commit();

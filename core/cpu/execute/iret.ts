@@ -2,7 +2,13 @@
 import { type Instruction, Mnemonic } from "iced-x86";
 import { RFLAGS, type Segment, VECTOR } from "../../base/registers.ts";
 import type { Cpu } from "../cpu.ts";
-import { isLongMode, isNestedTask, RPL_MASK, virtual8086Segment } from "../descriptors.ts";
+import {
+  isLongMode,
+  isNestedTask,
+  markAccessed,
+  RPL_MASK,
+  virtual8086Segment,
+} from "../descriptors.ts";
 import { GuestFault } from "../fault.ts";
 import { loadableFlags, loadFlags } from "../flags.ts";
 import { isRealLike } from "../linear.ts";
@@ -81,12 +87,17 @@ function returnInProtectedMode(cpu: Cpu, size: 2 | 4 | 8): void {
     const sp = stack.pop(size);
     const ssSelector = Number(stack.pop(size) & 0xffffn);
     const sixtyFour = isSixtyFourBit(state, code);
-    const ss = resolveStackSegment(cpu, ssSelector, level, VECTOR.GP, 0, sixtyFour);
+    const resolved = resolveStackSegment(cpu, ssSelector, level, VECTOR.GP, 0, sixtyFour);
+    const [ss, cs] = [markAccessed(cpu, resolved), markAccessed(cpu, code)];
     state.setSegment("ss", ss);
+    state.setSegment("cs", cs);
     writePart(state, RSP, stackWidth(ss, sixtyFour), sp);
     if (outer) dropInnerSegments(state, level);
-  } else stack.commit();
-  state.setSegment("cs", code);
+  } else {
+    const cs = markAccessed(cpu, code);
+    stack.commit();
+    state.setSegment("cs", cs);
+  }
   state.rip = rip;
   loadFlags(cpu, image, mask);
 }

@@ -60,6 +60,7 @@ const offset = (random: Random) => random.oneIn(8) ? BEYOND : TARGET;
 interface Snippet {
   readonly bytes: readonly number[];
   readonly stack?: readonly number[];
+  readonly undefinedFlags?: number;
 }
 
 const narrow = (random: Random) => random.oneIn(3);
@@ -101,11 +102,13 @@ const SNIPPETS: readonly ((random: Random) => Snippet)[] = [
     const flags = random.below(2 ** 22) &
       ~(RFLAGS.TF | RFLAGS.IF | RFLAGS.RF | RFLAGS.VIF | RFLAGS.VIP | RFLAGS.AC |
         (random.oneIn(4) ? 0 : RFLAGS.VM));
+    const virtual = (flags & RFLAGS.VM) !== 0;
     return {
       bytes: prefixed(is16, 0xcf),
       stack: [
-        ...put(is16, offset(random), flags & RFLAGS.VM ? AREA >> 4 : cs, flags, OUTER_TOP),
-        ...put(is16, flags & RFLAGS.VM ? AREA >> 4 : stack(random, cs & 3)),
+        // Bochs takes 16 bits of EIP to virtual-8086 mode; the manual has #GP(0) (SDM vol. 2, IRET).
+        ...put(is16, virtual ? TARGET : offset(random), virtual ? AREA >> 4 : cs, flags, OUTER_TOP),
+        ...put(is16, virtual ? AREA >> 4 : stack(random, cs & 3)),
         ...put(is16, ...[0, 0, 0, 0].map(() => random.below(0x10000))),
       ],
     };
@@ -158,7 +161,12 @@ const SNIPPETS: readonly ((random: Random) => Snippet)[] = [
       prefixed(is16, 0x0f, 0x00, 0xc9),
     ];
     const selector = random.oneIn(3) ? gateOf(random) : anySelector(random);
-    return { bytes: [0x66, 0xb8, ...words(selector), ...random.pick(forms)] };
+    // LAR leaves bits 16 to 19 undefined (SDM vol. 2, LAR): and ecx, 0xfff0ffff
+    const defined = [0x81, 0xe1, ...dwords(0xfff0_ffff)];
+    return {
+      bytes: [0x66, 0xb8, ...words(selector), ...random.pick(forms), ...defined],
+      undefinedFlags: RFLAGS.AF,
+    };
   },
 ];
 
@@ -238,6 +246,7 @@ export function gateTrial(random: Random, name: string): BochsTrial {
       { address: TOP, bytes: snippet.stack ?? [] },
       ...tables(random, wide),
     ],
+    undefinedFlags: snippet.undefinedFlags ?? 0,
     ...(wide ? {} : { setup: SETUP }),
   };
 }
