@@ -29,12 +29,17 @@ export interface Mode extends Segmentation {
 
 /** Tells modes apart: equal where all of two modes is. */
 export function modeKey(mode: Mode): string {
+  return `${commonKey(mode)}/${mode.segments}`;
+}
+
+/** The same but for the kinds of segments, of which a region depends on those that it uses. */
+export function commonKey(mode: Mode): string {
   const { bits, stackBits, countLookups, aligned, sseFault, mmxFault, x87Fault, waitFault } = mode;
-  const { segments, codeLimit, linearBits } = mode;
+  const { codeLimit, linearBits } = mode;
   const faults = [sseFault, mmxFault, x87Fault, waitFault].map((vector) => vector ?? "");
   return `${bits}/${stackBits}/${+countLookups}/${+aligned}/${
     faults.join("/")
-  }/${segments}/${codeLimit}/${linearBits}`;
+  }/${codeLimit}/${linearBits}`;
 }
 
 /** The instruction being translated. */

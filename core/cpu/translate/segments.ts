@@ -35,6 +35,7 @@ export function checkSegment(
   const { f } = t;
   const index = segment - Register.ES;
   const kind = t.mode.segments[index];
+  t.segmentsUsed.add(index);
   switch (kind) {
     case KIND.flat:
       return;

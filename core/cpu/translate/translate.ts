@@ -17,13 +17,20 @@ import { simdEmitter } from "./simd/table.ts";
 import { type Mode, type Site, Translation } from "./translation.ts";
 import { type Label, Module } from "./wasm.ts";
 
-/** The module's bytes. Equal regions give equal bytes. */
-export function translateRegion(plan: RegionPlan, mode: Mode): Uint8Array<ArrayBuffer> {
+/** A region as WebAssembly. */
+export interface TranslatedRegion {
+  /** The module. Equal regions give equal bytes. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Segments whose kinds it depends on, by their number. */
+  readonly segments: readonly number[];
+}
+
+export function translateRegion(plan: RegionPlan, mode: Mode): TranslatedRegion {
   const module = new Module(["memory"]);
-  const { body, imports } = new RegionEmitter(plan, mode).emit();
+  const { body, imports, segments } = new RegionEmitter(plan, mode).emit();
   for (const name of imports) module.import(name, IMPORTS[name]);
   module.function("region", REGION_SIGNATURE, body);
-  return module.finish();
+  return { bytes: module.finish(), segments: [...segments] };
 }
 
 const ALL_STATUS = RflagsBits.OF | RflagsBits.SF | RflagsBits.ZF | RflagsBits.AF | RflagsBits.CF |
@@ -52,7 +59,7 @@ class RegionEmitter {
   emit() {
     this.#t.begin();
     this.#tree(0);
-    return { body: this.#t.finish(), imports: this.#t.imports };
+    return { body: this.#t.finish(), imports: this.#t.imports, segments: this.#t.segmentsUsed };
   }
 
   #block(index: number): Block {

@@ -7,7 +7,7 @@ import { THROUGH_STACK } from "./runtime.ts";
 import { type Access, addressSegment, checkSegment } from "./segments.ts";
 import { I32, I64, type Local } from "./wasm.ts";
 
-export { logOf, type Mode, modeKey, type Site, type Size } from "./frame.ts";
+export { commonKey, logOf, type Mode, modeKey, type Site, type Size } from "./frame.ts";
 
 const LOADS = { 1: "i64_load8_u", 2: "i64_load16_u", 4: "i64_load32_u", 8: "i64_load" } as const;
 const STORES = { 1: "i64_store8", 2: "i64_store16", 4: "i64_store32", 8: "i64_store" } as const;
@@ -17,6 +17,8 @@ const PAGE_MASK = -4096n;
 export const maskOf = (size: Size): bigint => (1n << BigInt(8 * size)) - 1n;
 
 export class Translation extends Frame {
+  /** Segments whose kinds the code depends on, by their number. */
+  readonly segmentsUsed = new Set<number>();
   /** Is the address made last one of the stack segment? */
   #throughStack = false;
 

@@ -8,7 +8,7 @@ import {
 } from "../../cpu/translate/runtime.ts";
 import { type CodeWindow, freePlan, planRegion } from "../../cpu/translate/region.ts";
 import { translateRegion } from "../../cpu/translate/translate.ts";
-import { type Mode, modeKey } from "../../cpu/translate/translation.ts";
+import { commonKey, type Mode } from "../../cpu/translate/translation.ts";
 import { RAM } from "../../cpu/layout.ts";
 
 /** What regions call in TypeScript: done by the virtual CPU that has the core. */
@@ -30,6 +30,9 @@ export interface Translation {
   /** The code that it was made from: offsets from its first byte, and what stood there. */
   readonly extent: readonly { readonly from: number; readonly to: number }[];
   readonly code: Uint8Array;
+  /** Segments that it depends on, and the kinds that all had when it was made. */
+  readonly segments: readonly number[];
+  readonly kinds: string;
 }
 
 const WASM_PAGE = 65536;
@@ -104,26 +107,30 @@ export class Core {
     stops: ReadonlySet<bigint>,
   ): Translation | undefined {
     const key = [
-      modeKey(mode),
+      commonKey(mode),
       limit,
       window.start,
       window.bytes.length,
     ].join();
     const reusable = stops.size === 0;
-    const known = reusable ? this.#known.get(key)?.find((t) => isSame(t, window.bytes)) : undefined;
+    const known = reusable
+      ? this.#known.get(key)?.find((t) => isSame(t, window.bytes) && suits(t, mode))
+      : undefined;
     if (known) return known;
     const plan = planRegion(window, { bits: mode.bits, limit, stops });
-    let bytes;
+    let region;
     try {
       if (plan.instructions === 0) return undefined;
-      bytes = translateRegion(plan, mode);
+      region = translateRegion(plan, mode);
     } finally {
       freePlan(plan);
     }
     const end = plan.extent.reduce((max, { to }) => Math.max(max, to), 0);
     const translation = {
-      ...this.#instantiate(bytes),
+      ...this.#instantiate(region.bytes),
       extent: plan.extent,
+      segments: region.segments,
+      kinds: mode.segments,
       code: window.bytes.slice(0, end),
     };
     if (reusable) {
@@ -164,6 +171,11 @@ function isSame(translation: Translation, bytes: Uint8Array): boolean {
     for (let i = from; i < to; i++) if (translation.code[i] !== bytes[i]) return false;
   }
   return true;
+}
+
+/** Are the segments that it uses of the kinds that it was made for? */
+function suits({ segments, kinds }: Translation, mode: Mode): boolean {
+  return segments.every((index) => kinds[index] === mode.segments[index]);
 }
 
 const pool: Core[] = [];
