@@ -149,7 +149,6 @@ export const divide: Binary = (u, a, b, bits) => {
     if (x === y && (x === KIND.infinity || x === KIND.zero)) return u.invalid();
     if (y === KIND.zero && x !== KIND.infinity) {
       u.raise(STATUS.ZE);
-      if (x === KIND.denormal) u.raise(STATUS.DE);
       return u.infinity(negative);
     }
     noteDenormals(u, a, b);

@@ -116,7 +116,18 @@ const MOVES: readonly Row[] = [
   [Code.Fisttp_m64int, O.store(8, { pops: 1 }, true)],
   [Code.Fbstp_m80bcd, O.store("decimal", { pops: 1 })],
   [Code.Fst_sti, O.copyTo({})],
-  ...[Code.Fstp_sti, Code.Fstpnce_sti, Code.Fstp_sti_DFD0, Code.Fstp_sti_DFD8]
+  [
+    Code.Fstpnce_sti,
+    O.plain((u, i) => {
+      // No exception: of an empty register, nothing is stored.
+      if (!u.isEmpty(0)) {
+        u.read(0, u.r);
+        u.write(i, u.r);
+      }
+      u.pop();
+    }),
+  ],
+  ...[Code.Fstp_sti, Code.Fstp_sti_DFD0, Code.Fstp_sti_DFD8]
     .map((c): Row => [c, O.copyTo({ pops: 1 })]),
   ...[Code.Fxch_st0_sti, Code.Fxch_st0_sti_DDC8, Code.Fxch_st0_sti_DFC8]
     .map((c): Row => [c, O.exchange]),
@@ -151,17 +162,17 @@ const FUNCTIONS: readonly Row[] = [
     }),
   ],
   [Code.Fscale, O.ofTwo(scaleBy, false)],
-  [Code.Fprem, O.ofTwo((u, b, a) => remainder(u, a, b, false), false)],
-  [Code.Fprem1, O.ofTwo((u, b, a) => remainder(u, a, b, true), false)],
-  [Code.Fxtract, O.pair(extract)],
+  [Code.Fprem, O.ofTwo((u, b, a) => remainder(u, a, b, false), false, true)],
+  [Code.Fprem1, O.ofTwo((u, b, a) => remainder(u, a, b, true), false, true)],
+  [Code.Fxtract, O.pair(extract, false)],
   [Code.F2xm1, O.unary(T.power)],
   [Code.Fyl2x, O.ofTwo(T.yLogX, true)],
   [Code.Fyl2xp1, O.ofTwo(T.yLogX1, true)],
   [Code.Fpatan, O.ofTwo(T.arctangent, true)],
   [Code.Fsin, O.ofAngle(T.sin)],
   [Code.Fcos, O.ofAngle(T.cos)],
-  [Code.Fsincos, O.pair(T.sinAndCos)],
-  [Code.Fptan, O.pair(T.tanAndOne)],
+  [Code.Fsincos, O.pair(T.sinAndCos, true)],
+  [Code.Fptan, O.pair(T.tanAndOne, true)],
 ];
 
 const CONTROL: readonly Row[] = [
@@ -175,7 +186,7 @@ const CONTROL: readonly Row[] = [
       u.pop();
     }),
   ],
-  [Code.Fnop, O.plain(() => {})],
+  [Code.Fnop, { ...O.control(() => {}, true), counts: true }],
   [
     Code.Fninit,
     O.control((u) => {

@@ -171,6 +171,7 @@ export function ofAngle(compute: (u: Unit, a: Float80) => void): Operation {
   return {
     ...ordinary,
     work: (u) => {
+      u.status &= ~STATUS.C2;
       if (!u.lacks(0)) {
         u.read(0, u.a);
         if (isBeyond(u, u.a)) return;
@@ -185,10 +186,12 @@ export function ofAngle(compute: (u: Unit, a: Float80) => void): Operation {
 export function ofTwo(
   compute: (u: Unit, upper: Float80, top: Float80) => void,
   pops: boolean,
+  partial = false,
 ): Operation {
   return {
     ...ordinary,
     work: (u) => {
+      if (partial) u.status &= ~STATUS.C2;
       if (!u.lacks(0) && !u.lacks(1)) {
         u.read(1, u.b);
         u.read(0, u.a);
@@ -201,11 +204,12 @@ export function ofTwo(
   };
 }
 
-/** Two results: one in the place of ST(0), one pushed. `compute` leaves them in `s` and `r`; true: neither. */
-export function pair(compute: (u: Unit, a: Float80) => boolean): Operation {
+/** Two results, of an angle or not: one in the place of ST(0), one pushed. `compute` leaves them in `s` and `r`; true: neither. */
+export function pair(compute: (u: Unit, a: Float80) => boolean, angles: boolean): Operation {
   return {
     ...ordinary,
     work: (u) => {
+      if (angles) u.status &= ~STATUS.C2;
       if (u.lacks(0)) u.s.copy(u.r);
       else if (!u.isEmpty(-1)) {
         u.raise(STATUS.IE | STATUS.SF);
@@ -229,9 +233,9 @@ export function load(operand: Operand): Operation {
   const work = (u: Unit) => {
     fetch(u, operand === "decimal" ? u.r : u.a, operand);
     if (operand === "extended") u.r.copy(u.a);
-    // Where there is no room, the operand is not looked at.
+    // Where there is no room, the operand is not looked at. A denormal one is loaded although that is an exception.
     if (!exact && u.isEmpty(-1)) loaded(u, u.a);
-    if (!u.stops()) u.push(u.r);
+    if (u.masks(u.flags & STATUS.IE)) u.push(u.r);
   };
   return { ...ordinary, memory: "load", bytes: BYTES[operand], work };
 }
@@ -269,7 +273,12 @@ export function store(operand: Operand, { pops = 0 }: Form, truncate = false): O
         put(u);
     }
     if (empty) u.raise(STATUS.SF);
-    if (u.stops() || !u.masks(u.flags & BEYOND)) return false;
+    if (u.stops()) return false;
+    if (!u.masks(u.flags & BEYOND)) {
+      u.flags &= ~STATUS.PE;
+      u.roundedUp(false);
+      return false;
+    }
     if (pops) u.pop();
     return true;
   };
@@ -292,9 +301,12 @@ export function copyTo({ pops }: Form): Operation {
 export const loadRegister: Operation = {
   ...ordinary,
   work: (u, i) => {
-    if (!u.isEmpty(-1)) return u.push(u.r);
     if (!u.lacks(i)) u.read(i, u.r);
-    if (!u.stops()) u.push(u.r);
+    if (u.stops()) return;
+    // An empty register counts before one that is in the way.
+    const empty = (u.flags & STATUS.SF) !== 0;
+    u.push(u.r);
+    if (empty) u.roundedUp(false);
   },
 };
 
@@ -325,8 +337,10 @@ export function move(mask: number, wanted: boolean): Operation {
     ...ordinary,
     flags: "reads",
     work: (u, i) => {
+      const c1 = u.view.getUint16(AT.status, true) & STATUS.C1;
       const holds = (u.view.getUint32(SIMD_FLAGS, true) & mask) !== 0;
       const empty = u.lacks(0) || u.lacks(i);
+      if (!empty) u.status |= c1;
       if (!empty && holds !== wanted) return;
       if (!empty) u.read(i, u.r);
       if (!u.stops()) u.write(0, u.r);

@@ -10,11 +10,11 @@ const AT_ONCE = 63;
 
 export function remainder(u: Unit, a: Float80, b: Float80, nearest: boolean): void {
   const { C0, C3 } = STATUS;
-  u.condition(0);
   if (nanResult(u, a, b)) return;
   const [x, y] = [kindOf(a), kindOf(b)];
   if (x === KIND.infinity || y === KIND.zero) return u.invalid();
   noteDenormals(u, a, b);
+  if (u.stops()) return;
   if (x === KIND.zero) return u.zero(a.negative);
   normalize(a);
   if (y === KIND.infinity) return keep(u, a);

@@ -85,8 +85,10 @@ function atBounds(u: Unit, extension: number, bits: Precision, special: number):
   if (!u.masks(STATUS.UE)) {
     u.flags |= STATUS.UE;
     r.exponent += WRAP;
-    if (r.exponent <= 0) r.set(negative, 0, 0, 0);
-    return noteInexact(u, how);
+    if (r.exponent > 0) return noteInexact(u, how);
+    // FSCALE alone goes so far.
+    r.set(negative, 0, 0, 0);
+    return noteInexact(u, DOWN);
   }
   r.set(negative, exponent, hi, lo);
   const rest = shiftRight(r, 1 - exponent, extension);
@@ -101,8 +103,9 @@ function overflow(u: Unit, how: number, bits: Precision, special: number): void 
   u.flags |= STATUS.OE;
   if (!u.masks(STATUS.OE)) {
     r.exponent -= WRAP;
-    if (r.exponent >= special) r.set(r.negative, special, INTEGER_BIT, 0);
-    return noteInexact(u, how);
+    if (r.exponent < special) return noteInexact(u, how);
+    r.set(r.negative, special, INTEGER_BIT, 0);
+    return noteInexact(u, UP);
   }
   const away = u.rounding === ROUND.nearest ||
     u.rounding === (r.negative ? ROUND.down : ROUND.up);

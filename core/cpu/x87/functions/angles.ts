@@ -57,11 +57,11 @@ function series(square: bigint, first: bigint): bigint {
 
 /** Sine of a reduced angle, without its sign. */
 function sineOf(angle: Scaled): Real {
-  const sum = series(squareOf(angle), 2n);
+  // A trifle less than the angle, also where its square is lost.
+  const sum = series(squareOf(angle), 2n) - 1n;
   return { negative: 0, magnitude: angle.magnitude * sum, exponent: -angle.scale - P };
 }
 function cosineOf(angle: Scaled): Real {
-  // A trifle less than one, also where the angle's square is lost.
   return { negative: 0, magnitude: series(squareOf(angle), 1n) - 1n, exponent: -P };
 }
 
@@ -82,9 +82,10 @@ export function cosine(x: Real): Real {
 export function tangent(x: Real): Real {
   const [s, c] = [sine(x), cosine(x)];
   const more = 2 * P;
+  // A trifle more than the angle.
   return {
     negative: s.negative ^ c.negative,
-    magnitude: (s.magnitude << BigInt(more + P)) / c.magnitude,
+    magnitude: (s.magnitude << BigInt(more + P)) / (c.magnitude - 4n),
     exponent: s.exponent - c.exponent - more - P,
   };
 }

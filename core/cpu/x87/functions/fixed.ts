@@ -64,7 +64,8 @@ export function inverseSeries(square: bigint, alternating: boolean): bigint {
     power = power * square >> BigInt(P);
     sum += alternating && i & 2n ? -power / i : power / i;
   }
-  return sum;
+  // Less than one where signs take turns, also where the square is lost.
+  return alternating ? sum - 1n : sum;
 }
 
 /** Sum of 1 / ((2i+1) n^(2i+1)), with or without signs in turn. */
