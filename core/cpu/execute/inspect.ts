@@ -63,8 +63,8 @@ export function loadAttribute(cpu: Cpu, instruction: Instruction): void {
   const known = descriptor && (isOrdinary(descriptor) ||
     (types.includes(typeOf(descriptor)) && (rights || !GATES.includes(typeOf(descriptor)))));
   if (known) {
-    // The second doubleword, but for the base: type to P in bits 8 to 15, AVL to G in bits 20 to 23.
-    const value = rights ? (descriptor.raw >> 32n) & 0x00f0_ff00n : BigInt(descriptor.limit);
+    // The second doubleword, but for the base. Bits 16 to 19, the limit, are undefined (SDM vol. 2, LAR): processors give them.
+    const value = rights ? (descriptor.raw >> 32n) & 0x00ff_ff00n : BigInt(descriptor.limit);
     writeOperand(cpu, instruction, 0, 2, value);
   }
   setFlag(state, RFLAGS.ZF, known !== undefined && known);

@@ -21,6 +21,15 @@ interface Regression {
 
 const REGRESSIONS: readonly Regression[] = [
   {
+    what: "LAR gives the limit's upper bits with the attributes, as processors do",
+    mode: "long64/3",
+    // mov eax, cs; lar ecx, eax
+    code: "8cc80f02c8",
+    registers: { rax: 0n, rcx: 0n },
+    end: "end",
+    after: { rcx: 0xaffb00n },
+  },
+  {
     what:
       "an instruction across a page boundary that the run loop does by itself is decoded anew, whole",
     mode: "long64/3",
