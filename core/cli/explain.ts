@@ -73,6 +73,7 @@ function describeGroup({ id, file, why, tags, parameters, guest, limits }: CaseG
     ...(values.length > 0 ? [row("parameters", values.join(", "))] : []),
     row("entry", guest.entry),
     row("memory", `${grouped(guest.memory)} bytes`),
+    ...(guest.cpus ? [row("cpus", String(guest.cpus))] : []),
     ...guest.disks.map((disk, n) =>
       row(`disk ${n}`, `${disk.sectors} sectors${disk.readOnly ? ", read-only" : ""}`)
     ),

@@ -81,7 +81,8 @@ const KIND_WIDTH = 11;
 
 /** An exit has its place and instruction on the second line, and the line of the program on the third. */
 function eventLines(event: TraceEvent, places: Places): string[] {
-  const at = ` ${left(grouped(event.at), AT_WIDTH)}`;
+  const cpu = event.cpu === undefined ? "" : `cpu ${event.cpu}  `;
+  const at = ` ${left(grouped(event.at), AT_WIDTH)}${cpu}`;
   if (event.type !== "exit") {
     const label = event.type === "console" ? "" : left(event.type, KIND_WIDTH - 2);
     return [`${at}  ${label}${describeEvent(event)}`];
@@ -90,7 +91,7 @@ function eventLines(event: TraceEvent, places: Places): string[] {
   const span = places.line(rip);
   const place = places.label(rip) ?? `0x${rip.toString(16)}`;
   const source = span ? sourceLine(span) : undefined;
-  const indent = " ".repeat(1 + AT_WIDTH + KIND_WIDTH);
+  const indent = " ".repeat(1 + AT_WIDTH + KIND_WIDTH + cpu.length);
   const line = source ? `${source.at.replace(/:\d+$/, "")}:  ${source.text}` : undefined;
   return [
     `${at}${left(via, KIND_WIDTH)}${describeEvent(event)}`,
@@ -117,13 +118,14 @@ function traceToJson(subject: Case, trace: Trace, places: Places, limit: number)
 }
 
 function eventToJson(event: TraceEvent, places: Places): unknown {
+  const { at, cpu, type } = event;
+  const shared = { at, ...(cpu === undefined ? {} : { cpu }), type };
   switch (event.type) {
     case "exit": {
       const { bytes, bitness, rip } = event.exit;
       const span = places.line(rip);
       return {
-        at: event.at,
-        type: event.type,
+        ...shared,
         ...event.exit,
         bytes: hexBytes(bytes),
         instruction: disassemble(bytes, bitness, rip),
@@ -132,11 +134,11 @@ function eventToJson(event: TraceEvent, places: Places): unknown {
       };
     }
     case "console":
-      return { at: event.at, type: event.type, bytes: hexBytes(event.bytes) };
+      return { ...shared, bytes: hexBytes(event.bytes) };
     case "access":
-      return { at: event.at, type: event.type, ...event.access };
+      return { ...shared, ...event.access };
     case "injection":
-      return { at: event.at, type: event.type, ...event.injection };
+      return { ...shared, ...event.injection };
     default:
       return event satisfies never;
   }

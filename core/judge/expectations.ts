@@ -10,7 +10,7 @@ import type {
 } from "../scenario/case.ts";
 import type { EndState } from "../trace/exit.ts";
 import { describeEnd, kebab } from "../trace/print.ts";
-import type { Observable, Trace } from "../trace/trace.ts";
+import type { Observable, Trace, TraceEvent } from "../trace/trace.ts";
 import {
   type Bindings,
   describeBytesMatcher,
@@ -64,11 +64,16 @@ type Sequences = "exits" | "accesses" | "injections";
 /** The events of one sequence. */
 export function happenings(trace: Trace, which: Sequences): Happening[] {
   return trace.events.flatMap((event): Happening[] => {
-    if (event.type === "exit") return which === "exits" ? [event.exit] : [];
-    if (event.type === "access") return which === "accesses" ? [event.access] : [];
-    if (event.type === "injection") return which === "injections" ? [event.injection] : [];
-    return [];
+    const happening = happeningOf(event, which);
+    if (!happening) return [];
+    return [event.cpu === undefined ? happening : { ...happening, cpu: event.cpu }];
   });
+}
+
+function happeningOf(event: TraceEvent, which: Sequences): Happening | undefined {
+  if (event.type === "exit") return which === "exits" ? event.exit : undefined;
+  if (event.type === "access") return which === "accesses" ? event.access : undefined;
+  return event.type === "injection" && which === "injections" ? event.injection : undefined;
 }
 
 function checkSequences(

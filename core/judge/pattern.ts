@@ -11,8 +11,8 @@ import {
   type Value,
 } from "./match.ts";
 
-/** What a sequence expectation is about. */
-export type Happening = Exit | Access | Injection;
+/** What a sequence expectation is about; with the CPU that it happened on, where there are several. */
+export type Happening = (Exit | Access | Injection) & { readonly cpu?: number };
 
 /** A pattern made ready to be tried on many events. */
 export interface Pattern {

@@ -163,14 +163,18 @@ export interface EventFamily {
   readonly kinds: Readonly<Record<string, Readonly<Record<string, Field>>>>;
 }
 
-const withVia = Object.fromEntries(
-  Object.entries(EXIT_FIELDS).map(([kind, fields]) => [kind, { ...fields, via: VIA }]),
-);
+/** `cpu` goes with every kind of event. */
+const CPU: Field = integer("Number of the CPU, of several");
+
+type Kinds = EventFamily["kinds"];
+
+const withFields = (kinds: Kinds, more: Kinds[string]): Kinds =>
+  Object.fromEntries(Object.entries(kinds).map(([kind, own]) => [kind, { ...own, ...more }]));
 
 export const EVENT_FAMILIES = {
-  exits: { noun: "exit", kinds: withVia },
-  accesses: { noun: "access", kinds: ACCESS_FIELDS },
-  injections: { noun: "injection", kinds: INJECTION_FIELDS },
+  exits: { noun: "exit", kinds: withFields(EXIT_FIELDS, { via: VIA, cpu: CPU }) },
+  accesses: { noun: "access", kinds: withFields(ACCESS_FIELDS, { cpu: CPU }) },
+  injections: { noun: "injection", kinds: withFields(INJECTION_FIELDS, { cpu: CPU }) },
 } as const satisfies Record<string, EventFamily>;
 
 export type EventFamilyName = keyof typeof EVENT_FAMILIES;
