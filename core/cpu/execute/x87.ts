@@ -20,7 +20,7 @@ import {
   restoreImage,
   saveImage,
 } from "../x87/environment.ts";
-import { compute, stackIndex, X87_CODES, x87Operation } from "../x87/instructions.ts";
+import { compute, SETTLE, stackIndex, X87_CODES, x87Operation } from "../x87/instructions.ts";
 import { lastOpcode } from "../x87/opcode.ts";
 import { AT, initialize, isPending } from "../x87/registers.ts";
 import { Unit } from "../x87/unit.ts";
@@ -70,7 +70,7 @@ function operate(cpu: Cpu, instruction: Instruction): void {
     const value = view.getBigUint64(X87_OPERAND, true) |
       BigInt(view.getUint16(X87_OPERAND + 8, true)) << 64n;
     writePlace(cpu, place, operation.bytes, value);
-    unit.end();
+    compute(unit, SETTLE, 0);
   }
   if (operation.flags === "writes") {
     const rest = state.rflags & ~BigInt(STATUS_FLAGS);

@@ -15,6 +15,7 @@ import { isDirect } from "./segments.ts";
 import * as S from "./stack.ts";
 import { stringInstruction } from "./strings.ts";
 import type { Translation } from "./translation.ts";
+import { x87Emitter } from "./x87.ts";
 
 /** Emits one instruction. */
 export type Emit = (t: Translation) => void;
@@ -224,8 +225,8 @@ function isPlain(insn: Instruction): boolean {
 
 /** The emitter of an instruction, or undefined when the run loop has to do it. */
 export function emitterOf(insn: Instruction): Emit | undefined {
-  const simd = simdEmitter(insn);
-  if (simd) return simd;
+  const other = simdEmitter(insn) ?? x87Emitter(insn);
+  if (other) return other;
   if (insn.conditionCode !== ConditionCode.None) return conditional(insn);
   const emit = TABLE.get(insn.mnemonic);
   if (!emit || !isPlain(insn)) return undefined;

@@ -34,6 +34,8 @@ export const IMPORTS = {
   divide: { parameters: [I64, I64, I64, I32], results: [] },
   /** (mnemonic, immediate): a SIMD instruction on SIMD_A and SIMD_B; its result to SIMD_A, flags to SIMD_FLAGS, or #XM. */
   simd: { parameters: [I32, I32], results: [] },
+  /** (code, i): an x87 instruction on X87_OPERAND; 1: that is to be stored, and `SETTLE` to follow. */
+  x87: { parameters: [I32, I32], results: [I32] },
   /** (op, dst, src, aux): the six status flags. */
   flags: { parameters: [I32, I64, I64, I32], results: [I64] },
   /** Upper halves of 64 x 64-bit products. */

@@ -16,6 +16,7 @@ import { shapeOf } from "./structure.ts";
 import { simdEmitter } from "./simd/table.ts";
 import { type Mode, type Site, Translation } from "./translation.ts";
 import { type Label, Module } from "./wasm.ts";
+import { x87Emitter } from "./x87.ts";
 
 /** A region as WebAssembly. */
 export interface TranslatedRegion {
@@ -218,7 +219,7 @@ const NOT_EQUAL: ConditionCode = 6;
 /** Are the status flags written again before they can be read, or the region left? Only what follows in the block counts. */
 function areFlagsDead(following: readonly Decoded[]): boolean {
   for (const { insn } of following) {
-    if (insn.rflagsRead & ALL_STATUS || simdEmitter(insn)) return false;
+    if (insn.rflagsRead & ALL_STATUS || simdEmitter(insn) || x87Emitter(insn)) return false;
     for (let operand = 0; operand < insn.opCount; operand++) {
       if (insn.opKind(operand) !== OpKind.Register && !isImmediate(insn.opKind(operand))) {
         return false;

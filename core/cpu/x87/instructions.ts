@@ -244,11 +244,18 @@ export function stackIndex(insn: Instruction): number {
   return index;
 }
 
+/** In the place of a code: the store has been done, and what else the instruction does is to happen. */
+export const SETTLE = -1;
+
 /**
  * Does an instruction, of which the operand in memory stands at X87_OPERAND. True: what stands there now is to be stored, and
- * only then does `settle` make the rest happen.
+ * only then does `SETTLE` make the rest happen.
  */
 export function compute(u: Unit, code: number, i: number): boolean {
+  if (code === SETTLE) {
+    u.end();
+    return false;
+  }
   const operation = OPERATIONS[code];
   if (!operation) throw new Error(`No x87 instruction of code ${code}`);
   u.begin();

@@ -20,6 +20,7 @@ export interface SlowPaths {
   raise(vector: number): void;
   simd(mnemonic: number, immediate: number): void;
   divide(upper: bigint, lower: bigint, divisor: bigint, signed: number): void;
+  x87(code: number, i: number): number;
 }
 
 /** A region's code, tied to no virtual CPU. */
@@ -80,6 +81,7 @@ export class Core {
         this.#slow.check(segment, offset, size, write),
       raise: (vector: number) => this.#slow.raise(vector),
       simd: (mnemonic: number, immediate: number) => this.#slow.simd(mnemonic, immediate),
+      x87: (code: number, i: number) => this.#slow.x87(code, i),
       divide: (upper: bigint, lower: bigint, divisor: bigint, signed: number) =>
         this.#slow.divide(upper, lower, divisor, signed),
     };

@@ -2,12 +2,15 @@
 // WebAssembly has no instruction for. What can't be done in the middle of a region makes it bail.
 import { SEGMENT_REGISTERS, VECTOR } from "../../base/registers.ts";
 import { computeSimd } from "../../cpu/execute/simd/simd.ts";
+import { unitOf } from "../../cpu/execute/x87.ts";
 import { GuestFault } from "../../cpu/fault.ts";
 import * as L from "../../cpu/layout.ts";
 import { linearAddress } from "../../cpu/linear.ts";
 import { isMisaligned, type Mmu } from "../../cpu/mmu.ts";
 import type { CpuState } from "../../cpu/state.ts";
 import { THROUGH_STACK } from "../../cpu/translate/runtime.ts";
+import { compute } from "../../cpu/x87/instructions.ts";
+import type { Unit } from "../../cpu/x87/unit.ts";
 import type { CodePages } from "./code_pages.ts";
 import type { SlowPaths } from "./core.ts";
 import { DeviceAccess, type EnginePhysicalMemory } from "./physical.ts";
@@ -32,6 +35,7 @@ const WITH_ERROR_CODE: ReadonlySet<number> = new Set([VECTOR.SS, VECTOR.GP, VECT
 
 export class RegionMemory implements SlowPaths {
   readonly #parts: MemoryParts;
+  readonly #unit: Unit;
   #bailed: Bail | undefined;
   /** Are accesses checked as user mode's? What the TLBs hold was. */
   user = false;
@@ -42,6 +46,7 @@ export class RegionMemory implements SlowPaths {
 
   constructor(parts: MemoryParts) {
     this.#parts = parts;
+    this.#unit = unitOf(parts.state);
   }
 
   read(linear: bigint, sizeCode: number, intent: number): bigint {
@@ -151,6 +156,10 @@ export class RegionMemory implements SlowPaths {
   simd(mnemonic: number, immediate: number): void {
     const result = guarded(() => computeSimd(this.#parts.state, mnemonic, immediate));
     if (result !== undefined) this.#bail(result);
+  }
+
+  x87(code: number, i: number): number {
+    return compute(this.#unit, code, i) ? 1 : 0;
   }
 
   divide(upper: bigint, lower: bigint, divisor: bigint, signed: number): void {

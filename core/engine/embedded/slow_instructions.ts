@@ -4,6 +4,7 @@ import { Decoder, DecoderError, DecoderOptions, Instruction } from "iced-x86";
 import { sensitiveOperation } from "../../cpu/classify.ts";
 import type { SensitiveOperation } from "../../cpu/sensitive_operations.ts";
 import { isTranslated } from "../../cpu/translate/instructions.ts";
+import { x87Operation } from "../../cpu/x87/instructions.ts";
 
 export interface SlowInstruction {
   readonly insn: Instruction;
@@ -51,7 +52,8 @@ export class SlowInstructions {
       bits,
       bytes: bytes.slice(0, Math.max(1, insn.length)),
       operation: sensitiveOperation(insn),
-      translated: isTranslated(insn),
+      // Of x87 instructions the FPU keeps the place: they are not moved.
+      translated: isTranslated(insn) && !x87Operation(insn),
       cutOff,
     };
     this.#known.set(rip, entry);

@@ -3,9 +3,10 @@
 import { MemorySizeExt, Mnemonic, OpKind, Register, RegisterExt } from "iced-x86";
 import { VECTOR } from "../../../base/registers.ts";
 import * as L from "../../layout.ts";
-import { AT, STATUS, STRIDE, TOP_MASK } from "../../x87/registers.ts";
+import { AT, STRIDE, TOP_MASK } from "../../x87/registers.ts";
 import type { Size, Translation } from "../translation.ts";
 import { I32, I64, type Local, V128, VOID } from "../wasm.ts";
+import { checkPending } from "../x87.ts";
 import { constant, lane, vectorMemory } from "./opcodes.ts";
 
 /** Emits one SIMD instruction. */
@@ -218,17 +219,6 @@ export function gated(emit: Emit): Emit {
     emit(t);
     if (usesMmx) enterMmx(t);
   };
-}
-
-/** #MF where an x87 instruction has left an unmasked exception. */
-function checkPending(t: Translation): void {
-  t.f.i32(0);
-  t.f.memory("i64_load8_u", AT.status);
-  t.f.i64(STATUS.ES);
-  t.f.op("i64_and", "i64_eqz", "i32_eqz");
-  t.f.open("if");
-  t.raise(VECTOR.MF);
-  t.f.end();
 }
 
 /** The top of the x87 stack is 0, and no register is empty (SDM vol. 1, 9.5.1). */
