@@ -30,6 +30,7 @@ export const AT = {
   kernelStack: 0x74000,
   alternateStack: 0x76000,
   userStack: 0x78000,
+  fifthLevel: 0x7c000,
 } as const;
 
 /** What trials may change, and what is compared after each: tables, data, stacks. */
@@ -87,6 +88,8 @@ export const ROOT = {
   legacy: AT.tables,
   pae: AT.tables + 0x3000,
   long: AT.tables + 0x8000,
+  /** Its first two entries lead to the tables of long mode. */
+  la57: AT.fifthLevel,
 } as const;
 const LEGACY = { cr0: PAGED, cr3: BigInt(ROOT.legacy), cr4: BigInt(CR4.PSE), efer: 0n };
 const PAE = {
@@ -100,6 +103,11 @@ const LONG = {
   cr3: BigInt(ROOT.long),
   cr4: BigInt(CR4.PAE),
   efer: BigInt(EFER.SCE | EFER.LME | EFER.LMA | EFER.NXE),
+};
+const LA57 = {
+  ...LONG,
+  cr3: BigInt(ROOT.la57),
+  cr4: BigInt(CR4.PAE | CR4.LA57),
 };
 const KERNEL = { user: false, ss: SELECTOR.data0, data: SELECTOR.data0 };
 const USER = { user: true, ss: SELECTOR.userData, data: SELECTOR.userData };
@@ -144,6 +152,8 @@ export const MODES: readonly Mode[] = [
   },
   { name: "long64/0", family: "long", bits: 64, cs: S.code0, ...KERNEL, ...LONG },
   { name: "long64/3", family: "long", bits: 64, cs: S.userCode, ...USER, ...LONG },
+  { name: "la57/0", family: "long", bits: 64, cs: S.code0, ...KERNEL, ...LA57 },
+  { name: "la57/3", family: "long", bits: 64, cs: S.userCode, ...USER, ...LA57 },
   { name: "compatibility32/3", family: "long", bits: 32, cs: S.userCode32, ...USER, ...LONG },
   {
     name: "compatibility16/3",

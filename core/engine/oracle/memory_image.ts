@@ -157,6 +157,7 @@ function putPageTables(view: DataView): void {
   view.setUint32(pae + 0x1008, 0x2000e7, true);
   view.setUint32(pae + 0x1010, (pae + 0x3000) | 0x27, true);
   view.setUint32(pae + 0x1018, 0x6020e7, true);
+  for (const slot of [0, 8]) view.setUint32(ROOT.la57 + slot, long | 0x27, true);
   // Long: PML4, pointers, directory, tables.
   view.setUint32(long, (long + 0x1000) | 0x27, true);
   view.setUint32(long + 0x1000, (long + 0x2000) | 0x27, true);

@@ -15,8 +15,10 @@ const NX = 1n << 63n;
 /** A bit above the physical address width of both processors. */
 const RESERVED = 1n << 45n;
 const FRAME = 0x7a000n;
-/** In long mode: under a page-directory pointer of its own. */
-const LONG_PAGE = 0x4000_0000;
+/** In long mode: under a page-directory pointer of its own; and with five levels, under an entry of the fifth. */
+const LONG_PAGE = 0x4000_0000, FIFTH_SLOT = 2 ** 48;
+/** Present, writable, accessed, dirty. */
+const KERNEL_TABLE = 0x63n;
 const RAX = 0, RCX = 1, RSP = 4;
 
 type Access = readonly [code: readonly number[], offset: number];
@@ -78,7 +80,11 @@ function entries(
       ROOT.pae + 0x4000,
       ROOT.pae + 0x3000,
     ];
+    const fifth = hasFiveLevels(mode)
+      ? [entry(ROOT.la57 + 8, BigInt(ROOT.long) | bits(), true)]
+      : [];
     return [
+      ...fifth,
       entry(pointers, BigInt(directories) | bits(), true),
       entry(directories, directory(table), true),
       entry(table, FRAME | bits(), true),
@@ -96,15 +102,36 @@ function entries(
   ];
 }
 
+function hasFiveLevels({ cr4 }: Mode): boolean {
+  return (cr4 & BigInt(CR4.LA57)) !== 0n;
+}
+
+/** Takes from user mode what the kernel needs itself, so that SMEP and SMAP leave it alone: the pages before the one of the trial. */
+function supervisorPages(mode: Mode, wide: boolean): Patch {
+  if (mode.family === "long") {
+    return entry(ROOT.long + 0x1000, BigInt(ROOT.long + 0x2000) | KERNEL_TABLE, true);
+  }
+  return wide
+    ? entry(ROOT.pae + 0x1000, BigInt(ROOT.pae + 0x2000) | KERNEL_TABLE, true)
+    : entry(ROOT.legacy, BigInt(ROOT.legacy + 0x1000) | KERNEL_TABLE, false);
+}
+
 /** A trial of one access. */
 export function pagingTrial(random: Random, mode: Mode, name: string): Trial {
   const { patches, large } = tables(random, mode);
+  const wide = (mode.cr4 & BigInt(CR4.PAE)) !== 0n;
+  // The kernel's pages are open to users as a rule: it could not run with SMEP and SMAP.
+  const closed = !mode.user && random.oneIn(2);
+  if (closed) patches.push(supervisorPages(mode, wide));
   // What stands behind a large page is no code.
   const [code, offset] = random.pick(
     large ? ACCESSES.filter((access) => access !== FETCH) : ACCESSES,
   );
-  const start = mode.family === "long" ? LONG_PAGE : SPECIAL_PAGES;
-  const page = mode.bits === 64 || mode.family !== "long" ? start : LONG_PAGE;
+  const page = mode.family !== "long"
+    ? SPECIAL_PAGES
+    : hasFiveLevels(mode)
+    ? FIFTH_SLOT + LONG_PAGE
+    : LONG_PAGE;
   const top = mode.user ? AT.userStack : AT.kernelStack;
   const general = Array.from({ length: 16 }, () => 0n);
   general[RAX] = BigInt(page + offset);
@@ -113,8 +140,7 @@ export function pagingTrial(random: Random, mode: Mode, name: string): Trial {
   const turned = (value: bigint, bit: number) => random.oneIn(3) ? value ^ BigInt(bit) : value;
   let cr4 = turned(mode.cr4, CR4.PGE);
   if (mode.family === "protected" && !(cr4 & BigInt(CR4.PAE))) cr4 = turned(cr4, CR4.PSE);
-  if (mode.user) {
-    // The kernel's pages are open to users: it could not run with these.
+  if (mode.user || closed) {
     cr4 = turned(turned(cr4, CR4.SMEP), CR4.SMAP);
   }
   return {

@@ -13,7 +13,7 @@ const MACHINE =
   "auto-kernel-cmdline=off,memory-backend=ram";
 /** The features that the embedded CPU reports, or has without reporting them; Intel's rules for SYSCALL and SYSENTER. */
 const CPU =
-  "qemu64,vendor=GenuineIntel,+smep,+smap,+umip,+fsgsbase,+pdpe1gb,+rdtscp,+popcnt,+bmi1,+abm";
+  "qemu64,vendor=GenuineIntel,+smep,+smap,+umip,+la57,+fsgsbase,+pdpe1gb,+rdtscp,+popcnt,+bmi1,+abm";
 /** A trial that has not ended by then does not end. */
 const PATIENCE_MS = 500;
 
