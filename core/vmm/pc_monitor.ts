@@ -12,6 +12,7 @@ import { InterruptDelivery } from "./interrupts.ts";
 import { type Monitor, type Outcome, RESUME, type Setup } from "./monitor.ts";
 import { Processor } from "./processor.ts";
 import { ShadowPaging } from "./shadow.ts";
+import type { ShadowMap } from "./shadow_map.ts";
 import { ShadowExits } from "./shadow_handlers.ts";
 
 /** What makes one technique differ from another. */
@@ -39,6 +40,8 @@ export class PcMonitor implements Monitor {
   readonly #board: PcBoard;
   readonly #number: number;
   readonly #processor: Processor;
+  /** The shadow tables of all CPUs. */
+  readonly #shadows: ShadowMap[];
   #handlers: ExitHandlers;
   #started: {
     readonly machine: Machine;
@@ -47,7 +50,14 @@ export class PcMonitor implements Monitor {
   } | undefined;
 
   /** Of the CPU with this number; `board` where the back end, or the first CPU's monitor, has built it already. */
-  constructor(setup: Setup, options: PcMonitorOptions, board = boardOf(setup), number = 0) {
+  constructor(
+    setup: Setup,
+    options: PcMonitorOptions,
+    board = boardOf(setup),
+    number = 0,
+    shadows: ShadowMap[] = [],
+  ) {
+    this.#shadows = shadows;
     this.#setup = setup;
     this.#options = options;
     this.controls = options.controls;
@@ -58,7 +68,7 @@ export class PcMonitor implements Monitor {
   }
 
   another(cpu: number): Monitor {
-    return new PcMonitor(this.#setup, this.#options, this.#board, cpu);
+    return new PcMonitor(this.#setup, this.#options, this.#board, cpu, this.#shadows);
   }
 
   get localApic() {
@@ -90,7 +100,7 @@ export class PcMonitor implements Monitor {
       this.#started = { machine: { vcpu, bus, recorder, interrupts, emulate } };
       return;
     }
-    const paging = new ShadowPaging(vcpu);
+    const paging = new ShadowPaging(vcpu, this.#shadows);
     const shadow = new ShadowExits(paging, { adapts: this.#options.adapts ?? false });
     const emulate = () => paging.emulate();
     this.#handlers = { ...this.#handlers, ...shadow.handlers };

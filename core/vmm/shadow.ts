@@ -44,6 +44,8 @@ const EFER_PAGING = BigInt(EFER.LMA | EFER.NXE);
 export class ShadowPaging implements ShadowTables {
   readonly #vcpu: Vcpu;
   readonly #map: ShadowMap;
+  /** Those of all CPUs: what one of them has for a page table is one for all. */
+  readonly #maps: readonly ShadowMap[];
   /** The root in use: where CR3 points, or -1 while paging is off. */
   #root = -1;
   #mode = "";
@@ -62,11 +64,14 @@ export class ShadowPaging implements ShadowTables {
       : BigInt(this.#vcpu.memory.readU32(at as Gpa));
   };
 
-  constructor(vcpu: Vcpu) {
+  /** `maps` are of the machine's other CPUs, and get this one's. */
+  constructor(vcpu: Vcpu, maps: ShadowMap[] = []) {
     this.#vcpu = vcpu;
+    this.#maps = maps;
     this.#map = new ShadowMap(({ root, page }) => {
       if (root === this.#root) vcpu.flush(page);
     });
+    maps.push(this.#map);
   }
 
   /** Takes over translation; call when the guest's first control registers are set. */
@@ -159,7 +164,7 @@ export class ShadowPaging implements ShadowTables {
     const gpa = gated(this.#vcpu, walk.gpa);
     const frame = frameOf(gpa);
     // A table may map itself, and be protected by this very walk.
-    const table = this.#map.isTable(frame) ||
+    const table = this.#maps.some((map) => map.isTable(frame)) ||
       walk.steps.some((step) => frameOf(gated(this.#vcpu, step.address)) === frame);
     const mapping: ShadowMapping = {
       root: this.#root,
@@ -201,6 +206,7 @@ export class ShadowPaging implements ShadowTables {
       else this.#vcpu.memory.writeU32(at, Number(marked));
     }
     this.#map.add(mapping);
+    for (const map of this.#maps) if (map !== this.#map) map.protect(mapping);
     this.#vcpu.flush(mapping.page);
   }
 
@@ -209,15 +215,18 @@ export class ShadowPaging implements ShadowTables {
     const { gpa, mapping } = resolution;
     const table = frameOf(gpa);
     if (!this.lookup(mapping.page)) this.fill(resolution);
-    const wanted = this.#map.dependents(table) > 0;
+    const wanted = this.#maps.some((map) => map.dependents(table) > 0);
     const from = gpa - gpa % 8 - Math.min(REACH, gpa - gpa % 8 - table);
     const length = Math.min(gpa + REACH, table + PAGE_SIZE) - from;
     const before = this.#vcpu.memory.read(from as Gpa, length);
     const event = this.#settled(() => this.#vcpu.emulateStore(gpa));
     const after = this.#vcpu.memory.read(from as Gpa, length);
     // Nothing depends on it, and yet it is written again: it is a page table no longer, or one being built anew.
-    if (!wanted) this.#map.release(table);
-    else for (const link of changedWords(from, before, after)) this.#map.entryChanged(link);
+    const changed = changedWords(from, before, after);
+    for (const map of this.#maps) {
+      if (!wanted) map.release(table);
+      else for (const link of changed) map.entryChanged(link);
+    }
     return event;
   }
 
@@ -253,7 +262,9 @@ export class ShadowPaging implements ShadowTables {
 
   /** Nothing is left of what was derived from a page table that has been open: it may have been written. */
   protect(): void {
-    for (const gpa of this.#open.splice(0)) this.#map.release(frameOf(gpa));
+    for (const gpa of this.#open.splice(0)) {
+      for (const map of this.#maps) map.release(frameOf(gpa));
+    }
   }
 
   /** Does the store at RIP, whatever it hits; returns the guest's own fault, if it has one. */

@@ -135,6 +135,11 @@ export class ShadowMap {
     this.#tables.clear();
   }
 
+  /** Another CPU has found page tables: they are write-protected here too. */
+  protect({ links }: Pick<ShadowMapping, "links">): void {
+    for (const table of new Set(links.map(tableOf))) this.#protect(table);
+  }
+
   #protect(table: number): void {
     for (const mapping of [...this.#byFrame.get(table) ?? []]) {
       if (mapping.entry.writable) this.drop(mapping);

@@ -192,7 +192,9 @@ export class SeatedVcpu implements Vcpu {
   }
   /** Of a CPU that has no seat, too: what is dropped is missing when it comes back. */
   flush(page?: bigint): void {
-    this.inner.flush(page);
+    // Which context it is in is not known while another one is seated.
+    if (this.#seats.isSeated(this)) this.inner.flush(page);
+    else this.inner.flush();
   }
   callOutAt(rip: bigint, kind: ExitKind & ("trace" | "mmio")): void {
     this.#in.callOutAt(rip, kind);
