@@ -34,16 +34,42 @@ const isTranscendental = (name: string) =>
 
 const FIELDS = ["control", "status", "tags"] as const;
 
-/** Says where the images differ. Pointers to the last instruction are every CPU's own affair while nothing is wrong. */
+/** Offsets of the pointers: instruction, CS and opcode, operand, its segment. */
+const POINTERS = { instruction: 12, selector: 16, opcode: 18, operand: 20, segment: 24 } as const;
+
+/** What differs of the pointers to the last instruction, where it is the one that is tried: selectors and RIP are others. */
+function pointerDifferences(before: DataView, expected: DataView, actual: DataView): string[] {
+  const { instruction, selector, opcode, operand, segment } = POINTERS;
+  const moved = (view: DataView) =>
+    view.getUint32(instruction, true) !== before.getUint32(instruction, true);
+  const kept = !moved(expected);
+  const same = (view: DataView, at: number) =>
+    view.getUint16(at, true) === before.getUint16(at, true);
+  const wrong: string[] = [];
+  if (moved(actual) === kept) wrong.push("the last instruction is another one");
+  if (kept && !same(actual, selector)) wrong.push("CS of the last instruction");
+  if (same(expected, segment) && !same(actual, segment) && kept) {
+    wrong.push("segment of the operand");
+  }
+  if (actual.getUint16(opcode, true) !== expected.getUint16(opcode, true)) {
+    wrong.push(`opcode ${actual.getUint16(opcode, true).toString(16)}`);
+  }
+  if (actual.getUint32(operand, true) !== expected.getUint32(operand, true)) {
+    wrong.push(`operand at ${actual.getUint32(operand, true).toString(16)}`);
+  }
+  return wrong;
+}
+
+/** Says where the images differ. */
 export function differences(
   form: X87Form,
   before: Uint8Array,
   expected: Uint8Array,
   actual: Uint8Array,
 ): string[] {
-  const [x, y] = [expected, actual].map((b) => new DataView(b.buffer, b.byteOffset));
-  if (!x || !y) throw new Error("Two images are compared");
-  const wrong: string[] = [];
+  const [o, x, y] = [before, expected, actual].map((b) => new DataView(b.buffer, b.byteOffset));
+  if (!o || !x || !y) throw new Error("Three images are compared");
+  const wrong = pointerDifferences(o, x, y);
   FIELDS.forEach((field, i) => {
     const [m, n] = [x.getUint32(4 * i, true), y.getUint32(4 * i, true)];
     const ignored = field === "status" ? ignoredConditions(form, before) : 0;

@@ -145,6 +145,9 @@ export function image(random: Random): { bytes: Uint8Array<ArrayBuffer>; control
   for (let i = 0; i < 8; i++) if (random.oneIn(fullness)) tags |= 3 << (2 * i);
   if (fullness > 1 && random.below(4)) tags |= 3 << (2 * ((top + 7) & 7));
   view.setUint32(8, tags, true);
+  view.setBigUint64(12, random.u64(), true);
+  view.setUint16(18, random.below(0x800), true);
+  view.setBigUint64(20, random.u64(), true);
   const [a, b] = twins(random);
   for (let i = 0; i < 8; i++) {
     const value = random.pick([a, b, extended(random)]);
