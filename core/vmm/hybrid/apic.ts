@@ -13,10 +13,15 @@ const SET_WORDS = 8;
 const SET_STRIDE = 0x10;
 const FIRST_VECTOR = 16;
 
-/** The APIC of the only vCPU. */
+/** The APIC of one CPU. */
 export class MonitoredApic implements EoiTarget, HypercallTarget {
-  /** Adds nothing to the APIC's state. */
-  constructor(readonly lapic: Lapic) {}
+  /** KVM_HC_KICK_CPU named it: its halt is over. */
+  kicked = false;
+
+  /** `all` are those of the machine, and get this one. */
+  constructor(readonly lapic: Lapic, readonly all: MonitoredApic[] = []) {
+    all.push(this);
+  }
 
   get soleInService(): boolean {
     if (this.lapic.inService === undefined) return false;
@@ -28,13 +33,22 @@ export class MonitoredApic implements EoiTarget, HypercallTarget {
   }
 
   sendIpi(apicId: number, icr: bigint): boolean {
-    const mode = Number(BigInt.asUintN(32, icr));
-    const vector = mode & 0xff;
-    const fixed = deliveryMode(mode) === DELIVERY.Fixed;
-    const own = this.lapic.read(LAPIC_REGISTER.ID, 4) >>> 24;
-    if (apicId !== own || !fixed || vector < FIRST_VECTOR) return false;
-    this.lapic.deliver(vector);
+    const low = Number(BigInt.asUintN(32, icr));
+    const vector = low & 0xff, mode = deliveryMode(low);
+    const target = this.#byId(apicId);
+    const sent = mode === DELIVERY.NMI || mode === DELIVERY.Fixed && vector >= FIRST_VECTOR;
+    if (!target || !sent) return false;
+    target.lapic.receive({ mode, vector, levelTriggered: false });
     return true;
+  }
+
+  kick(apicId: number): void {
+    const target = this.#byId(apicId);
+    if (target && target !== this) target.kicked = true;
+  }
+
+  #byId(apicId: number): MonitoredApic | undefined {
+    return this.all.find(({ lapic }) => lapic.isPresent && lapic.id === apicId);
   }
 
   /**

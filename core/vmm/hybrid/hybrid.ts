@@ -8,39 +8,53 @@ import type { Exit } from "../../trace/exit.ts";
 import { boardOf } from "../board_of.ts";
 import { emulated, type ExitHandlers, injectException, msrRead } from "../exit_handlers.ts";
 import { HARDWARE_HANDLERS, NESTED_CONTROLS } from "../full_hw.ts";
-import { type BackendDefinition, type Outcome, RESUME, type Setup } from "../monitor.ts";
-import { PcMonitor } from "../pc_monitor.ts";
+import {
+  type BackendDefinition,
+  type Monitor,
+  type Outcome,
+  RESUME,
+  type Setup,
+} from "../monitor.ts";
+import { PcMonitor, type PcMonitorOptions } from "../pc_monitor.ts";
 import { MonitoredApic, MSR_TSC_DEADLINE } from "./apic.ts";
 import { handleHypercall } from "./hypercalls.ts";
 import { kvmCpuid } from "./kvm_cpuid.ts";
 import { KvmMsrs } from "./kvm_msrs.ts";
 import { PvEoi } from "./pv_eoi.ts";
 
-/** What the platform has beyond a PC. */
+/** What the platform has beyond a PC, for one CPU. */
 interface Platform {
-  readonly board: PcBoard;
   readonly lapic: Lapic;
   readonly apic: MonitoredApic;
   readonly eoi: PvEoi;
   readonly msrs: KvmMsrs;
 }
 
-function platform(setup: Setup): Platform {
+/** And for all of them. */
+interface HybridBoard {
+  readonly board: PcBoard;
+  readonly platforms: readonly Platform[];
+}
+
+function hybridBoard(setup: Setup): HybridBoard {
   const { bus, clock, recorder, memory, console, disks } = setup;
   const board = boardOf(setup, { lapic: true });
-  const { line, cpus: [{ lapic }] } = board;
-  if (!lapic) throw new Error("The board has no local APIC");
   attachVirtio({
     bus,
     memory,
     console,
     disks,
-    line,
+    line: board.line,
     observe: (access) => recorder.access(access),
   });
-  const apic = new MonitoredApic(lapic);
-  const eoi = new PvEoi(memory, apic);
-  return { board, lapic, apic, eoi, msrs: new KvmMsrs(memory, clock, eoi) };
+  const apics: MonitoredApic[] = [];
+  const platforms = board.cpus.map(({ lapic }) => {
+    if (!lapic) throw new Error("The board has no local APIC");
+    const apic = new MonitoredApic(lapic, apics);
+    const eoi = new PvEoi(memory, apic);
+    return { lapic, apic, eoi, msrs: new KvmMsrs(memory, clock, eoi) };
+  });
+  return { board, platforms };
 }
 
 /** Entered with these while an interrupt waits for a lower task priority. */
@@ -92,19 +106,29 @@ function handlers({ lapic, apic, msrs }: Platform): ExitHandlers {
 }
 
 class HybridMonitor extends PcMonitor {
+  readonly #setup: Setup;
+  readonly #machine: HybridBoard;
   readonly #platform: Platform;
   #vcpu: Vcpu | undefined;
   #priorityWatched = false;
 
-  constructor(setup: Setup) {
-    const own = platform(setup);
-    super(setup, {
+  constructor(setup: Setup, machine = hybridBoard(setup), number = 0) {
+    const own = machine.platforms[number];
+    if (!own) throw new RangeError(`There is no CPU ${number}`);
+    const options: PcMonitorOptions = {
       controls: NESTED_CONTROLS,
       handlers: { ...HARDWARE_HANDLERS, ...handlers(own) },
       preempts: "vm-exit",
       cpuid: kvmCpuid,
-    }, own.board);
+    };
+    super(setup, options, machine.board, number);
+    this.#setup = setup;
+    this.#machine = machine;
     this.#platform = own;
+  }
+
+  override another(cpu: number): Monitor {
+    return new HybridMonitor(this.#setup, this.#machine, cpu);
   }
 
   override start(vcpu: Vcpu): void {
@@ -120,9 +144,15 @@ class HybridMonitor extends PcMonitor {
   override beforeEntry(): Outcome {
     this.#fromGuest();
     const outcome = super.beforeEntry();
+    this.#platform.apic.kicked = false;
     this.#platform.eoi.toGuest();
     this.#watchPriority();
     return outcome;
+  }
+
+  /** Another CPU's hypercall ends a halt whatever is masked. */
+  override wakeable(): boolean {
+    return this.#platform.apic.kicked || super.wakeable();
   }
 
   #watchPriority(): void {
@@ -138,13 +168,11 @@ class HybridMonitor extends PcMonitor {
   }
 }
 
-const ONE_CPU = "hybrid guests have one CPU so far";
-
 /** The back end. */
 export const hybrid: BackendDefinition = {
   backend: "hybrid",
   summary: "hardware-assisted, with virtio devices and KVM's paravirtual features",
   platform: "kvm",
-  unsuited: ({ cpus = 1 }) => cpus === 1 ? undefined : ONE_CPU,
+  unsuited: () => undefined,
   create: (setup) => new HybridMonitor(setup),
 };

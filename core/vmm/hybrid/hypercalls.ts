@@ -1,4 +1,4 @@
-// KVM's hypercalls, by VMCALL. With one vCPU, most have little to do; none is announced that does nothing it should.
+// KVM's hypercalls, by VMCALL. None is announced that does nothing it should.
 import type { GeneralRegister } from "../../base/registers.ts";
 import type { Vcpu } from "../../engine/vcpu.ts";
 import { KVM_ERROR, KVM_HC } from "./kvm_abi.ts";
@@ -10,6 +10,8 @@ export type HypercallArguments = readonly [bigint, bigint, bigint, bigint];
 export interface HypercallTarget {
   /** Delivers a fixed interrupt to the vCPU with this APIC id; false if there is none, or it can't be delivered so. */
   sendIpi(apicId: number, icr: bigint): boolean;
+  /** Ends the halt of the vCPU with this APIC id. */
+  kick(apicId: number): void;
 }
 
 /** Longest bitmap of SEND_IPI: 128 vCPUs in two registers. */
@@ -23,8 +25,10 @@ export function hypercall(
 ): bigint {
   switch (Number(number)) {
     case KVM_HC.VAPIC_POLL_IRQ: // Leaving the guest was all that was wanted.
-    case KVM_HC.KICK_CPU: // The only vCPU is running: it does not wait to be kicked.
-    case KVM_HC.SCHED_YIELD: // Nor is there another one to yield to.
+    case KVM_HC.SCHED_YIELD: // A hint: turns end soon enough.
+      return 0n;
+    case KVM_HC.KICK_CPU: // Flags, APIC id.
+      target.kick(Number(BigInt.asUintN(32, a1)));
       return 0n;
     case KVM_HC.CLOCK_PAIRING: // There is no host clock to pair with.
       return BigInt(-KVM_ERROR.EOPNOTSUPP);
