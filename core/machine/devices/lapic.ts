@@ -14,30 +14,26 @@ import {
   DELIVERY,
   deliveryMode,
   ESR,
+  FIRST_VECTOR,
   ICR,
   LAPIC_REGISTER as R,
   LAPIC_VERSION,
   LVT,
   LVT_MASKED,
   LVT_WRITABLE,
-  SHORTHAND,
   SVR_ENABLE,
   SVR_WRITABLE,
 } from "./lapic_registers.ts";
+import { readCommand } from "./lapic_command.ts";
+import { logicalId, names } from "./lapic_names.ts";
+import { LapicPriorities } from "./lapic_priorities.ts";
 import { LapicTimer } from "./lapic_timer.ts";
-import { VectorSet } from "./vector_set.ts";
 
 /** Bytes of its memory page. */
 export const LAPIC_LENGTH = 0x1000;
 
-/** Vectors below are the CPU's own. */
-const FIRST_VECTOR = 16;
-/** Destinations that name everybody. */
-const EVERYBODY = 0xff, EVERYBODY_WIDE = 0xffff_ffff;
-
 const RESET = {
   id: 0,
-  tpr: 0,
   ldr: 0,
   dfr: 0xffffffff,
   svr: 0xff,
@@ -83,10 +79,7 @@ export class Lapic implements Device, InterruptController, MessageTarget {
   /** Where its memory page is, if it has one now. */
   page: number | undefined;
   #state = structuredClone(RESET);
-  readonly #isr = new VectorSet();
-  readonly #irr = new VectorSet();
-  /** Of the vectors in IRR and ISR: did they come from a level? */
-  readonly #tmr = new VectorSet();
+  readonly #priorities = new LapicPriorities();
 
   /** Told of every end of interrupt, with its vector, however it came about. */
   onEoi: ((vector: number) => void) | undefined;
@@ -144,31 +137,15 @@ export class Lapic implements Device, InterruptController, MessageTarget {
     const { waiting, startUp, init } = this.#state;
     const fresh = structuredClone(RESET);
     Object.assign(this.#state, fresh, { waiting, startUp, init, id: this.initialId });
-    for (const set of [this.#isr, this.#irr, this.#tmr]) set.clear();
+    this.#priorities.reset();
     this.timer.reset();
   }
 
   // ---- Messages ------------------------------------------------------------------------------------------------------
 
-  isNamed({ logical, destination, wide }: InterruptMessage): boolean {
-    const { id, ldr, dfr } = this.#state;
-    if (!this.isPresent) return false;
-    if (destination === (wide ? EVERYBODY_WIDE : EVERYBODY)) return true;
-    if (!logical) return destination === id;
-    if (this.isX2apic) {
-      const own = this.#logicalId;
-      return destination >>> 16 === own >>> 16 && (destination & own & 0xffff) !== 0;
-    }
-    if (destination > EVERYBODY) return false;
-    // Flat model: a bit each. Cluster model: cluster in the upper half, a bit each in the lower (11.6.2.2).
-    if (dfr >>> 28 === 0xf) return (destination & ldr >>> 24) !== 0;
-    return destination >> 4 === ldr >>> 28 && (destination & ldr >>> 24 & 0xf) !== 0;
-  }
-
-  /** Of an x2APIC it follows from its id (11.12.10.2). */
-  get #logicalId(): number {
-    const { id } = this.#state;
-    return (id >>> 4 << 16 | 1 << (id & 0xf)) >>> 0;
+  isNamed(message: InterruptMessage): boolean {
+    const { ldr, dfr } = this.#state;
+    return this.isPresent && names(message, { id: this.id, ldr, dfr, isX2apic: this.isX2apic });
   }
 
   get acceptsInterrupts(): boolean {
@@ -223,54 +200,47 @@ export class Lapic implements Device, InterruptController, MessageTarget {
   deliver(vector: number, levelTriggered = false): void {
     if (!this.#enabled) return;
     if (vector < FIRST_VECTOR || vector > 255) return this.#error(ESR.ReceiveIllegalVector);
-    this.#irr.set(vector, true);
-    this.#tmr.set(vector, levelTriggered);
+    this.#priorities.request(vector, levelTriggered);
   }
 
   // ---- The CPU's side ------------------------------------------------------------------------------------------------
 
   pending(): boolean {
-    return this.#external() || this.#deliverable() >= 0;
+    return this.#external() || this.#priorities.next >= 0;
   }
 
   /** The PIC's interrupts come first: they know no priority here. */
   acknowledge(): number {
     if (this.#external()) return this.#pic?.acknowledge() ?? this.#spurious;
-    const vector = this.#deliverable();
+    const vector = this.#priorities.next;
     if (vector < 0) return this.#spurious;
-    this.#irr.set(vector, false);
-    this.#isr.set(vector, true);
+    this.#priorities.serve(vector);
     return vector;
   }
 
   /** What a write to the EOI register does. Tells the vector that is done, or undefined when none was in service. */
   endOfInterrupt(): number | undefined {
-    const vector = this.#isr.highest();
-    if (vector < 0) return undefined;
-    this.#isr.set(vector, false);
-    this.onEoi?.(vector);
+    const vector = this.#priorities.end();
+    if (vector !== undefined) this.onEoi?.(vector);
     return vector;
   }
 
   /** The highest vector in service, or undefined. */
   get inService(): number | undefined {
-    const vector = this.#isr.highest();
+    const vector = this.#priorities.isr.highest();
     return vector < 0 ? undefined : vector;
   }
 
   /** The task priority register, 0 to 255; CR8 is its upper four bits. */
   get taskPriority(): number {
-    return this.#state.tpr;
+    return this.#priorities.tpr;
   }
   set taskPriority(value: number) {
-    this.#state.tpr = value & 0xff;
+    this.#priorities.tpr = value & 0xff;
   }
 
-  /** What a vector's class must be above (SDM vol. 3, 11.8.3.1). */
   get processorPriority(): number {
-    const { tpr } = this.#state;
-    const served = Math.max(0, this.#isr.highest());
-    return tpr >> 4 >= served >> 4 ? tpr : served & 0xf0;
+    return this.#priorities.ppr;
   }
 
   get #enabled(): boolean {
@@ -279,12 +249,6 @@ export class Lapic implements Device, InterruptController, MessageTarget {
 
   get #spurious(): number {
     return this.#state.svr & 0xff;
-  }
-
-  /** The vector to be served next, or -1. */
-  #deliverable(): number {
-    const vector = this.#irr.highest();
-    return vector >> 4 > this.processorPriority >> 4 ? vector : -1;
   }
 
   /** Does the PIC have an interrupt, and LINT0 let it through? Without an APIC, it is the CPU's own pin. */
@@ -333,14 +297,14 @@ export class Lapic implements Device, InterruptController, MessageTarget {
       case R.Version:
         return LAPIC_VERSION;
       case R.TPR:
-        return s.tpr;
+        return this.taskPriority;
       case R.APR: // No arbitration on integrated APICs.
       case R.EOI: // Write-only.
         return 0;
       case R.PPR:
         return this.processorPriority;
       case R.LDR:
-        return this.isX2apic ? this.#logicalId : s.ldr;
+        return this.isX2apic ? logicalId(s.id) : s.ldr;
       case R.DFR:
         return s.dfr;
       case R.SVR:
@@ -361,11 +325,11 @@ export class Lapic implements Device, InterruptController, MessageTarget {
     if ((offset & 0xf) !== 0) return undefined;
     switch (offset & ~0x7f) {
       case R.ISR:
-        return this.#isr.word(slot);
+        return this.#priorities.isr.word(slot);
       case R.TMR:
-        return this.#tmr.word(slot);
+        return this.#priorities.tmr.word(slot);
       case R.IRR:
-        return this.#irr.word(slot);
+        return this.#priorities.irr.word(slot);
     }
     return s.lvt[(offset - R.LVT) >> 4];
   }
@@ -399,7 +363,7 @@ export class Lapic implements Device, InterruptController, MessageTarget {
     const s = this.#state;
     switch (offset) {
       case R.TPR:
-        s.tpr = value & 0xff;
+        this.taskPriority = value;
         break;
       case R.EOI:
         this.endOfInterrupt();
@@ -440,35 +404,25 @@ export class Lapic implements Device, InterruptController, MessageTarget {
     this.timer.configure(entry >> 17 & 3, (entry & LVT_MASKED) !== 0);
   }
 
-  /** The interrupt command register is written: an interprocessor interrupt goes out (11.6.1). */
+  /** The interrupt command register is written: an interprocessor interrupt goes out. */
   command(low: number, high: number): void {
-    const s = this.#state;
-    s.icrLow = (low & ICR.writable) >>> 0;
-    s.icrHigh = high >>> 0;
-    const mode = deliveryMode(low), vector = low & 0xff;
-    const vectored = mode === DELIVERY.Fixed || mode === DELIVERY.Lowest;
-    if (vectored && vector < FIRST_VECTOR) return this.#error(ESR.SendIllegalVector);
-    // The de-assert of an INIT told buses of old to arbitrate anew, and means nothing to a CPU.
-    const deassert = (low & (ICR.levelTriggered | ICR.assert)) === ICR.levelTriggered;
-    if (mode === DELIVERY.INIT && deassert) return;
-    const wide = this.isX2apic;
-    const message = {
-      mode,
-      vector,
-      levelTriggered: false,
-      logical: (low & ICR.logical) !== 0,
-      destination: wide ? s.icrHigh : s.icrHigh >>> 24,
-      wide,
-    };
-    switch (low >> 18 & 3) {
-      case SHORTHAND.none:
-        return this.#messages.send(message);
-      case SHORTHAND.self:
-        return this.receive(message);
-      case SHORTHAND.all:
-        return this.#messages.broadcast(message);
-      case SHORTHAND.others:
-        return this.#messages.broadcast(message, this);
+    this.keepCommand((low & ICR.writable) >>> 0, high >>> 0);
+    const command = readCommand(low, high, this.isX2apic);
+    switch (command.to) {
+      case "nobody":
+        return;
+      case "illegal":
+        return this.#error(ESR.SendIllegalVector);
+      case "named":
+        return this.#messages.send(command.message);
+      case "self":
+        return this.receive(command.message);
+      case "all":
+        return this.#messages.broadcast(command.message);
+      case "others":
+        return this.#messages.broadcast(command.message, this);
+      default:
+        return command.to satisfies never;
     }
   }
 
@@ -483,21 +437,17 @@ export class Lapic implements Device, InterruptController, MessageTarget {
       ...structuredClone(this.#state),
       base: String(this.#base),
       timer: this.timer.save(),
-      isr: this.#isr.save(),
-      irr: this.#irr.save(),
-      tmr: this.#tmr.save(),
+      priorities: this.#priorities.save(),
     };
   }
 
   restore(state: DeviceState): void {
-    const { base, timer, isr, irr, tmr, ...rest } = restored(
+    const { base, timer, priorities, ...rest } = restored(
       {
         ...RESET,
         base: "",
         timer: this.timer.save(),
-        isr: this.#isr.save(),
-        irr: this.#irr.save(),
-        tmr: this.#tmr.save(),
+        priorities: this.#priorities.save(),
       },
       state,
     );
@@ -505,8 +455,6 @@ export class Lapic implements Device, InterruptController, MessageTarget {
     this.#setBase(BigInt(base));
     this.#state = rest;
     this.timer.restore(timer);
-    this.#isr.restore(isr);
-    this.#irr.restore(irr);
-    this.#tmr.restore(tmr);
+    this.#priorities.restore(priorities);
   }
 }

@@ -69,8 +69,8 @@ export const ICR = {
   /** Bits that are kept; delivery status reads as idle. */
   writable: 0xccfff,
 } as const;
-/** Destination shorthands, ICR bits 19:18. */
-export const SHORTHAND = { none: 0, self: 1, all: 2, others: 3 } as const;
+/** Vectors below are the CPU's own. */
+export const FIRST_VECTOR = 16;
 
 /** Bits of IA32_APIC_BASE (SDM vol. 3, figure 11-26). */
 export const APIC_BASE = { bootstrap: 1 << 8, x2apic: 1 << 10, enabled: 1 << 11 } as const;

@@ -20,9 +20,6 @@ export class VectorSet {
     }
     return -1;
   }
-  clear(): void {
-    this.#words.fill(0);
-  }
   /** Word `i` of eight, the lowest vectors first. */
   word(i: number): number {
     return this.#words[i] ?? 0;
