@@ -50,16 +50,16 @@ export function environmentImage(view: DataView, { bytes, linear }: Layout): big
   const upper = (value: number) => bytes === 2 ? value >>> 4 & 0xf000 : (value >>> 16) * 0x1000;
   const opcode = word(AT.opcode);
   const ones = bytes === 4 ? 0xffff_0000 : 0;
-  const low = linear ? 0xffff : 0xffff_ffff;
+  const low = (value: number) => linear ? (value & 0xffff) + ones : value;
   const fields = [
     word(AT.control) + ones,
     word(AT.status) + ones,
     fullTags(view) + ones,
-    (instruction & low) >>> 0,
+    low(instruction),
     linear
       ? upper(instruction) + opcode
       : word(AT.codeSelector) + (bytes === 4 ? opcode * 0x1_0000 : 0),
-    (operand & low) >>> 0,
+    low(operand),
     linear ? upper(operand) : word(AT.dataSelector) + ones,
   ];
   const bits = 8 * bytes;

@@ -9,13 +9,15 @@ export interface BochsMismatch {
   readonly differences: readonly string[];
 }
 
-/** All mismatches. `grant`: instructions that the engine gets a turn; short ones make short regions. */
+/** All mismatches. `grant`: instructions that the engine gets a turn; short ones make short regions. `model` is Bochs'. */
 export async function compareOnBochs(
   trials: readonly BochsTrial[],
   grant?: number,
+  model?: string,
 ): Promise<BochsMismatch[]> {
   const image = trialImage(trials);
-  const theirs = outcomes(await runOnBochs(image)), ours = outcomes(runOnEngine(image, grant));
+  const theirs = outcomes(await runOnBochs(image, model)),
+    ours = outcomes(runOnEngine(image, grant));
   if (theirs.length !== trials.length || ours.length !== trials.length) {
     throw new Error(
       `Of ${trials.length} trials Bochs printed ${theirs.length}, the engine ${ours.length}`,

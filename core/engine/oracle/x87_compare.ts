@@ -17,19 +17,20 @@ function registerOf(image: Uint8Array, i: number): bigint {
  *   the dividend is the lesser.
  * - Of what is not exact, C1 goes with the last bit.
  */
-function ignoredConditions({ name }: X87Form, before: Uint8Array): number {
+function ignoredConditions(form: X87Form, before: Uint8Array): number {
+  const { name } = form;
   if (/^Fu?comip?_/.test(name)) return STATUS.C1;
   if (/^Fprem/.test(name) && magnitude(before, 0) < magnitude(before, 1)) {
     return STATUS.C0 | STATUS.C3;
   }
-  return isTranscendental(name) ? STATUS.C1 : 0;
+  return isTranscendental(form) ? STATUS.C1 : 0;
 }
 
 /** Orders absolute values, but for unusual formats. */
 const magnitude = (image: Uint8Array, i: number) => BigInt.asUintN(79, registerOf(image, i));
 
 /** Results that are near the true value, but need not be the nearest (SDM vol. 1, 8.3.10). */
-const isTranscendental = (name: string) =>
+export const isTranscendental = ({ name }: X87Form) =>
   /^F(2xm1|yl2x|yl2xp1|ptan|patan|sin|cos|sincos)$/.test(name);
 
 const FIELDS = ["control", "status", "tags"] as const;
@@ -75,7 +76,7 @@ export function differences(
     const ignored = field === "status" ? ignoredConditions(form, before) : 0;
     if ((m ^ n) & ~ignored) wrong.push(`${field} ${n.toString(16)}, not ${m.toString(16)}`);
   });
-  const tolerance = isTranscendental(form.name) ? toleranceOf(form, before) : 0n;
+  const tolerance = isTranscendental(form) ? toleranceOf(form, before) : 0n;
   for (let i = 0; i < 8; i++) {
     const [m, n] = [registerOf(expected, i), registerOf(actual, i)];
     if (m === n || distance(m, n) <= tolerance) continue;
