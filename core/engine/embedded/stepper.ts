@@ -1,4 +1,5 @@
 // One instruction by itself, whether it is translated or done in TypeScript; and the budget that instructions are taken off.
+import { OpKind } from "iced-x86";
 import { VECTOR } from "../../base/registers.ts";
 import { isNmiDue, isTracing, noteTraps } from "../../cpu/boundary.ts";
 import type { Cpu } from "../../cpu/cpu.ts";
@@ -6,6 +7,7 @@ import { execute, isSlow } from "../../cpu/execute/execute.ts";
 import { GuestFault } from "../../cpu/fault.ts";
 import * as L from "../../cpu/layout.ts";
 import { ripBits } from "../../cpu/linear.ts";
+import { isRepeated, stringAddressBits } from "../../cpu/ports.ts";
 import { LEAVE } from "../../cpu/translate/runtime.ts";
 import { ALONE } from "./code_cache.ts";
 import type { Translation } from "./core.ts";
@@ -14,6 +16,13 @@ import { DeviceAccess } from "./physical.ts";
 import { Processor } from "./processor.ts";
 import { guarded } from "./region_memory.ts";
 import type { SlowInstruction } from "./slow_instructions.ts";
+
+/** Of the first operand, where string instructions store. */
+const STRING_DESTINATIONS: ReadonlySet<OpKind> = new Set<OpKind>([
+  OpKind.MemoryESDI,
+  OpKind.MemoryESEDI,
+  OpKind.MemoryESRDI,
+]);
 
 const NO_STOPS: ReadonlySet<bigint> = new Set();
 
@@ -51,8 +60,10 @@ export class Stepper extends Processor {
     // RF is for breakpoints of this instruction, and those have been looked at.
     if (resuming) state.resuming = false;
     breakpoints.met = 0;
-    // Repeated string instructions are trapped after every iteration; and what a device has answered is of one iteration.
-    const single = traced || breakpoints.watching || this.physical.answered;
+    // Repeated string instructions are trapped after every iteration; and what a device has answered is of one iteration. One
+    // that stores over code may change itself: it is looked at anew, or where a grant ends would make a difference.
+    const single = traced || breakpoints.watching || this.physical.answered ||
+      this.#storesOverCode(decoded);
     const held = single ? Math.max(0, this.budget - 1) : 0;
     this.#grant(-held);
     this.physical.begin();
@@ -81,6 +92,16 @@ export class Stepper extends Processor {
       this.physical.stepping = false;
       this.paths.stepping = false;
     }
+  }
+
+  /** Does a repeated string instruction store to a page with code? */
+  #storesOverCode({ insn }: SlowInstruction): boolean {
+    if (!isRepeated(insn) || !STRING_DESTINATIONS.has(insn.op0Kind)) return false;
+    const { state } = this;
+    const base = state.bitness === 64 ? 0n : state.segment("es").base;
+    const linear = base + BigInt.asUintN(stringAddressBits(insn), state.get("rdi"));
+    const gpa = this.translate(state.bitness === 64 ? linear : BigInt.asUintN(32, linear));
+    return gpa !== undefined && this.pages.isCode(gpa);
   }
 
   /** Changes what may still be executed in this slice. */
