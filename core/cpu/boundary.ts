@@ -6,12 +6,15 @@ import type { GuestFault } from "./fault.ts";
 import type { SensitiveOperation } from "./sensitive_operations.ts";
 import type { CpuState } from "./state.ts";
 
-/** The debug trap that is due, which then is so no longer. Its causes come together (SDM vol. 3, 18.3.1). */
-export function takeTrap(state: CpuState): GuestFault | undefined {
+/**
+ * The debug trap that is due, which then is so no longer. Its causes come together, also with the breakpoint of the
+ * instruction to come, which has a fault of its own after that (SDM vol. 3, 18.2.3: B0 to B3 tell of conditions).
+ */
+export function takeTrap(state: CpuState, place: () => bigint): GuestFault | undefined {
   const causes = state.pendingDebug;
   if (causes === 0 || state.interruptShadow === "mov-ss") return undefined;
   state.pendingDebug = 0;
-  return debugException(state, causes);
+  return debugException(state, causes | breakpointCauses(state, place));
 }
 
 /** Is an NMI to be delivered? STI does not hold it back here; on some processors it does (SDM vol. 3, 6.7.1). */
@@ -27,10 +30,16 @@ export function takeNmi(state: CpuState): void {
 
 /** The fault of an instruction breakpoint at the instruction to come, whose linear address `place` tells. */
 export function breakpointAt(state: CpuState, place: () => bigint): GuestFault | undefined {
-  if (state.breakpoints.code.length === 0) return undefined;
-  if (state.resuming || state.interruptShadow === "mov-ss") return undefined;
-  const causes = state.breakpoints.before(place());
+  const causes = breakpointCauses(state, place);
   return causes === 0 ? undefined : debugException(state, causes);
+}
+
+function breakpointCauses(
+  { breakpoints, resuming, interruptShadow }: CpuState,
+  place: () => bigint,
+) {
+  if (breakpoints.code.length === 0 || resuming || interruptShadow === "mov-ss") return 0;
+  return breakpoints.before(place());
 }
 
 /** Is RFLAGS.TF set? */

@@ -137,7 +137,7 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
       return stop;
     }
     const { state } = this;
-    const trap = takeTrap(state);
+    const trap = takeTrap(state, () => this.reader.linearRip());
     if (trap) return this.#fault(trap, undefined);
     if (this.#queued) return this.#deliverQueued(this.#queued);
     if (isNmiDue(state) && !this.restart) {
@@ -181,7 +181,8 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
       case LEAVE.dispatch:
         return undefined;
       case LEAVE.slow:
-        return this.budget > 0 ? this.#instruction() : BUDGET_STOP;
+        if (this.budget <= 0) return BUDGET_STOP;
+        return state.breakpoints.code.length > 0 ? undefined : this.#instruction();
       case LEAVE.budget:
         return this.budget > 0 && !more ? undefined : BUDGET_STOP;
       case LEAVE.bail:
