@@ -20,6 +20,7 @@ import { CodePages } from "./code_pages.ts";
 import { CodeReader } from "./code_reader.ts";
 import { CompletionBus } from "./completion.ts";
 import { type Core, giveCore, takeCore } from "./core.ts";
+import { ModeWatch } from "./mode_watch.ts";
 import { EnginePhysicalMemory } from "./physical.ts";
 import { guarded, RegionMemory } from "./region_memory.ts";
 import { Tlb } from "./tlb.ts";
@@ -60,7 +61,9 @@ export class Processor {
   /** The page that a store may write although it is protected. */
   #unprotected: number | undefined;
   #context: Context | undefined;
+  /** Empty: the context has to be looked up. */
   #contextKey = "";
+  readonly #modeWatch: ModeWatch;
   /** What of the breakpoints TLBs and regions have been made for. */
   #breakpointsSeen = 0;
   #codeWatched = "";
@@ -74,6 +77,7 @@ export class Processor {
     this.core = shared?.core ?? takeCore(config.memory);
     const buffer = this.core.buffer;
     this.state = new CpuState(buffer);
+    this.#modeWatch = new ModeWatch(buffer);
     this.tlb = new Tlb(buffer);
     this.pages = shared?.pages ?? new CodePages();
     this.code = new CodeCache(this.core, this.tlb, this.pages);
@@ -268,6 +272,10 @@ export class Processor {
   protected context(): Context {
     const state = this.state;
     if (state.breakpoints.version !== this.#breakpointsSeen) this.#rearm();
+    if (this.#context && this.#contextKey !== "" && this.#modeWatch.isUnchanged) {
+      return this.#context;
+    }
+    this.#modeWatch.remember();
     const user = state.cpl === 3;
     if (user !== this.paths.user) {
       this.paths.user = user;
