@@ -1,6 +1,6 @@
 // The rest of a PC: what kernels and test suites that nobody wrote for this board look for. Only guests from files get it, so
 // that the traces of programs stay free of it.
-import type { Clock } from "../base/clock.ts";
+import type { AlarmClock } from "../base/clock.ts";
 import { IOAPIC_BASE, PM_PORTS, ROM_END, ROM_LOW_BYTES, ROM_LOW_END } from "../guest/layout.ts";
 import type { Bus } from "./bus.ts";
 import type { AddressGate, InterruptLine, Power, Sink } from "./device.ts";
@@ -26,7 +26,7 @@ import type { Pic } from "./devices/pic.ts";
 import type { InterruptMessages } from "./interrupt_messages.ts";
 import { POWER_MANAGEMENT_LENGTH, PowerManagement } from "./devices/power_management.ts";
 import { RomWindow } from "./devices/rom_window.ts";
-import { Rtc, RTC_LENGTH, RTC_PORT } from "./devices/rtc.ts";
+import { Rtc, RTC_IRQ, RTC_LENGTH, RTC_PORT } from "./devices/rtc.ts";
 import * as test from "./devices/test_device.ts";
 
 /** What the devices tell of the machine. */
@@ -42,7 +42,7 @@ export interface LegacyOptions {
 /** What they are plugged into. */
 export interface LegacyBoardOptions extends LegacyOptions {
   readonly bus: Bus;
-  readonly clock: Clock;
+  readonly clock: AlarmClock;
   /** What the debug console shows. */
   readonly console: Sink;
   readonly power: Power;
@@ -80,7 +80,13 @@ export function attachLegacy(options: LegacyBoardOptions): void {
   const i8042 = new I8042(power, gate);
   bus.attach("port", I8042_DATA_PORT, I8042_LENGTH, "i8042", i8042.data);
   bus.attach("port", I8042_COMMAND_PORT, I8042_LENGTH, "i8042", i8042.command);
-  bus.attach("port", RTC_PORT, RTC_LENGTH, "rtc", new Rtc(clock, memory));
+  bus.attach(
+    "port",
+    RTC_PORT,
+    RTC_LENGTH,
+    "rtc",
+    new Rtc(clock, isaLine(pic, ioapic, RTC_IRQ), memory),
+  );
   const fast = new FastControl(power, gate);
   bus.attach("port", FAST_CONTROL_PORT, FAST_CONTROL_LENGTH, "fast-control", fast);
   bus.attach(

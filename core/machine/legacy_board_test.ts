@@ -98,9 +98,84 @@ Deno.test("Rtc keeps the memory sizes, and what is written beside them", () => {
   machine.cmos(0x0f);
   machine.out(0x71, 0xa);
   assertEquals(machine.cmos(0x0f), 0xa);
-  machine.cmos(0);
-  machine.out(0x71, 0x30);
-  assertEquals(machine.cmos(0), 0, "the clock can't be set");
+});
+
+Deno.test("Rtc can be set, a register at a time or all at once, and goes on from there", () => {
+  const machine = new Machine();
+  const put = (register: number, value: number) => {
+    machine.cmos(register);
+    machine.out(0x71, value);
+  };
+  const now = () => [0x32, 9, 8, 7, 4, 2, 0].map((register) => machine.cmos(register));
+  machine.clock.jumpTo(2.5e9);
+  put(2, 0x17);
+  machine.clock.jumpTo(3e9);
+  assertEquals(now(), [0x20, 0x26, 1, 1, 0, 0x17, 3]);
+  put(0x0b, 0x82);
+  const set = [[0x32, 0x19], [9, 0x99], [8, 0x12], [7, 0x31], [4, 0x23], [2, 0x59], [0, 0x58]];
+  for (const [register = 0, value = 0] of set) put(register, value);
+  machine.clock.jumpTo(60e9);
+  assertEquals(now(), set.map(([, value]) => value));
+  put(0x0b, 2);
+  machine.clock.jumpTo(62e9);
+  assertEquals(now(), [0x20, 0, 1, 1, 0, 0, 0]);
+});
+
+Deno.test("Rtc interrupts at its rate, at every second, and at its alarm, until register C is read", () => {
+  const machine = new Machine();
+  const put = (register: number, value: number) => {
+    machine.cmos(register);
+    machine.out(0x71, value);
+  };
+  machine.out(0x20, 0x11);
+  machine.out(0x21, 0x20);
+  machine.out(0x21, 4);
+  machine.out(0x21, 1);
+  machine.out(0xa0, 0x11);
+  machine.out(0xa1, 0x28);
+  machine.out(0xa1, 2);
+  machine.out(0xa1, 1);
+  machine.out(0x21, 0);
+  machine.out(0xa1, 0);
+  const came = () => {
+    const { interrupts } = machine.board.cpus[0];
+    const lines: number[] = [];
+    while (interrupts.pending()) {
+      lines.push(interrupts.acknowledge() - 0x28);
+      machine.out(0xa0, 0x20);
+      machine.out(0x20, 0x20);
+    }
+    return lines;
+  };
+  // 1024 Hz: not before 977 us, and once until it is acknowledged.
+  put(0x0b, 0x42);
+  machine.clock.advanceTo(976_000);
+  assertEquals(came(), []);
+  machine.clock.advanceTo(5_000_000);
+  assertEquals(came(), [0]);
+  assertEquals(machine.cmos(0x0c), 0xc0);
+  machine.clock.advanceTo(6_000_000);
+  assertEquals([came(), machine.cmos(0x0c)], [[0], 0xc0]);
+  // The flags come up whether or not they are wanted.
+  put(0x0b, 0x12);
+  machine.clock.advanceTo(999_800_000);
+  assertEquals([came(), machine.cmos(0x0a), machine.cmos(0x0c)], [[], 0xa6, 0x40]);
+  machine.clock.advanceTo(1_000_000_000);
+  assertEquals([came(), machine.cmos(0x0a), machine.cmos(0x0c)], [[0], 0x26, 0xd0]);
+  // At 01:02:xx, every second; binary is compared as binary.
+  put(0x0b, 0x26);
+  put(5, 1);
+  put(3, 2);
+  put(1, 0xff);
+  machine.clock.advanceTo(3719.9e9);
+  assertEquals([came(), machine.cmos(0x0c) & 0x20], [[], 0]);
+  machine.clock.advanceTo(3720e9);
+  assertEquals([came(), machine.cmos(0x0c) & 0xa0], [[0], 0xa0]);
+  machine.clock.advanceTo(3722e9);
+  assertEquals([came(), machine.cmos(0x0c) & 0xa0], [[0], 0xa0]);
+  put(1, 99);
+  machine.clock.advanceTo(9000e9);
+  assertEquals(came(), []);
 });
 
 Deno.test("I8042 passes its tests, answers for its keyboard and resets the machine", () => {

@@ -1,35 +1,58 @@
 // The real-time clock and CMOS memory of a PC (MC146818A data sheet; RBIL's CMOS list for the memory sizes): an index at
-// port 0x70, data at 0x71. Its time is the virtual clock's, from a fixed day on, so that every run sees the same.
-import type { Clock } from "../../base/clock.ts";
-import type { DeviceState } from "../device.ts";
+// port 0x70, data at 0x71. It runs on the virtual clock from a fixed day on, so that every run sees the same, and interrupts
+// periodically, at every second, and at its alarm.
+import type { Alarm, AlarmClock } from "../../base/clock.ts";
+import type { DeviceState, InterruptLine } from "../device.ts";
 import { restored } from "../saved_state.ts";
 import { ByteDevice, OPEN_BYTE } from "./byte_device.ts";
+import { ALARM, FORMAT, nextAlarm, registersAt, TIME, timeOf } from "./rtc_time.ts";
 
 export const RTC_PORT = 0x70;
 export const RTC_LENGTH = 2;
+export const RTC_IRQ = 8;
 
 /** The time at which the board is powered on: Thursday, 1 January 2026, 00:00 UTC. */
 export const RTC_EPOCH_MS = 1_767_225_600_000;
 
-/** Registers of the clock. */
-const R = { seconds: 0, minutes: 2, hours: 4, weekday: 6, day: 7, month: 8, year: 9 } as const;
-const CENTURY = 0x32;
 /** Status registers. */
 const A = 0x0a, B = 0x0b, C = 0x0c, D = 0x0d;
-/** A: 32.768 kHz, 1024 Hz. B: 24 hours, BCD; or binary. D: the battery is good. */
-const A_RESET = 0x26, B_24_HOURS = 2, B_BINARY = 4, D_VALID = 0x80;
-const PM = 0x80;
-const NS_PER_MS = 1_000_000;
+/** A: an update is in progress; the rate of periodic interrupts. After reset: 32.768 kHz, 1024 Hz. */
+const IN_PROGRESS = 0x80, RATE = 0x0f, A_RESET = 0x26;
+/** B: the time is being set; interrupts that are wanted stand where they do in C. */
+const SETTING = 0x80;
+/** C: which interrupts have come up, and whether one was wanted. */
+const PERIODIC = 0x40, AT_ALARM = 0x20, UPDATED = 0x10, REQUESTED = 0x80;
+const CAUSES = PERIODIC | AT_ALARM | UPDATED;
+/** D: the battery is good. */
+const D_VALID = 0x80;
+/** So long before the time changes, A says so. */
+const NOTICE_NS = 244_000;
+const NS_PER_S = 1e9, CRYSTAL_HZ = 32_768;
 const KIB = 1024, MIB = KIB * KIB;
 
 /** Index with the NMI mask in bit 7, which nothing here looks at. */
 const INDEX = 0x7f;
 
+const TIME_REGISTERS: ReadonlySet<number> = new Set(Object.values(TIME));
+
 export class Rtc extends ByteDevice {
-  #state = { index: D, a: A_RESET, b: B_24_HOURS, cmos: new Array<number>(128).fill(0) };
+  #state = {
+    index: D,
+    a: A_RESET,
+    b: FORMAT.HOURS_24 as number,
+    c: 0,
+    /** Seconds since 1970 when the virtual clock was at zero. */
+    start: RTC_EPOCH_MS / 1000,
+    /** Whole seconds and periods of the virtual clock that C knows of. */
+    seconds: 0,
+    periods: 0,
+    /** While the time is being set, its registers; alarms and everything else always. */
+    cmos: new Array<number>(128).fill(0),
+  };
+  #alarm: Alarm | undefined;
 
   /** `memory` is bytes of RAM. */
-  constructor(readonly clock: Clock, memory: number) {
+  constructor(readonly clock: AlarmClock, readonly line: InterruptLine, memory: number) {
     super();
     const word = (at: number, value: number) => {
       this.#state.cmos[at] = value & 0xff;
@@ -45,64 +68,152 @@ export class Rtc extends ByteDevice {
 
   protected readByte(offset: number): number {
     if (offset !== 1) return OPEN_BYTE;
-    const { index, a, b, cmos } = this.#state;
-    switch (index) {
+    const s = this.#state;
+    switch (s.index) {
       case A:
-        return a;
+        return s.a | (this.#isUpdating() ? IN_PROGRESS : 0);
       case B:
-        return b;
-      case C: // No interrupt is ever requested.
-        return 0;
+        return s.b;
+      case C:
+        return this.#acknowledge();
       case D:
         return D_VALID;
       default:
-        return this.#time(index) ?? cmos[index] ?? 0;
+        if (TIME_REGISTERS.has(s.index) && !(s.b & SETTING)) {
+          return registersAt(this.#now(), s.b)[s.index] ?? 0;
+        }
+        return s.cmos[s.index] ?? 0;
     }
   }
 
-  /** A register of the clock, in the format that register B asks for. */
-  #time(register: number): number | undefined {
-    const now = new Date(RTC_EPOCH_MS + Math.floor(this.clock.now() / NS_PER_MS));
-    switch (register) {
-      case R.seconds:
-        return this.#format(now.getUTCSeconds());
-      case R.minutes:
-        return this.#format(now.getUTCMinutes());
-      case R.hours:
-        return this.#hours(now.getUTCHours());
-      case R.weekday:
-        return this.#format(now.getUTCDay() + 1);
-      case R.day:
-        return this.#format(now.getUTCDate());
-      case R.month:
-        return this.#format(now.getUTCMonth() + 1);
-      case R.year:
-        return this.#format(now.getUTCFullYear() % 100);
-      case CENTURY:
-        return this.#format(Math.floor(now.getUTCFullYear() / 100));
-      default:
-        return undefined;
-    }
-  }
-
-  #hours(hours: number): number {
-    if (this.#state.b & B_24_HOURS) return this.#format(hours);
-    return this.#format(hours % 12 || 12) | (hours >= 12 ? PM : 0);
-  }
-
-  #format(value: number): number {
-    return this.#state.b & B_BINARY ? value : Math.floor(value / 10) << 4 | value % 10;
-  }
-
-  /** The clock can't be set: it would no longer agree with the virtual one. */
   protected writeByte(offset: number, value: number): void {
     const s = this.#state;
     if (offset === 0) s.index = value & INDEX;
-    else if (offset === 1) {
-      if (s.index === A) s.a = value & 0x7f;
-      else if (s.index === B) s.b = value;
-      else if (s.index !== C && s.index !== D) s.cmos[s.index] = value;
+    if (offset !== 1) return;
+    this.#advance();
+    switch (s.index) {
+      case A:
+        s.a = value & ~IN_PROGRESS;
+        s.periods = this.#periods();
+        break;
+      case B:
+        this.#control(value);
+        break;
+      case C:
+      case D:
+        return;
+      default:
+        this.#put(s.index, value);
     }
+    this.#request();
+  }
+
+  /** Seconds since 1970. */
+  #now(): number {
+    return this.#state.start + Math.floor(this.clock.now() / NS_PER_S);
+  }
+
+  #isUpdating(): boolean {
+    return !(this.#state.b & SETTING) && this.clock.now() % NS_PER_S >= NS_PER_S - NOTICE_NS;
+  }
+
+  /** While the time is being set it stands still; then it goes on from what was put there. */
+  #control(value: number): void {
+    const s = this.#state;
+    const before = s.b;
+    s.b = value;
+    if (value & ~before & SETTING) this.#hold();
+    // The data sheet says so: who sets the time wants no interrupt of its update.
+    if (value & SETTING) s.b &= ~UPDATED;
+    if (before & ~value & SETTING) this.#set();
+  }
+
+  #put(register: number, value: number): void {
+    const s = this.#state;
+    const running = TIME_REGISTERS.has(register) && !(s.b & SETTING);
+    if (running) this.#hold();
+    s.cmos[register] = value;
+    if (running) this.#set();
+  }
+
+  /** Puts the time into the registers. */
+  #hold(): void {
+    const { cmos, b } = this.#state;
+    for (const [register, value] of Object.entries(registersAt(this.#now(), b))) {
+      cmos[Number(register)] = value;
+    }
+  }
+
+  /** Takes it from them. */
+  #set(): void {
+    const s = this.#state;
+    s.start += timeOf(s.cmos, s.b) - this.#now();
+  }
+
+  /** Nanoseconds of a period; undefined where none is chosen. The two fastest rates are those of 8 and 9 again. */
+  #period(): number | undefined {
+    const rate = this.#state.a & RATE;
+    if (rate === 0) return undefined;
+    return 2 ** ((rate < 3 ? rate + 7 : rate) - 1) * NS_PER_S / CRYSTAL_HZ;
+  }
+
+  #periods(): number {
+    const period = this.#period();
+    return period === undefined ? 0 : Math.floor(this.clock.now() / period);
+  }
+
+  /** Brings C up to the time. */
+  #advance(): void {
+    const s = this.#state;
+    const seconds = Math.floor(this.clock.now() / NS_PER_S);
+    if (seconds > s.seconds && !(s.b & SETTING)) {
+      s.c |= UPDATED;
+      const due = nextAlarm(s.start + s.seconds, s.cmos, s.b);
+      if (due !== undefined && due <= s.start + seconds) s.c |= AT_ALARM;
+    }
+    s.seconds = seconds;
+    const periods = this.#periods();
+    if (periods > s.periods) s.c |= PERIODIC;
+    s.periods = periods;
+  }
+
+  /** C is clear once it has been read, and so is the request. */
+  #acknowledge(): number {
+    this.#advance();
+    const s = this.#state;
+    const value = s.c | (s.c & s.b & CAUSES ? REQUESTED : 0);
+    s.c = 0;
+    this.#request();
+    return value;
+  }
+
+  /** Raises the line if an interrupt is due; else, an alarm is set for the next that will be. */
+  #request(): void {
+    const { b, c } = this.#state;
+    const requested = (b & c & CAUSES) !== 0;
+    this.line.set(requested);
+    this.#alarm?.cancel();
+    this.#alarm = undefined;
+    const next = requested ? undefined : this.#next();
+    if (next === undefined) return;
+    this.#alarm = this.clock.setAlarm(next, () => {
+      this.#advance();
+      this.#request();
+    });
+  }
+
+  /** When the next wanted interrupt is due, in nanoseconds. */
+  #next(): number | undefined {
+    const s = this.#state;
+    const due: number[] = [];
+    const period = this.#period();
+    if (s.b & PERIODIC && period !== undefined) due.push(Math.ceil((s.periods + 1) * period));
+    if (s.b & UPDATED && !(s.b & SETTING)) due.push((s.seconds + 1) * NS_PER_S);
+    if (s.b & AT_ALARM && !(s.b & SETTING)) {
+      const at = nextAlarm(s.start + s.seconds, s.cmos, s.b);
+      if (at !== undefined) due.push((at - s.start) * NS_PER_S);
+    }
+    return due.length > 0 ? Math.min(...due) : undefined;
   }
 
   save(): DeviceState {
@@ -110,5 +221,6 @@ export class Rtc extends ByteDevice {
   }
   restore(state: DeviceState): void {
     this.#state = restored(this.#state, state);
+    this.#request();
   }
 }
