@@ -5,7 +5,7 @@ import type { Alarm, AlarmClock } from "../../base/clock.ts";
 import type { DeviceState, InterruptLine } from "../device.ts";
 import { restored } from "../saved_state.ts";
 import { ByteDevice, OPEN_BYTE } from "./byte_device.ts";
-import { ALARM, FORMAT, nextAlarm, registersAt, TIME, timeOf } from "./rtc_time.ts";
+import { FORMAT, nextAlarm, registersAt, TIME, timeOf } from "./rtc_time.ts";
 
 export const RTC_PORT = 0x70;
 export const RTC_LENGTH = 2;
