@@ -16,7 +16,7 @@ import type { CostProfile } from "./cost_profile.ts";
 import { finalMemory, finalRegisters } from "./final_state.ts";
 import { LateMemory } from "./late_memory.ts";
 import type { BackendDefinition, Monitor, Outcome } from "./monitor.ts";
-import { Turns } from "./turns.ts";
+import { TURN, Turns } from "./turns.ts";
 import { VirtualTime } from "./virtual_time.ts";
 
 export interface RunOptions {
@@ -30,6 +30,8 @@ export interface RunOptions {
   readonly wallClock?: () => number;
   /** Asked now and then: true ends the run as a wall-clock limit does. */
   readonly abort?: () => boolean;
+  /** Instructions in a CPU's turn, among several; absent: `TURN`. */
+  readonly turn?: number;
 }
 
 /** Instructions in one stretch at most, so that limits on measured time hold. */
@@ -116,7 +118,10 @@ class Run {
       cpuid: (leaf, subleaf) => own.cpuid(leaf, subleaf),
       count: (what) => this.#native(what),
     });
-    this.#cpus = made.cpus = new Turns(engine, monitor, config, image.cpus ?? 1);
+    this.#cpus = made.cpus = new Turns(engine, monitor, config, {
+      cpus: image.cpus ?? 1,
+      turn: options.turn ?? TURN,
+    });
     memory.bind(this.#cpus.first.vcpu.memory);
     const { kernel, user } = monitor.controls;
     this.#inlines = [kernel, user].some((table) => Object.values(table).includes("inline"));

@@ -4,6 +4,7 @@ import { renderDiagnostic } from "../base/diagnostic.ts";
 import type { SourceFile } from "../base/source.ts";
 import { embedded } from "../engine/embedded/engine.ts";
 import { buildGuest } from "../guest/build.ts";
+import type { GuestImage } from "../guest/image.ts";
 import { guestOf } from "../guest/testing.ts";
 import { DEFAULT_LIMITS, type DiskSpec, type Entry, type Limits } from "../scenario/case.ts";
 import type { Trace } from "../trace/trace.ts";
@@ -16,6 +17,11 @@ import { DEFAULT_PROFILE, shippedProfile } from "./shipped_profiles.ts";
 export interface ProgramOptions {
   readonly entry?: Entry;
   readonly memory?: number;
+  readonly cpus?: number;
+  /** Instructions in a CPU's turn. */
+  readonly turn?: number;
+  /** What is done to the built image. */
+  readonly change?: (image: GuestImage) => GuestImage;
   readonly disks?: readonly DiskSpec[];
   readonly observe?: Readonly<Record<string, number>>;
   readonly limits?: Partial<Limits>;
@@ -48,6 +54,7 @@ export function runProgram(backend: Backend, text: string, options: ProgramOptio
   const guest = guestOf(text, {
     entry,
     memory,
+    ...(options.cpus ? { cpus: options.cpus } : {}),
     disks,
     observe: { registers: [], memory: observe },
   });
@@ -61,9 +68,10 @@ export function runProgram(backend: Backend, text: string, options: ProgramOptio
       engine: "embedded",
       expect: { registers: {}, memory: {} },
     },
-    image,
+    image: options.change?.(image) ?? image,
     backend: definition,
     engine: embedded,
+    ...(options.turn ? { turn: options.turn } : {}),
     profile: profileNamed(options.profile ?? DEFAULT_PROFILE),
   });
 }

@@ -8,7 +8,7 @@ import type { Monitor } from "./monitor.ts";
  * Instructions in a turn. Long enough for the exchange of two CPUs' state not to count, short enough for one that spins to
  * see what others do before its patience ends.
  */
-const TURN = 5_000;
+export const TURN = 5_000;
 
 /** One CPU of the run. */
 export interface Turn {
@@ -24,6 +24,7 @@ export interface Turn {
 export class Turns {
   readonly all: readonly Turn[];
   readonly first: Turn;
+  readonly #turn: number;
   #at = 0;
   /** Retired in all when the turn began. */
   #begun = 0;
@@ -36,8 +37,9 @@ export class Turns {
     engine: VcpuFactory,
     monitor: Monitor,
     config: (monitor: Monitor) => VcpuConfig,
-    count: number,
+    { cpus: count, turn }: { readonly cpus: number; readonly turn: number },
   ) {
+    this.#turn = turn;
     const monitors = [monitor];
     for (let cpu = 1; cpu < count; cpu++) {
       const other = monitor.another?.(cpu);
@@ -76,7 +78,7 @@ export class Turns {
 
   /** How many more instructions its turn has. */
   get turn(): number {
-    return this.all.length > 1 ? Math.max(1, this.#begun + TURN - this.retired) : Infinity;
+    return this.all.length > 1 ? Math.max(1, this.#begun + this.#turn - this.retired) : Infinity;
   }
 
   endTurn(): void {
@@ -88,7 +90,7 @@ export class Turns {
     this.interrupted = false;
     const { running } = this;
     if (this.all.length === 1 || running.vcpu.midway) return running;
-    if (!running.idle && !this.#over && this.retired - this.#begun < TURN) return running;
+    if (!running.idle && !this.#over && this.retired - this.#begun < this.#turn) return running;
     running.hadPending = running.monitor.wakeable();
     for (let step = 1; step <= this.all.length; step++) {
       const at = (this.#at + step) % this.all.length;

@@ -27,6 +27,21 @@ function dispose(vcpus: readonly Vcpu[]): void {
   for (const vcpu of vcpus) vcpu.dispose();
 }
 
+function raise(): never {
+  throw new Error("There is a first CPU");
+}
+
+/** A small deterministic generator: xorshift32. */
+function generator(seed: number): (below: number) => number {
+  let state = 2 * seed + 12345;
+  return (below) => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) % below;
+  };
+}
+
 /** `inc rax; add rbx, rax; dec rcx; jnz $-9; hlt` */
 const LOOP = [0x48, 0xff, 0xc0, 0x48, 0x01, 0xc3, 0x48, 0xff, 0xc9, 0x75, 0xf5, 0xf4];
 
@@ -48,6 +63,32 @@ Deno.test("CPUs that take turns at any instruction end as one that ran through",
     assertEquals(vcpu.retired, 401);
   }
   dispose(vcpus);
+});
+
+Deno.test("locked instructions lose nothing, wherever turns end and wherever the operand lies", () => {
+  // lock inc qword [rdi]; mov eax, 1; lock xadd [rsi], rax; dec rcx; jnz; hlt
+  const code = [
+    ...[0xf0, 0x48, 0xff, 0x07, 0xb8, 1, 0, 0, 0],
+    ...[0xf0, 0x48, 0x0f, 0xc1, 0x06, 0x48, 0xff, 0xc9, 0x75, 0xed, 0xf4],
+  ];
+  for (const [seed, operand] of [0x180000, 0x180ffc, 0x180fff, 0x181003].entries()) {
+    const vcpus = machine(4, code);
+    for (const vcpu of vcpus) {
+      vcpu.set("rcx", 50n);
+      vcpu.set("rdi", BigInt(operand));
+      vcpu.set("rsi", BigInt(operand + 0x2000));
+    }
+    const next = generator(seed);
+    const idle = new Set<Vcpu>();
+    while (idle.size < vcpus.length) {
+      const vcpu = vcpus[next(vcpus.length)];
+      if (vcpu && !idle.has(vcpu) && vcpu.run(1 + next(9)).reason === "idle") idle.add(vcpu);
+    }
+    const { memory } = vcpus[0] ?? raise();
+    assertEquals(memory.readU64(gpa(operand)), 200n, operand.toString(16));
+    assertEquals(memory.readU64(gpa(operand + 0x2000)), 200n, operand.toString(16));
+    dispose(vcpus);
+  }
 });
 
 Deno.test("a store to code is seen by the CPU that has run it", () => {
