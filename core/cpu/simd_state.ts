@@ -10,14 +10,26 @@ export interface SimdFaults {
   /** Those of x87 instructions, and of WAIT. */
   readonly x87Fault: number | undefined;
   readonly waitFault: number | undefined;
+  /**
+   * That of an unmasked exception which an x87 instruction has left. Without CR0.NE there is none: the board is told by FERR#, and
+   * goes on as if it held IGNNE# (SDM vol. 1, 8.7.2).
+   */
+  readonly pendingFault: number | undefined;
 }
 
 export function simdFaults(state: CpuState): SimdFaults {
   const cr0 = state.control("cr0");
   const switched = cr0 & BigInt(CR0.TS) ? VECTOR.NM : undefined;
   const waitFault = cr0 & BigInt(CR0.MP) ? switched : undefined;
+  const pendingFault = cr0 & BigInt(CR0.NE) ? VECTOR.MF : undefined;
   if (cr0 & BigInt(CR0.EM)) {
-    return { sseFault: VECTOR.UD, mmxFault: VECTOR.UD, x87Fault: VECTOR.NM, waitFault };
+    return {
+      sseFault: VECTOR.UD,
+      mmxFault: VECTOR.UD,
+      x87Fault: VECTOR.NM,
+      waitFault,
+      pendingFault,
+    };
   }
   const enabled = (state.control("cr4") & BigInt(CR4.OSFXSR)) !== 0n;
   return {
@@ -25,5 +37,6 @@ export function simdFaults(state: CpuState): SimdFaults {
     mmxFault: switched,
     x87Fault: switched,
     waitFault,
+    pendingFault,
   };
 }

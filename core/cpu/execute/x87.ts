@@ -1,7 +1,6 @@
 // x87 instructions by themselves: operands in memory, the exceptions that stand before, pointers to the last instruction. What is
 // translated goes the same way, but for moving operands.
 import { Code, type Instruction, Mnemonic } from "iced-x86";
-import { VECTOR } from "../../base/registers.ts";
 import type { Cpu } from "../cpu.ts";
 import { GuestFault } from "../fault.ts";
 import { STATUS_FLAGS } from "../lazy_flags.ts";
@@ -37,16 +36,21 @@ export function unitOf(state: CpuState): Unit {
 
 /** Raises what stands before an instruction: #NM, then the exception that one before it has left. */
 function check(state: CpuState, waits: boolean): void {
-  const { x87Fault } = simdFaults(state);
+  const { x87Fault, pendingFault } = simdFaults(state);
   if (x87Fault !== undefined) throw new GuestFault(x87Fault);
-  if (waits && isPending(state.view)) throw new GuestFault(VECTOR.MF);
+  if (waits) checkPending(state, pendingFault);
+}
+
+/** Raises the exception that an instruction before has left. */
+function checkPending({ view }: CpuState, fault: number | undefined): void {
+  if (fault !== undefined && isPending(view)) throw new GuestFault(fault);
 }
 
 /** WAIT. */
 function wait({ state }: Cpu): void {
-  const { waitFault } = simdFaults(state);
+  const { waitFault, pendingFault } = simdFaults(state);
   if (waitFault !== undefined) throw new GuestFault(waitFault);
-  if (isPending(state.view)) throw new GuestFault(VECTOR.MF);
+  checkPending(state, pendingFault);
 }
 
 /** FNSTSW AX. */

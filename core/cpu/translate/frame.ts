@@ -25,6 +25,8 @@ export interface Mode extends Segmentation {
   /** Those of x87 instructions and of WAIT. */
   readonly x87Fault: number | undefined;
   readonly waitFault: number | undefined;
+  /** That of an exception which an x87 instruction has left. */
+  readonly pendingFault: number | undefined;
 }
 
 /** Tells modes apart: equal where all of two modes is. */
@@ -34,9 +36,10 @@ export function modeKey(mode: Mode): string {
 
 /** The same but for the kinds of segments, of which a region depends on those that it uses. */
 export function commonKey(mode: Mode): string {
-  const { bits, stackBits, countLookups, aligned, sseFault, mmxFault, x87Fault, waitFault } = mode;
-  const { codeLimit, linearBits } = mode;
-  const faults = [sseFault, mmxFault, x87Fault, waitFault].map((vector) => vector ?? "");
+  const { bits, stackBits, countLookups, aligned, codeLimit, linearBits } = mode;
+  const { sseFault, mmxFault, x87Fault, waitFault, pendingFault } = mode;
+  const faults = [sseFault, mmxFault, x87Fault, waitFault, pendingFault]
+    .map((vector) => vector ?? "");
   return `${bits}/${stackBits}/${+countLookups}/${+aligned}/${
     faults.join("/")
   }/${codeLimit}/${linearBits}`;

@@ -1,7 +1,6 @@
 // x87 instructions: done in TypeScript (../x87), on operands that translated code fetches and stores. FNSTSW AX and WAIT alone
 // are done here; what moves the environment is left to the run loop.
 import { Code, type Instruction, Register } from "iced-x86";
-import { VECTOR } from "../../base/registers.ts";
 import * as L from "../layout.ts";
 import { type Operation, SETTLE, stackIndex, x87Operation } from "../x87/instructions.ts";
 import { lastOpcode } from "../x87/opcode.ts";
@@ -30,12 +29,14 @@ export function x87Emitter(insn: Instruction): Emit | undefined {
 
 /** #MF where an instruction before has left an unmasked exception. */
 export function checkPending(t: Translation): void {
+  const { pendingFault } = t.mode;
+  if (pendingFault === undefined) return;
   t.f.i32(0);
   t.f.memory("i64_load8_u", AT.status);
   t.f.i64(STATUS.ES);
   t.f.op("i64_and", "i64_eqz", "i32_eqz");
   t.f.open("if");
-  t.raise(VECTOR.MF);
+  t.raise(pendingFault);
   t.f.end();
 }
 

@@ -71,7 +71,7 @@ function trial(random: Random): BochsTrial {
     ...END,
   ];
   const bits = random.oneIn(3) ? random.pick([CR0.TS, CR0.EM, CR0.TS | CR0.EM]) : 0;
-  const off = random.oneIn(2) ? CR0.MP : 0;
+  const off = (random.oneIn(2) ? CR0.MP : 0) | (random.oneIn(4) ? CR0.NE : 0);
   const base = wide ? 0 : AREA;
   return {
     name: `${mode}, CR0 +${bits.toString(16)} -${off.toString(16)}: ${

@@ -41,9 +41,9 @@ export function storeControl(cpu: Cpu, instruction: Instruction): void {
 export function maskedMove(cpu: Cpu, instruction: Instruction): void {
   const { state } = cpu;
   const wide = RegisterExt.isXMM(instruction.op1Register);
-  const { sseFault, mmxFault } = simdFaults(state);
+  const { sseFault, mmxFault, pendingFault } = simdFaults(state);
   require(wide ? sseFault : mmxFault);
-  if (!wide && isPending(state.view)) throw new GuestFault(VECTOR.MF);
+  if (!wide && isPending(state.view)) require(pendingFault);
   const vectorOf = (operand: number) => {
     const number = RegisterExt.number(instruction.opRegister(operand));
     return wide ? state.xmm(number) : state.view.getBigUint64(mmxAt(number), true);
