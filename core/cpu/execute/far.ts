@@ -113,8 +113,9 @@ export function farReturn(cpu: Cpu, instruction: Instruction): void {
   const level = selector & RPL_MASK;
   const outer = level > state.cpl;
   const code = resolveReturnCode(cpu, selector);
-  checkTarget(state, code, rip, isCanonical(rip, state.linearBits));
+  const checkOffset = () => checkTarget(state, code, rip, isCanonical(rip, state.linearBits));
   if (!outer) {
+    checkOffset();
     const cs = markAccessed(cpu, code);
     stack.commit();
     state.setSegment("cs", cs);
@@ -125,6 +126,7 @@ export function farReturn(cpu: Cpu, instruction: Instruction): void {
   const ssSelector = Number(stack.pop(size) & 0xffffn);
   const sixtyFour = isSixtyFourBit(state, code);
   const resolved = resolveStackSegment(cpu, ssSelector, level, VECTOR.GP, 0, sixtyFour);
+  checkOffset();
   const [ss, cs] = [markAccessed(cpu, resolved), markAccessed(cpu, code)];
   const width = stackWidth(ss, sixtyFour);
   const returned = new Stack(cpu, { ss, sp, width, user: level === 3, errorCode: 0 });

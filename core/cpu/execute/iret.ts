@@ -78,7 +78,7 @@ function returnInProtectedMode(cpu: Cpu, size: 2 | 4 | 8): void {
   }
   const level = selector & RPL_MASK;
   const code = resolveReturnCode(cpu, selector);
-  checkTarget(state, code, rip, isCanonical(rip, state.linearBits));
+  const checkOffset = () => checkTarget(state, code, rip, isCanonical(rip, state.linearBits));
   const outer = level > state.cpl;
   // What may be loaded depends on the level that is left.
   const mask = returnedFlags(state, size);
@@ -88,12 +88,14 @@ function returnInProtectedMode(cpu: Cpu, size: 2 | 4 | 8): void {
     const ssSelector = Number(stack.pop(size) & 0xffffn);
     const sixtyFour = isSixtyFourBit(state, code);
     const resolved = resolveStackSegment(cpu, ssSelector, level, VECTOR.GP, 0, sixtyFour);
+    checkOffset();
     const [ss, cs] = [markAccessed(cpu, resolved), markAccessed(cpu, code)];
     state.setSegment("ss", ss);
     state.setSegment("cs", cs);
     writePart(state, RSP, stackWidth(ss, sixtyFour), sp);
     if (outer) dropInnerSegments(state, level);
   } else {
+    checkOffset();
     const cs = markAccessed(cpu, code);
     stack.commit();
     state.setSegment("cs", cs);
