@@ -42,6 +42,8 @@ export class PcMonitor implements Monitor {
   readonly #processor: Processor;
   /** The shadow tables of all CPUs. */
   readonly #shadows: ShadowMap[];
+  readonly #priorityControls: ExecutionControls;
+  #priorityWatched = false;
   #handlers: ExitHandlers;
   #started: {
     readonly machine: Machine;
@@ -60,7 +62,13 @@ export class PcMonitor implements Monitor {
     this.#shadows = shadows;
     this.#setup = setup;
     this.#options = options;
-    this.controls = options.controls;
+    const { controls } = options;
+    this.controls = controls;
+    // VMX's TPR threshold does it for nested paging (SDM vol. 3, 30.1.2); others intercept CR8. What is translated looks anyway.
+    const exits = controls.kernel["mov-cr8"] === "execute";
+    this.#priorityControls = exits
+      ? { ...controls, kernel: { ...controls.kernel, "mov-cr8": "vm-exit" } }
+      : controls;
     this.#handlers = options.handlers;
     this.#board = board;
     this.#number = number;
@@ -123,7 +131,16 @@ export class PcMonitor implements Monitor {
     const { vcpu, interrupts } = this.#machine;
     const outcome = this.#processor.settle(vcpu, () => this.#started?.paging?.sync());
     if (outcome === RESUME) interrupts.beforeEntry();
+    this.#watchPriority(vcpu);
     return outcome;
+  }
+
+  /** While an interrupt waits for a lower task priority, the guest leaves when it moves that. */
+  #watchPriority(vcpu: Vcpu): void {
+    const watched = this.#processor.board.lapic?.waitsForPriority ?? false;
+    if (watched === this.#priorityWatched) return;
+    this.#priorityWatched = watched;
+    vcpu.setControls(watched ? this.#priorityControls : this.controls);
   }
 
   wakeable(): boolean {

@@ -239,6 +239,11 @@ export class Lapic implements Device, InterruptController, MessageTarget {
     this.#priorities.tpr = value & 0xff;
   }
 
+  /** Does an interrupt wait for the guest to lower its task priority? */
+  get waitsForPriority(): boolean {
+    return this.taskPriority > 0 && this.#priorities.irr.highest() >= 0 && !this.pending();
+  }
+
   get processorPriority(): number {
     return this.#priorities.ppr;
   }

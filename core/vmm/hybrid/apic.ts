@@ -51,15 +51,6 @@ export class MonitoredApic implements EoiTarget, HypercallTarget {
     return this.all.find(({ lapic }) => lapic.isPresent && lapic.id === apicId);
   }
 
-  /**
-   * Does an interrupt wait for the guest to lower its task priority? Then CR8 has to be watched, which VMX does by the TPR
-   * threshold (SDM vol. 3, 30.1.2) and others by intercepting CR8.
-   */
-  get waitsForPriority(): boolean {
-    return this.lapic.taskPriority > 0 && !this.lapic.pending() &&
-      this.#members(LAPIC_REGISTER.IRR) > 0;
-  }
-
   /** How many vectors are in ISR or IRR. */
   #members(base: number): number {
     let count = 0;

@@ -1,7 +1,6 @@
 // `hybrid`: hardware assistance for the CPU and its memory, paravirtualization for devices, interrupts and time. It does
 // what `full-hw` does, and has beside the PC's devices virtio over MMIO, a local APIC, and KVM's own features.
 import { VECTOR } from "../../base/registers.ts";
-import type { ExecutionControls, Vcpu } from "../../engine/vcpu.ts";
 import { attachVirtio, type PcBoard } from "../../machine/board.ts";
 import type { Lapic } from "../../machine/devices/lapic.ts";
 import type { Exit } from "../../trace/exit.ts";
@@ -57,12 +56,6 @@ function hybridBoard(setup: Setup): HybridBoard {
   return { board, platforms };
 }
 
-/** Entered with these while an interrupt waits for a lower task priority. */
-const PRIORITY_CONTROLS: ExecutionControls = {
-  ...NESTED_CONTROLS,
-  kernel: { ...NESTED_CONTROLS.kernel, "mov-cr8": "vm-exit" },
-};
-
 /** What is handled otherwise than on `full-hw`. */
 function handlers({ lapic, apic, msrs }: Platform): ExitHandlers {
   const readMsr = (msr: number): bigint | undefined => {
@@ -109,8 +102,6 @@ class HybridMonitor extends PcMonitor {
   readonly #setup: Setup;
   readonly #machine: HybridBoard;
   readonly #platform: Platform;
-  #vcpu: Vcpu | undefined;
-  #priorityWatched = false;
 
   constructor(setup: Setup, machine = hybridBoard(setup), number = 0) {
     const own = machine.platforms[number];
@@ -131,11 +122,6 @@ class HybridMonitor extends PcMonitor {
     return new HybridMonitor(this.#setup, this.#machine, cpu);
   }
 
-  override start(vcpu: Vcpu): void {
-    this.#vcpu = vcpu;
-    super.start(vcpu);
-  }
-
   override handle(exit: Exit): Outcome {
     this.#fromGuest();
     return super.handle(exit);
@@ -146,20 +132,12 @@ class HybridMonitor extends PcMonitor {
     const outcome = super.beforeEntry();
     this.#platform.apic.kicked = false;
     this.#platform.eoi.toGuest();
-    this.#watchPriority();
     return outcome;
   }
 
   /** Another CPU's hypercall ends a halt whatever is masked. */
   override wakeable(): boolean {
     return this.#platform.apic.kicked || super.wakeable();
-  }
-
-  #watchPriority(): void {
-    const watched = this.#platform.apic.waitsForPriority;
-    if (watched === this.#priorityWatched) return;
-    this.#priorityWatched = watched;
-    this.#vcpu?.setControls(watched ? PRIORITY_CONTROLS : NESTED_CONTROLS);
   }
 
   /** What the guest did without leaving: ended its interrupt. */
