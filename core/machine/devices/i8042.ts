@@ -9,8 +9,8 @@ export const I8042_COMMAND_PORT = 0x64;
 /** Of each of the two. */
 export const I8042_LENGTH = 1;
 
-/** Status: output full, self test passed, the last byte was a command. */
-const OUTPUT_FULL = 1, SYSTEM = 4, WAS_COMMAND = 8;
+/** Status: output full, self test passed, the last byte was a command, the keyboard's lock is open. */
+const OUTPUT_FULL = 1, SYSTEM = 4, WAS_COMMAND = 8, UNLOCKED = 0x10;
 const COMMAND = {
   readConfiguration: 0x20,
   writeConfiguration: 0x60,
@@ -61,7 +61,7 @@ export class I8042 {
 
   #status(): number {
     const { waiting, lastWasCommand } = this.#state;
-    return SYSTEM | (waiting > 0 ? OUTPUT_FULL : 0) | (lastWasCommand ? WAS_COMMAND : 0);
+    return SYSTEM | UNLOCKED | (waiting > 0 ? OUTPUT_FULL : 0) | (lastWasCommand ? WAS_COMMAND : 0);
   }
 
   #take(): number {
