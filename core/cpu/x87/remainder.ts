@@ -15,6 +15,7 @@ export function remainder(u: Unit, a: Float80, b: Float80, nearest: boolean): vo
   if (x === KIND.infinity || y === KIND.zero) return u.invalid();
   noteDenormals(u, a, b);
   if (u.stops()) return;
+  u.condition(0);
   if (x === KIND.zero) return u.zero(a.negative);
   normalize(a);
   if (y === KIND.infinity) return keep(u, a);

@@ -9,7 +9,7 @@ const SEGMENTS_AT = L.SEGMENTS / 4;
 
 /** Bits of other registers that a mode depends on. */
 const REGISTERS: readonly { readonly at: number; readonly mask: number }[] = [
-  { at: L.CR0, mask: CR0.PE | CR0.MP | CR0.EM | CR0.TS | CR0.AM },
+  { at: L.CR0, mask: CR0.PE | CR0.MP | CR0.EM | CR0.TS | CR0.NE | CR0.AM },
   { at: L.CR4, mask: CR4.OSFXSR | CR4.LA57 },
   { at: L.EFER, mask: -1 },
   { at: L.FLAGS_REST, mask: RFLAGS.AC | RFLAGS.VM },

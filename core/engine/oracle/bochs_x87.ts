@@ -23,14 +23,26 @@ const MODES = {
   code32: { entry: "inner", cs: KERNEL_SELECTOR.code, data: KERNEL_SELECTOR.data, wide: true },
 } as const;
 
-/** FSTPNCE is in no manual: of an empty register, Bochs stores the indefinite. */
+/**
+ * Not tried: FSTPNCE, which is in no manual (of an empty register, Bochs stores the indefinite); FLD of an empty register where
+ * there is no room either (C1 tells of one fault or the other).
+ */
 const FORMS = x87Forms().filter((form) =>
-  !isTranscendental(form) && !form.name.startsWith("Fstpnce")
+  !isTranscendental(form) && !/^F(stpnce|ld_sti)/.test(form.name)
 );
 /** Of the environment: the four layouts are met more often. */
 const ENVIRONMENT = FORMS.filter(({ name }) => /env|save|rstor/.test(name));
 const WAIT = 0x9b;
 const OPERAND_SIZE = 0x66;
+
+/** Precision control of 1 is reserved. */
+const PRECISION = 0x300, RESERVED = 0x100;
+
+function stateOf(random: Random): Uint8Array {
+  const { bytes, control } = image(random);
+  if ((control & PRECISION) === RESERVED) bytes[1] = (bytes[1] ?? 0) | PRECISION >> 8;
+  return bytes;
+}
 
 /** An operand in memory by its offset in the area. */
 function memory(wide: boolean, reg: number, at: number): number[] {
@@ -91,7 +103,7 @@ function trial(random: Random): BochsTrial {
       ...SEGMENTS,
       { address: AREA + CODE, bytes: code },
       { address: AREA + OPERAND, bytes: operandBytes(random, forms[0]?.code ?? Code.INVALID) },
-      { address: AREA + STATE, bytes: image(random).bytes },
+      { address: AREA + STATE, bytes: stateOf(random) },
       {
         address: AREA + SETUP,
         bytes: [
