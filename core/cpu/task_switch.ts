@@ -22,6 +22,7 @@ import {
   typeOf,
   virtual8086Segment,
 } from "./descriptors.ts";
+import { debugException, DR6 } from "./debug.ts";
 import { GuestFault } from "./fault.ts";
 import { loadFlags } from "./flags.ts";
 import { isVirtual8086 } from "./linear.ts";
@@ -58,8 +59,8 @@ interface Leave {
 const BUSY = 2;
 /** Offset of the byte with the type in a descriptor. */
 const TYPE_BYTE = 5n;
-/** DR7: the breakpoints of one task, L0 to L3 and LE; DR6: the trap of a task switch (SDM vol. 3, 18.2.3 and 18.2.4). */
-const DR7_LOCAL = 0x155n, DR6_BT = 1n << 15n;
+/** DR7: the breakpoints of one task, L0 to L3 and LE (SDM vol. 3, 18.2.4). */
+const DR7_LOCAL = 0x155n;
 const NT = BigInt(RFLAGS.NT), VM = BigInt(RFLAGS.VM);
 /** All flags that there are. */
 const FLAGS = 0x3f_7fd7n;
@@ -207,8 +208,7 @@ function enterTask(
   }
   if (state.rip > BigInt(state.segment("cs").limit)) throw new GuestFault(VECTOR.GP, ext);
   if (task.trap) {
-    state.setDebug(6, state.debug(6) | DR6_BT);
-    throw new GuestFault(VECTOR.DB);
+    throw debugException(state, DR6.BT);
   }
 }
 

@@ -159,11 +159,7 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
       if (--this.#careful === 0) this.#retiredAtBail = this.retired;
       return this.#instruction();
     }
-    if (state.resuming) {
-      if (state.breakpoints.code.length > 0) return this.#instruction();
-      state.resuming = false;
-    }
-    state.interruptShadow = false;
+    if (state.resuming && state.breakpoints.code.length > 0) return this.#instruction();
     // Near the end of a grant, regions are made so short that they do not overrun it.
     const limit = this.#bails >= MANY_BAILS
       ? Math.min(CAUTIOUS, shortRegion(this.budget) ?? CAUTIOUS)
@@ -175,6 +171,8 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
       return this.#failed(region, undefined);
     }
     if (!region) return this.#instruction();
+    if (state.resuming) state.resuming = false;
+    state.interruptShadow = false;
     if (!limit) this.tlb.setJump(this.state.rip, region.slot);
     const why = limit ? region.run() : this.core.runtime.dispatch();
     switch (why) {

@@ -222,13 +222,6 @@ export const LENIENCES: readonly Lenience[] = [
   },
   {
     why:
-      "IRET loads RF, which lives for one instruction; the embedded CPU has no instruction breakpoints yet and drops it " +
-      "(SDM vol. 2, IRET)",
-    covers: (d, { trial }) =>
-      d.what === "rflags" && /iret/i.test(trial.name) && onlyIn(d, RFLAGS.RF),
-  },
-  {
-    why:
       "LAR leaves bits 16 to 19 undefined; processors give those of the limit, QEMU zeros (SDM vol. 2, LAR)",
     covers: (d, { trial }) => /\blar\b/.test(trial.name) && onlyIn(d, 0xf_0000),
   },
