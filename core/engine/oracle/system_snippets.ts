@@ -33,6 +33,13 @@ export const COMMON: readonly string[] = [
   "mov XAX, cr3",
   "mov XAX, cr4",
   "mov XAX, dr7",
+  "mov XAX, 0x102; push XAX; POPF_; mov ecx, 5; inc ecx",
+  "mov XAX, 0x102; push XAX; POPF_; int 0x82",
+  "mov XAX, 0x102; push XAX; POPF_; int3",
+  "mov XAX, 0x102; push XAX; POPF_; ud2",
+  "mov XAX, 0x102; push XAX; POPF_; mov eax, ss; mov ss, ax; inc ecx; inc ecx",
+  "mov XAX, 0x102; push XAX; POPF_; mov eax, ss; mov ss, ax; mov ss, ax; inc ecx",
+  "cld; xor ecx, ecx; mov cl, 3; mov XAX, 0x102; push XAX; POPF_; rep movsb",
   "mov XAX, 0x80010013; mov cr0, XAX; mov XCX, cr0",
   "mov XAX, cr4; or XAX, 4; mov cr4, XAX; nop",
   "mov XAX, 0x12345; mov cr2, XAX",
@@ -184,6 +191,11 @@ export const PROTECTED: readonly string[] = [
 
 /** In 64-bit code. */
 export const LONG: readonly string[] = [
+  "mov rax, 0x100000400; mov dr7, rax",
+  "mov rax, 0x100000000; mov dr6, rax",
+  "mov rax, 0x8000000000000001; mov dr2, rax; mov rcx, dr2",
+  "mov edx, 0x0028; mov eax, 0x102; push rax; popf; syscall",
+  "mov r11d, 0x102; mov ecx, gt; o64 sysret",
   "int 0x87",
   "int 0x8a",
   "int 0x8b",
