@@ -141,6 +141,8 @@ export function exitDetail(
     case "segment-load":
     case "segment-store":
     case "far-transfer":
+    // Another task's selector is known where the switch is made.
+    case "task-switch":
     case "iret":
     case "sysret":
     case "swapgs":

@@ -100,6 +100,7 @@ export function checkPrivilege(
     case "segment-load":
     case "segment-store":
     case "far-transfer":
+    case "task-switch":
     case "vmcall":
     case "pause":
     case "indirect-branch":

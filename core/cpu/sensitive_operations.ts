@@ -100,6 +100,7 @@ export const SENSITIVE_OPERATIONS = {
   "segment-load":         row(false, "instruction",        "execute", "callout", "execute", "execute", "execute"),
   "segment-store":        row(false, "instruction",        "execute", "inline",  "execute", "execute", "execute"),
   "far-transfer":         row(false, "instruction",        "execute", "callout", "execute", "execute", "execute"),
+  "task-switch":          row(false, "task-switch",        "execute", "callout", "fault",   "vm-exit", "execute"),
   "iret":                 row(false, "instruction",        "execute", "callout", "execute", "execute", "execute"),
   "int-n":                row(false, "software-interrupt", "execute", "callout", "fault",   "execute", "fault"),
   "syscall":              row(false, "syscall",            "execute", "callout", "fault",   "execute", "hypercall"),

@@ -48,6 +48,7 @@ const HANDLERS: ExitHandlers = {
   // Carried on to the guest's kernel, through its IDT or its SYSCALL entry.
   "software-interrupt": emulated,
   "syscall": emulated,
+  "task-switch": emulated,
   "triple-fault": tripleFault,
   // A VMM that hides has no hypercalls.
   "vmcall": undefinedInstruction,

@@ -100,6 +100,7 @@ export const HARDWARE_HANDLERS: ExitHandlers = {
   "rdpmc": emulated,
   "rdtsc": emulated,
   "rdtscp": emulated,
+  "task-switch": emulated,
   "triple-fault": tripleFault,
   // A VMM that hides has no hypercalls.
   "vmcall": undefinedInstruction,

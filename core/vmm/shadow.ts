@@ -286,7 +286,10 @@ export class ShadowPaging implements ShadowTables {
 
   /** Emulates the instruction at RIP, filling what it needs; returns the guest's own fault, if it has one. */
   emulate(): Event | undefined {
+    const task = this.#vcpu.segment("tr").base;
     const event = this.#settled(() => this.#vcpu.emulate());
+    // A task switch goes by the guest's own tables: a store to one of them was seen by nobody.
+    if (this.#vcpu.segment("tr").base !== task) this.#map.clear();
     this.sync();
     return event;
   }

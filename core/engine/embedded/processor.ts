@@ -23,6 +23,7 @@ import { type Core, giveCore, takeCore } from "./core.ts";
 import { ModeWatch } from "./mode_watch.ts";
 import { EnginePhysicalMemory } from "./physical.ts";
 import { guarded, RegionMemory } from "./region_memory.ts";
+import { TaskSwitchAttempt } from "./task_attempt.ts";
 import { Tlb } from "./tlb.ts";
 
 /** What the CPUs of one machine have in common. */
@@ -60,6 +61,10 @@ export class Processor {
   #shadow: ShadowTables | undefined;
   /** The page that a store may write although it is protected. */
   #unprotected: number | undefined;
+  /** Is an instruction, or an event's delivery, done for the VMM? */
+  #emulating = false;
+  /** Are the guest's own page tables in use, although there are shadow ones? */
+  #ownTables = false;
   #context: Context | undefined;
   /** Empty: the context has to be looked up. */
   #contextKey = "";
@@ -92,7 +97,7 @@ export class Processor {
     this.memory = new ByteMemory(this.core.ram, (gpa, length) => this.pages.written(gpa, length));
     const shadow = { lookup: (page: bigint) => this.#lookUpShadow(page) };
     this.mmu = new Mmu(this.state, this.physical, {
-      shadow: () => this.controls.paging === "shadow" ? shadow : undefined,
+      shadow: () => this.controls.paging === "shadow" && !this.#ownTables ? shadow : undefined,
       cached: true,
     });
     const parts = {
@@ -117,7 +122,11 @@ export class Processor {
     const cpu = { state: this.state, physical: this.physical, memory: this.mmu };
     this.cpu = {
       ...cpu,
-      surroundings: config.bus ? { ...surroundings, bus: config.bus } : surroundings,
+      surroundings: {
+        ...surroundings,
+        ...(config.bus && { bus: config.bus }),
+        taskSwitch: (selector) => this.#beforeTaskSwitch(selector),
+      },
     };
     this.inlining = { ...cpu, surroundings: { ...surroundings, count: () => {} } };
     this.completing = {
@@ -246,6 +255,32 @@ export class Processor {
   instructionBytes(): Uint8Array {
     const bytes = guarded(() => this.reader.fetch());
     return bytes instanceof Uint8Array ? bytes : new Uint8Array();
+  }
+
+  /** Runs `work`, in which nothing leaves that the VMM has seen already. */
+  protected asVmm<T>(work: () => T): T {
+    this.#emulating = true;
+    try {
+      return work();
+    } finally {
+      this.#emulating = false;
+      if (this.#ownTables) this.flush();
+      this.#ownTables = false;
+    }
+  }
+
+  /**
+   * A task switch leaves the guest, or is done for the VMM: by the guest's own tables then, for there may be no shadow of the new
+   * task's, and what is half done can't be tried again.
+   */
+  #beforeTaskSwitch(selector: number): void {
+    if (this.#emulating) {
+      this.#ownTables = this.controls.paging === "shadow";
+      return;
+    }
+    const table = this.state.cpl === 3 ? this.controls.user : this.controls.kernel;
+    const treatment = table["task-switch"];
+    if (treatment !== "execute") throw new TaskSwitchAttempt(selector, treatment);
   }
 
   /** Runs `work` with one page writable although the shadow tables protect it. */

@@ -23,6 +23,7 @@ import type { Exit, ExitKind } from "../../trace/exit.ts";
 import type { Capabilities, Event, Stop, Vcpu, VcpuConfig } from "../vcpu.ts";
 import { DeviceAccess } from "./physical.ts";
 import type { Shared } from "./processor.ts";
+import { TaskSwitchAttempt } from "./task_attempt.ts";
 import { Stepper } from "./stepper.ts";
 import { guarded } from "./region_memory.ts";
 import type { SlowInstruction } from "./slow_instructions.ts";
@@ -67,6 +68,8 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
   /** The event that was injected was one fault too many: the next run begins with a triple fault. */
   #shutdown: Stop | undefined;
   #deliveries = 0;
+  /** The queued event whose delivery came to a task switch that has left. */
+  #switching: Event | undefined;
   #windowWanted = false;
   /** The instruction that exited, for `complete` and `skip`. */
   #exited: SlowInstruction | undefined;
@@ -123,10 +126,23 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
   }
 
   #slice(more: boolean): Stop {
-    for (;;) {
-      const stop = this.#turn(more);
-      if (stop) return stop;
+    this.#switching = undefined;
+    try {
+      for (;;) {
+        const stop = this.#turn(more);
+        if (stop) return stop;
+      }
+    } catch (thrown) {
+      if (thrown instanceof TaskSwitchAttempt) return this.#taskSwitch(thrown);
+      throw thrown;
     }
+  }
+
+  #taskSwitch({ selector, treatment }: TaskSwitchAttempt): Stop {
+    this.#switching = this.#queued;
+    const decoded = this.#queued ? undefined : guarded(() => this.reader.decode());
+    const instruction = decoded && "insn" in decoded ? decoded : undefined;
+    return this.#exit("task-switch", treatment, { selector }, instruction);
   }
 
   /** One turn of the run loop: an event, an instruction, or as many regions as go without help. */
@@ -395,6 +411,19 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
   }
 
   emulate(): Event | undefined {
+    return this.asVmm(() => this.#switching ? this.#switchTask(this.#switching) : this.#emulate());
+  }
+
+  /** Delivers an event through a task gate. */
+  #switchTask(event: Event): Event | undefined {
+    const delivered = guarded(() => deliver(this.cpu, event));
+    // The event stays queued: its fault may make a double fault of it.
+    if (delivered instanceof GuestFault) return faultEvent(delivered);
+    this.#switching = this.#queued = undefined;
+    return undefined;
+  }
+
+  #emulate(): Event | undefined {
     const decoded = guarded(() => this.reader.decode());
     if (decoded instanceof DeviceAccess) throw new Error("Code to emulate stands in device memory");
     const step = decoded instanceof GuestFault ? decoded : this.step(decoded, this.cpu);
