@@ -98,7 +98,7 @@ Deno.test("VT-x injects no fault for an MSR that the guest owns: the guest's own
   const text = `start:
     mov   ecx, 0xc0000101
     mov   eax, 0
-    mov   edx, 0x8000                  ; not canonical
+    mov   edx, 0x1000000               ; not canonical, not even with 57 bits
     wrmsr
     hlt`;
   for (const backend of HARDWARE) {

@@ -107,7 +107,7 @@ const QUIRKS: readonly (readonly [trial: RegExp, why: string])[] = [
     "a null SS needs an RPL equal to the CPL (SDM vol. 2, MOV, #GP(selector))",
   ],
   [
-    /wrgsbase rdx$|^mov ecx, 0xc0000101; mov edx, 0x8000; wrmsr/,
+    /wrgsbase rdx$|^mov ecx, 0xc0000101; mov edx, 0x1000000; wrmsr/,
     "bases are canonical (SDM vol. 2, WRGSBASE; vol. 4, IA32_GS_BASE)",
   ],
   [/^mov eax, 16; mov cr8/, "CR8 has four bits (SDM vol. 2, MOV CR)"],

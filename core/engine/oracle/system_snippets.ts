@@ -235,7 +235,7 @@ export const LONG: readonly string[] = [
   "mov rax, cr8",
   "mov rax, dr4",
   "mov rax, cr4; or eax, 8; mov cr4, rax; mov rax, dr4",
-  "mov ecx, 0xc0000101; mov edx, 0x8000; wrmsr",
+  "mov ecx, 0xc0000101; mov edx, 0x1000000; wrmsr",
   "mov ecx, 0xc0000101; mov edx, 0x1; wrmsr",
   "stac",
   "mov qword [rbx], ustk; mov word [rbx+8], 0x10; lss rsp, [rbx]",

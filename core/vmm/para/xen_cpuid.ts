@@ -12,6 +12,9 @@ const MMU_PT_UPDATE_PRESERVE_AD = 1;
 /** CPUID.1:ECX bit 31. */
 const HYPERVISOR = 1 << 31;
 
+/** What Xen keeps for itself: contexts (CPUID.1:ECX, CPUID.7:EBX), and page tables of five levels (CPUID.7:ECX). */
+const PCID = 1 << 17, INVPCID = 1 << 10, LA57 = 1 << 16;
+
 /** `base` tells the processor's leaves. */
 export function xenCpuid(
   base: (leaf: number, subleaf: number) => CpuidResult,
@@ -21,7 +24,13 @@ export function xenCpuid(
   switch (leaf) {
     case 1: {
       const [eax, ebx, ecx, edx] = base(leaf, subleaf);
-      return [eax, ebx, (ecx | HYPERVISOR) >>> 0, edx];
+      return [eax, ebx, (ecx & ~PCID | HYPERVISOR) >>> 0, edx];
+    }
+    case 7: {
+      const [eax, ebx, ecx, edx] = base(leaf, subleaf);
+      return subleaf === 0
+        ? [eax, (ebx & ~INVPCID) >>> 0, (ecx & ~LA57) >>> 0, edx]
+        : [eax, ebx, ecx, edx];
     }
     case XEN_CPUID_BASE: {
       const signature = new DataView(new TextEncoder().encode(XEN_CPUID_SIGNATURE).buffer);
