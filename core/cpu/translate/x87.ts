@@ -7,6 +7,7 @@ import { lastOpcode } from "../x87/opcode.ts";
 import { AT, STATUS } from "../x87/registers.ts";
 import { addressSegment } from "./segments.ts";
 import type { Size, Translation } from "./translation.ts";
+import { checkBothPages } from "./two_pages.ts";
 import { I64, type Local, VOID } from "./wasm.ts";
 
 type Emit = (t: Translation) => void;
@@ -118,29 +119,6 @@ function storeOperand(t: Translation, at: Local, bytes: number): void {
     t.store(place, size, value);
   });
   f.release(I64, value);
-}
-
-/** Where the parts are in two pages, both must let them before the first is stored. */
-function checkBothPages(t: Translation, at: Local, bytes: number): void {
-  const { f } = t;
-  f.get(at);
-  f.i64(0xfff);
-  f.op("i64_and");
-  f.i64(0x1000 - bytes);
-  f.op("i64_gt_u");
-  f.open("if", VOID);
-  for (const offset of [0, bytes - 1]) {
-    f.get(at);
-    f.i64(offset);
-    f.op("i64_add");
-    if (t.mode.bits !== 64) t.cutTo(32);
-    f.i32(1);
-    f.i32(1);
-    t.call("read");
-    f.op("drop");
-    t.bailIfAsked();
-  }
-  f.end();
 }
 
 /** Keeps where the instruction and its operand are. */

@@ -123,6 +123,7 @@ Deno.test("16 bytes across two pages fault as a whole when the second page is mi
   mapWithout(vcpu, missing);
   assertEquals(run(vcpu, store, at), [VECTOR.PF, 2, BigInt(missing)]);
   assertEquals(words(vcpu, at, 3), ["1", "2", "3"], "nothing is stored");
+  assertEquals(run(vcpu, store, missing - 4), [VECTOR.PF, 2, BigInt(missing)]);
   assertEquals(run(vcpu, load, at), [VECTOR.PF, 0, BigInt(missing)]);
   assertEquals(run(vcpu, store), ["idle"]);
   assertEquals(words(vcpu, DATA, 4), ["11", "22", "33", "44"], "nothing is loaded");

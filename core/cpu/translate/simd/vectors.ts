@@ -5,7 +5,8 @@ import { VECTOR } from "../../../base/registers.ts";
 import * as L from "../../layout.ts";
 import { AT, STRIDE, TOP_MASK } from "../../x87/registers.ts";
 import type { Size, Translation } from "../translation.ts";
-import { I32, I64, type Local, V128, VOID } from "../wasm.ts";
+import { I32, I64, type Local, V128 } from "../wasm.ts";
+import { checkBothPages } from "../two_pages.ts";
 import { checkPending } from "../x87.ts";
 import { constant, lane, vectorMemory } from "./opcodes.ts";
 
@@ -165,7 +166,7 @@ function loadVector(t: Translation, at: Local): void {
 function storeVector(t: Translation, at: Local, value: Local): void {
   const { f } = t;
   const upper = upperHalf(t, at);
-  if (UNALIGNED.has(t.site.insn.mnemonic)) checkBothPages(t, at, upper);
+  if (UNALIGNED.has(t.site.insn.mnemonic)) checkBothPages(t, at, 16);
   const half = f.temporary(I64);
   for (const [i, place] of [at, upper].entries()) {
     f.get(value);
@@ -184,26 +185,6 @@ function upperHalf(t: Translation, at: Local): Local {
   if (t.mode.bits !== 64) t.cutTo(32);
   t.f.set(upper);
   return upper;
-}
-
-/** Where a store crosses pages, both must let it before the first half is stored. */
-function checkBothPages(t: Translation, at: Local, upper: Local): void {
-  const { f } = t;
-  f.get(at);
-  f.i64(0xfff);
-  f.op("i64_and");
-  f.i64(0x1000 - 16);
-  f.op("i64_gt_u");
-  f.open("if", VOID);
-  for (const place of [at, upper]) {
-    f.get(place);
-    f.i32(8);
-    f.i32(1);
-    t.call("read");
-    f.op("drop");
-    t.bailIfAsked();
-  }
-  f.end();
 }
 
 /** Raises what the mode has for SIMD instructions, and keeps the x87 state as MMX instructions leave it. */
