@@ -1,17 +1,7 @@
 // What a ROM finds when it runs from reset, on every back end that shows its guest a PC.
 import { assertEquals } from "@std/assert";
-import type { Trace } from "../trace/trace.ts";
 import { PC_BACKENDS, runFile } from "./testing_files.ts";
-import { rom } from "./testing_rom.ts";
-
-/** The bytes that a guest wrote to port 0x80. */
-function codes({ events }: Pick<Trace, "events">): number[] {
-  return events.flatMap((event) =>
-    event.type === "access" && event.access.kind === "io" && event.access.address === 0x80
-      ? [event.access.value]
-      : []
-  );
-}
+import { postCodes, rom } from "./testing_rom.ts";
 
 Deno.test("a ROM is run where it is mapped below 4 GiB until its first far jump", () => {
   // The reset vector jumps near: CS keeps its base.
@@ -36,7 +26,7 @@ Deno.test("a ROM is run where it is mapped below 4 GiB until its first far jump"
   guest.set([0xe9, near & 0xff, near >> 8], 0xfff0);
   for (const backend of PC_BACKENDS) {
     const trace = runFile(backend, { guest });
-    assertEquals([codes(trace), trace.end], [[0x5a, 3, 0x60], { kind: "halt" }], backend);
+    assertEquals([postCodes(trace), trace.end], [[0x5a, 3, 0x60], { kind: "halt" }], backend);
     const places = trace.events.flatMap((event) =>
       event.type === "exit" && event.exit.kind === "io" ? [event.exit.rip >> 16n] : []
     );
@@ -73,7 +63,7 @@ Deno.test("a ROM's copy below 1 MiB takes no writes, by whatever instruction", (
   datum: db 0x42`);
   for (const backend of PC_BACKENDS) {
     const trace = runFile(backend, { guest });
-    assertEquals([codes(trace), trace.end], [[0x42, 0], { kind: "halt" }], backend);
+    assertEquals([postCodes(trace), trace.end], [[0x42, 0], { kind: "halt" }], backend);
   }
 });
 
@@ -121,7 +111,7 @@ Deno.test("addresses wrap at 1 MiB while A20 is closed, for code and data", () =
   for (const backend of PC_BACKENDS) {
     const trace = runFile(backend, { guest });
     assertEquals(
-      codes(trace),
+      postCodes(trace),
       [0x11, 0x22, 0x11, 0x11, 0x33, 0x33, 0x33, 0x22, 0x66, 0x55, 0x66],
       backend,
     );
@@ -155,6 +145,6 @@ Deno.test("page tables are found without bit 20 of their address while A20 is cl
   for (const backend of PC_BACKENDS) {
     const trace = runFile(backend, { guest });
     // The entry was marked as accessed and dirty.
-    assertEquals([codes(trace), trace.end], [[0x77, 0xa3], { kind: "halt" }], backend);
+    assertEquals([postCodes(trace), trace.end], [[0x77, 0xa3], { kind: "halt" }], backend);
   }
 });

@@ -1,6 +1,7 @@
-// ROMs for tests, from assembly text.
+// ROMs for tests, from assembly text, and what they tell.
 import { renderDiagnostic } from "../base/diagnostic.ts";
 import { assemble, sourceOfFile } from "../guest/asm/assemble.ts";
+import type { Trace } from "../trace/trace.ts";
 
 /** A 64 KiB ROM of 16-bit code, with a far jump to it at the reset vector. */
 export function rom(text: string): Uint8Array {
@@ -12,4 +13,13 @@ export function rom(text: string): Uint8Array {
   });
   if (!assembled) throw new Error(diagnostics.map(renderDiagnostic).join("\n"));
   return assembled.bytes;
+}
+
+/** The bytes that a guest wrote to port 0x80. */
+export function postCodes({ events }: Pick<Trace, "events">): number[] {
+  return events.flatMap((event) =>
+    event.type === "access" && event.access.kind === "io" && event.access.address === 0x80
+      ? [event.access.value]
+      : []
+  );
 }
