@@ -49,7 +49,8 @@ export function readControl(state: CpuState, number: ControlNumber): bigint {
 
 /** What CR4 can hold: what CPUID reports (`cpuid.ts`), no more. */
 export const CR4_SUPPORTED = BigInt(
-  CR4.TSD | CR4.DE | CR4.PSE | CR4.PAE | CR4.MCE | CR4.PGE | CR4.PCE | CR4.UMIP | CR4.LA57 |
+  CR4.VME | CR4.PVI | CR4.TSD | CR4.DE | CR4.PSE | CR4.PAE | CR4.MCE | CR4.PGE | CR4.PCE |
+    CR4.UMIP | CR4.LA57 |
     CR4.FSGSBASE | CR4.PCIDE |
     CR4.SMEP | CR4.SMAP | CR4.OSFXSR | CR4.OSXMMEXCPT | CR4.OSXSAVE,
 );

@@ -20,6 +20,7 @@ export interface CpuidOptions {
 /** Bits of leaf 1, EDX (SDM vol. 2, table 3-11). */
 const FEATURES = {
   FPU: 1 << 0,
+  VME: 1 << 1,
   DE: 1 << 2,
   PSE: 1 << 3,
   TSC: 1 << 4,

@@ -138,6 +138,8 @@ export function readSystemDescriptor(cpu: Cpu, selector: number): Descriptor & {
   const linear = locate(cpu.state, selector, long ? 16 : 8, VECTOR.GP, 0);
   const raw = cpu.memory.read(linear, 8, SYSTEM_ACCESS);
   const high = long ? cpu.memory.read(linear + 8n, 8, SYSTEM_ACCESS) : 0n;
+  // Or the second half would be a descriptor too (SDM vol. 3, 5.8.3.1).
+  if ((high >> 40n) & 0x1fn) throw new GuestFault(VECTOR.GP, selectorCode(selector));
   const descriptor = parseDescriptor(selector, raw);
   const base = descriptor.base | BigInt.asUintN(64, high << 32n);
   return { ...descriptor, base, linear, raw, high };

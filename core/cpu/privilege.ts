@@ -9,6 +9,7 @@ import { isRealLike, isVirtual8086 } from "./linear.ts";
 import { checkPort, isIdleRepeat, portAccess } from "./ports.ts";
 import type { SensitiveOperation } from "./sensitive_operations.ts";
 import type { CpuState } from "./state.ts";
+import { ownsVirtualInterrupts, seesVirtualFlags } from "./virtual_interrupts.ts";
 
 const undefinedOpcode = () => new GuestFault(VECTOR.UD);
 const refused = () => new GuestFault(VECTOR.GP, 0);
@@ -67,15 +68,22 @@ export function checkPrivilege(
       if (isRealLike(state)) throw undefinedOpcode();
       return;
     case "cli-sti":
-      if (has(state, "cr0", CR0.PE) && state.cpl > iopl(state)) throw refused();
+      if (
+        has(state, "cr0", CR0.PE) && state.cpl > iopl(state) && !ownsVirtualInterrupts(state)
+      ) {
+        throw refused();
+      }
       return;
     case "pushf":
     case "popf":
     case "iret":
-      return checkVirtual8086(state);
+      return isNarrow(instruction) && seesVirtualFlags(state) ? undefined : checkVirtual8086(state);
     case "int-n":
       // INT3, INTO and INT1 have no such check.
-      return instruction.mnemonic === Mnemonic.Int ? checkVirtual8086(state) : undefined;
+      // With VME, its bit in the TSS decides: where it is executed.
+      return instruction.mnemonic === Mnemonic.Int && !seesVirtualFlags(state)
+        ? checkVirtual8086(state)
+        : undefined;
     case "syscall":
       return instruction.mnemonic === Mnemonic.Sysenter
         ? requireProtected(state)
@@ -130,6 +138,11 @@ function requireProtected(state: CpuState): void {
 /** As on Intel's CPUs, SYSCALL and SYSRET exist in 64-bit mode only. */
 function requireSyscall(state: CpuState): void {
   if (state.bitness !== 64 || !has(state, "efer", EFER.SCE)) throw undefinedOpcode();
+}
+
+/** An operand size of 16 bits? */
+function isNarrow({ mnemonic }: Instruction): boolean {
+  return [Mnemonic.Pushf, Mnemonic.Popf, Mnemonic.Iret].includes(mnemonic);
 }
 
 function checkVirtual8086(state: CpuState): void {

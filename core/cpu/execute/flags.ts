@@ -5,6 +5,14 @@ import type { Cpu } from "../cpu.ts";
 import { GuestFault } from "../fault.ts";
 import { loadableFlags, loadFlags } from "../flags.ts";
 import { Stack } from "../stack.ts";
+import {
+  ownsVirtualInterrupts,
+  seesVirtualFlags,
+  setVirtualInterrupts,
+  shownFlags,
+  VIRTUAL_IMAGE,
+  virtualImage,
+} from "../virtual_interrupts.ts";
 
 /** Operand size by mnemonic. */
 const SIZES = new Map<Mnemonic, 2 | 4 | 8>([
@@ -20,7 +28,8 @@ const SIZES = new Map<Mnemonic, 2 | 4 | 8>([
 export function pushFlags(cpu: Cpu, instruction: Instruction): void {
   const stack = new Stack(cpu);
   // The image never shows VM and RF.
-  const image = cpu.state.rflags & ~BigInt(RFLAGS.VM | RFLAGS.RF);
+  const flags = cpu.state.rflags & ~BigInt(RFLAGS.VM | RFLAGS.RF);
+  const image = seesVirtualFlags(cpu.state) ? shownFlags(flags) : flags;
   stack.push(SIZES.get(instruction.mnemonic) ?? 2, image);
   stack.commit();
 }
@@ -30,6 +39,11 @@ export function popFlags(cpu: Cpu, instruction: Instruction): void {
   const size = SIZES.get(instruction.mnemonic) ?? 2;
   const stack = new Stack(cpu);
   const image = stack.pop(size);
+  if (seesVirtualFlags(cpu.state)) {
+    const loaded = virtualImage(cpu.state, image);
+    stack.commit();
+    return loadFlags(cpu, loaded, VIRTUAL_IMAGE);
+  }
   stack.commit();
   // POPF clears VIF and VIP where it may touch them; only IRET can set them.
   const allowed = image & ~BigInt(RFLAGS.VIF | RFLAGS.VIP);
@@ -38,12 +52,15 @@ export function popFlags(cpu: Cpu, instruction: Instruction): void {
 
 /** CLI. */
 export function clearInterrupts(cpu: Cpu): void {
-  cpu.state.rflags &= ~BigInt(RFLAGS.IF);
+  const { state } = cpu;
+  if (ownsVirtualInterrupts(state)) setVirtualInterrupts(state, false);
+  else state.rflags &= ~BigInt(RFLAGS.IF);
 }
 
 /** STI holds interrupts back for one more instruction, if they were masked before. */
 export function setInterrupts(cpu: Cpu): void {
   const { state } = cpu;
+  if (ownsVirtualInterrupts(state)) return setVirtualInterrupts(state, true);
   const { rflags } = state;
   if (rflags & BigInt(RFLAGS.IF)) return;
   state.rflags = rflags | BigInt(RFLAGS.IF);

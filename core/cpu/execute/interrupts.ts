@@ -7,6 +7,7 @@ import { deliver } from "../deliver.ts";
 import { interruptVector } from "../exit_detail.ts";
 import { GuestFault } from "../fault.ts";
 import { effectiveAddress, offsetBy, readPlace, readRegister, registerSize } from "../operands.ts";
+import { redirectInterrupt } from "../virtual_interrupts.ts";
 import { advance, nextRip } from "./handler.ts";
 
 /** INT n, INT3, INT1 and INTO. The handler returns to the next instruction. */
@@ -19,7 +20,9 @@ export function softwareInterrupt(cpu: Cpu, instruction: Instruction): void {
   // INT1 is a debug exception: the gate's DPL does not hold it up, and general detect ends. DR6 does not tell of it.
   if (mnemonic === Mnemonic.Int1) releaseDebugRegisters(state);
   const type = mnemonic === Mnemonic.Int1 ? "exception" : "software-interrupt";
-  deliver(cpu, { type, vector: interruptVector(instruction) }, nextRip(state, instruction));
+  const [vector, next] = [interruptVector(instruction), nextRip(state, instruction)];
+  if (mnemonic === Mnemonic.Int && redirectInterrupt(cpu, vector, next)) return;
+  deliver(cpu, { type, vector }, next);
 }
 
 /** #BR unless the signed index lies between the two bounds in memory. */

@@ -24,6 +24,7 @@ import {
 import { Stack, stackWidth } from "../stack.ts";
 import type { CpuState } from "../state.ts";
 import { returnToTask } from "../task_switch.ts";
+import { seesVirtualFlags, VIRTUAL_IMAGE, virtualImage } from "../virtual_interrupts.ts";
 import { isCanonical } from "../walk.ts";
 import { nextRip } from "./handler.ts";
 
@@ -61,9 +62,11 @@ function returnInRealMode(cpu: Cpu, size: 2 | 4 | 8): void {
   const code = realModeCode(state, Number(stack.pop(size) & 0xffffn));
   const image = stack.pop(size);
   checkTarget(state, code, rip, true);
+  const virtual = seesVirtualFlags(state) ? virtualImage(state, image) : undefined;
   stack.commit();
   state.setSegment("cs", code);
   state.rip = rip;
+  if (virtual !== undefined) return loadFlags(cpu, virtual, VIRTUAL_IMAGE);
   loadFlags(cpu, image, returnedFlags(state, size));
 }
 

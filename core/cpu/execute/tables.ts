@@ -3,6 +3,7 @@ import { Code, type Instruction, Mnemonic } from "iced-x86";
 import { VECTOR } from "../../base/registers.ts";
 import type { Cpu } from "../cpu.ts";
 import {
+  isLongMode,
   isOrdinary,
   isPresent,
   nullSegment,
@@ -61,7 +62,8 @@ export function loadLocalTable(cpu: Cpu, instruction: Instruction): void {
 export function loadTaskRegister(cpu: Cpu, instruction: Instruction): void {
   const selector = Number(readOperand(cpu, instruction, 0, 2) & 0xffffn);
   if (selectorCode(selector) === 0) throw new GuestFault(VECTOR.GP, 0);
-  const tss = systemSegment(cpu, selector, [SYSTEM.TSS, SYSTEM.TSS16]);
+  const types = isLongMode(cpu.state) ? [SYSTEM.TSS] : [SYSTEM.TSS, SYSTEM.TSS16];
+  const tss = systemSegment(cpu, selector, types);
   const attributes = tss.attributes | TYPE.WRITABLE;
   cpu.memory.write(tss.linear + 5n, 1, BigInt(attributes & 0xff), SYSTEM_ACCESS);
   cpu.state.setSegment("tr", { selector, base: tss.base, limit: tss.limit, attributes });
