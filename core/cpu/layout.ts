@@ -68,5 +68,8 @@ export const TLB_EMPTY = -1n;
 export const JUMP_CACHE = 0x9000;
 export const JUMP_CACHE_ENTRIES = 1024;
 
+/** All of it that belongs to one CPU is below. */
+export const STATE_END = JUMP_CACHE + 16 * JUMP_CACHE_ENTRIES;
+
 /** Guest RAM begins here; guest-physical address 0. */
 export const RAM = 0x10000;

@@ -8,7 +8,7 @@ import type { Monitor } from "./monitor.ts";
  * Instructions in a turn. Long enough for the exchange of two CPUs' state not to count, short enough for one that spins to
  * see what others do before its patience ends.
  */
-export const TURN = 5_000;
+export const TURN = 10_000;
 
 /** One CPU of the run. */
 export interface Turn {

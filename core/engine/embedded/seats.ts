@@ -1,7 +1,7 @@
 // Several virtual CPUs over one memory. Translated code finds the state of its CPU, and its TLBs, at fixed places: one CPU
 // sits there at a time, and those of the others are kept aside. Whatever is asked of a CPU seats it first.
 import type { RegisterName, Registers, Segment, SegmentName } from "../../base/registers.ts";
-import { RAM } from "../../cpu/layout.ts";
+import { STATE_END } from "../../cpu/layout.ts";
 import type { GuestMemory } from "../../machine/memory.ts";
 import type { ExitKind } from "../../trace/exit.ts";
 import type {
@@ -30,11 +30,12 @@ export class Seats {
     const [first] = configs;
     if (!first) throw new RangeError("A machine has at least one CPU");
     this.#core = takeCore(first.memory);
-    this.#place = new Uint8Array(this.#core.buffer, 0, RAM);
+    this.#place = new Uint8Array(this.#core.buffer, 0, STATE_END);
     const shared = { core: this.#core, pages: new CodePages() };
     this.vcpus = configs.map((config) => {
       // A CPU is born in its seat: its first state is written there.
       this.#unseat();
+      this.#place.fill(0);
       const vcpu = new SeatedVcpu(this, new EmbeddedVcpu(config, shared));
       this.#seated = vcpu;
       return vcpu;
@@ -62,7 +63,6 @@ export class Seats {
     leaving.retiredAside = leaving.inner.retired;
     leaving.aside.set(this.#place);
     leaving.inner.tlb.park();
-    this.#place.fill(0);
   }
 
   /** The memory goes when the last of them does. */
@@ -74,7 +74,7 @@ export class Seats {
 /** One of them. */
 export class SeatedVcpu implements Vcpu {
   /** State and TLBs while another CPU has the seat. */
-  readonly aside = new Uint8Array(RAM);
+  readonly aside = new Uint8Array(STATE_END);
   retiredAside = 0;
   readonly #seats: Seats;
 

@@ -176,6 +176,8 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
       return this.#instruction();
     }
     if (state.resuming && state.breakpoints.code.length > 0) return this.#instruction();
+    // What went well for a while is trusted again: code after a burst of device accesses may loop for long.
+    if (this.#bails >= MANY_BAILS && this.retired - this.#retiredAtBail >= SOON) this.#bails = 0;
     // Near the end of a grant, regions are made so short that they do not overrun it.
     const limit = this.#bails >= MANY_BAILS
       ? Math.min(CAUTIOUS, shortRegion(this.budget) ?? CAUTIOUS)
