@@ -180,5 +180,5 @@ export function readPointers(physical: PhysicalMemory, cr3: bigint): bigint[] {
 
 function flush(cpu: Cpu, which: Flush): void {
   cpu.surroundings.flushTranslations(which);
-  cpu.surroundings.count("tlb-flush");
+  if (which.of !== "rights") cpu.surroundings.count("tlb-flush");
 }

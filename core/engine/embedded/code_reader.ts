@@ -50,7 +50,7 @@ export class CodeReader {
     const linear = this.linearRip();
     const gpa = this.#codeGpa(linear);
     const inPage = 4096 - gpa % 4096;
-    const bytes = this.#page(gpa).subarray(0, inSegment);
+    const bytes = this.#code(gpa, inSegment);
     const start = this.#state.rip;
     if (inPage >= MAX_INSTRUCTION || inSegment <= inPage) return { start, bytes, gpa };
     const decoded = this.#slow.decode(start, this.#state.bitness, bytes);
@@ -65,13 +65,13 @@ export class CodeReader {
     const linear = this.linearRip();
     const gpa = this.#codeGpa(linear);
     const inPage = 4096 - gpa % 4096;
-    const first = this.#page(gpa).subarray(0, Math.min(MAX_INSTRUCTION, inSegment));
+    const first = this.#code(gpa, Math.min(MAX_INSTRUCTION, inSegment));
     if (inPage >= MAX_INSTRUCTION || inSegment <= inPage) return first;
     if (!this.#slow.decode(this.#state.rip, this.#state.bitness, first).cutOff) return first;
     const next = this.#codeGpa(linear + BigInt(inPage));
     const bytes = new Uint8Array(MAX_INSTRUCTION);
     bytes.set(first);
-    bytes.set(this.#page(next).subarray(0, MAX_INSTRUCTION - inPage), inPage);
+    bytes.set(this.#code(next, MAX_INSTRUCTION - inPage), inPage);
     return bytes.subarray(0, inSegment);
   }
 
@@ -80,9 +80,9 @@ export class CodeReader {
     return this.#mmu.translate(linear, access);
   }
 
-  /** Code from here to the end of the page. */
-  #page(gpa: number): Uint8Array {
-    const bytes = this.#physical.page(gpa);
+  /** So many bytes of code from here, as far as the page has them. */
+  #code(gpa: number, length: number): Uint8Array {
+    const bytes = this.#physical.code(gpa, length);
     if (!bytes) throw new DeviceAccess(gpa, 1, false, 0n);
     return bytes;
   }

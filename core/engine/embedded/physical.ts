@@ -20,6 +20,7 @@ export class DeviceAccess {
 
 export class EnginePhysicalMemory implements PhysicalMemory {
   readonly #view: DataView;
+  readonly #ram: Uint8Array;
   /** Answers to the device accesses of the instruction under way. */
   #answers: bigint[] = [];
   #next = 0;
@@ -46,6 +47,7 @@ export class EnginePhysicalMemory implements PhysicalMemory {
     readonly rom?: Uint8Array,
   ) {
     this.#view = new DataView(buffer, RAM, size);
+    this.#ram = new Uint8Array(buffer, RAM, size);
     this.#romView = rom && new DataView(rom.buffer, rom.byteOffset, rom.byteLength);
     this.#romStart = ROM_END - (rom?.length ?? 0);
     this.#lowStart = ROM_LOW_END - Math.min(rom?.length ?? 0, ROM_LOW_BYTES);
@@ -64,12 +66,10 @@ export class EnginePhysicalMemory implements PhysicalMemory {
     return address >= this.#romStart && address + length <= ROM_END;
   }
 
-  /** Code at an address, to the end of its page; undefined where there is neither RAM nor ROM. */
-  page(address: number): Uint8Array | undefined {
-    const end = address - address % 4096 + 4096;
-    if (this.isRam(address, 1)) {
-      return new Uint8Array(this.#view.buffer, RAM + address, Math.min(end, this.size) - address);
-    }
+  /** So many bytes at an address, as far as its page has them; undefined where there is neither RAM nor ROM. */
+  code(address: number, length: number): Uint8Array | undefined {
+    const end = address + Math.min(length, 4096 - address % 4096);
+    if (this.isRam(address, 1)) return this.#ram.subarray(address, end);
     if (!this.#isRom(address, 1)) return undefined;
     return this.rom?.subarray(address - this.#romStart, end - this.#romStart);
   }

@@ -76,7 +76,7 @@ Deno.test("EnginePhysicalMemory reads a ROM below 4 GiB, and leaves writes to it
   const top = 2 ** 32;
   assertEquals(physical.read(top - 0x3_0000, 4), 0n);
   assertEquals(physical.read(top - 4, 4), 0x2f2f_2f2fn);
-  assertEquals(physical.page(top - 0x1010)?.length, 0x10);
+  assertEquals(physical.code(top - 0x1010, 64)?.length, 0x10);
   assertEquals(accessOf(() => physical.read(top - 0x3_0001, 1)).gpa, top - 0x3_0001);
   assertEquals(accessOf(() => physical.read(top - 2, 4)).gpa, top - 2);
   assertEquals(accessOf(() => physical.write(top - 4, 4, 1n)).gpa, top - 4);
