@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { compile, FREESTANDING, hasCompiler, KERNEL, runFile } from "./testing_files.ts";
 
-const PROGRAMS = ["hash", "compress", "sort", "floating", "interpret"] as const;
+const PROGRAMS = ["hash", "compress", "sort", "floating", "extended", "interpret"] as const;
 /** What gcc takes instructions from, by width. AVX is not announced, so it is in none. */
 const TARGETS = [
   "-m64 -O0",
