@@ -18,6 +18,7 @@ const SUBJECTS = [
   "paging",
   "port-io",
   "sensitive",
+  "smp",
   "timer",
   "virtio",
 ];
