@@ -4,7 +4,7 @@ import type { RegisterName, Registers, Segment, SegmentName } from "../../base/r
 import { readPointers } from "../../cpu/control_registers.ts";
 import type { Cpu, Flush, Surroundings } from "../../cpu/cpu.ts";
 import { GuestFault } from "../../cpu/fault.ts";
-import { Mmu } from "../../cpu/mmu.ts";
+import { gated, Mmu, readTableEntry } from "../../cpu/mmu.ts";
 import { readMsr, writeMsr } from "../../cpu/msr.ts";
 import { reset } from "../../cpu/reset.ts";
 import { segmentation } from "../../cpu/segment_kinds.ts";
@@ -240,8 +240,7 @@ export class Processor {
 
   translate(linear: bigint): number | undefined {
     const state = this.state;
-    const read = (gpa: number, size: 4 | 8) =>
-      this.physical.isRam(gpa, size) ? this.physical.read(gpa, size) : 0n;
+    const read = (gpa: number, size: 4 | 8) => readTableEntry(this.physical, gpa, size);
     const [cr0, cr3, cr4, efer] = [
       state.control("cr0"),
       state.control("cr3"),
@@ -249,7 +248,7 @@ export class Processor {
       state.control("efer"),
     ];
     const walk = walkTables(cr0, cr3, cr4, efer, read, linear, this.pagePointers);
-    return walk.mapped ? walk.gpa : undefined;
+    return walk.mapped ? gated(this.physical, walk.gpa) : undefined;
   }
 
   instructionBytes(): Uint8Array {
