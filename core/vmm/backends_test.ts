@@ -127,6 +127,23 @@ handler:
     },
     exits: { "full-bt": { "cr-access": 3, "hlt": 1 }, "full-hw": { "cr-access": 2, "hlt": 1 } },
   },
+  "strings between ports and device memory: each device is asked once": {
+    text: `start:
+    mov   edx, 0x1000
+    mov   edi, 0xfee00080
+    insd
+    sub   edi, 4
+    mov   esi, edi
+    mov   ebx, [rdi]
+    outsd
+    sub   esi, edi
+    hlt`,
+    expect: { registers: { rbx: 0xffff_ffffn, rsi: 4n } },
+    exits: {
+      "full-bt": { "io": 2, "mmio": 3, "hlt": 1 },
+      "full-hw": { "io": 2, "ept-violation": 3, "hlt": 1 },
+    },
+  },
   "POPF sets the interrupt flag": {
     text: `start:
     pushfq

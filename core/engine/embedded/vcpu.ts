@@ -19,12 +19,13 @@ import { ripBits } from "../../cpu/linear.ts";
 import { initialize } from "../../cpu/reset.ts";
 import { MAX_BLOCK } from "../../cpu/translate/region.ts";
 import { LEAVE } from "../../cpu/translate/runtime.ts";
+import type { Treatment } from "../../cpu/sensitive_operations.ts";
 import type { Exit, ExitKind } from "../../trace/exit.ts";
 import type { Capabilities, Event, Stop, Vcpu, VcpuConfig } from "../vcpu.ts";
 import { DeviceAccess } from "./physical.ts";
 import type { Shared } from "./processor.ts";
 import { TaskSwitchAttempt } from "./task_attempt.ts";
-import { Stepper } from "./stepper.ts";
+import { type Step, Stepper } from "./stepper.ts";
 import { guarded } from "./region_memory.ts";
 import type { SlowInstruction } from "./slow_instructions.ts";
 
@@ -73,6 +74,10 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
   #windowWanted = false;
   /** The instruction that exited, for `complete` and `skip`. */
   #exited: SlowInstruction | undefined;
+  /** It exited for its port, and not for device memory that it reaches as well. */
+  #exitedAtPort = false;
+  /** The port of the INS under way has answered, and it now waits for the device memory that it stores to. */
+  #portAnswered = false;
   #bails = 0;
   #retiredAtBail = 0;
   #careful = 0;
@@ -226,6 +231,9 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
     const { insn, operation } = decoded;
     const table = this.state.cpl === 3 ? this.controls.user : this.controls.kernel;
     const treatment = operation && operation !== "indirect-branch" ? table[operation] : "execute";
+    if (this.#portAnswered) {
+      return this.#done(decoded, this.step(decoded, this.completing), "vm-exit");
+    }
     if (
       operation && treatment !== "execute" && treatment !== "inline" &&
       !isIdleRepeat(this.state, insn)
@@ -237,6 +245,7 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
         const { intercepts } = this.controls;
         const stays = treatment === "vm-exit" && intercepts &&
           !isIntercepted(this.cpu, insn, operation, intercepts);
+        this.physical.begin();
         return stays ? undefined : exitDetail(this.cpu, insn, operation);
       });
       if (body instanceof GuestFault || body instanceof DeviceAccess) {
@@ -244,7 +253,16 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
       }
       if (body) return this.#exit(body.kind, treatment, body.detail, decoded);
     }
-    const step = this.step(decoded, treatment === "inline" ? this.inlining : this.cpu);
+    return this.#done(
+      decoded,
+      this.step(decoded, treatment === "inline" ? this.inlining : this.cpu),
+      treatment,
+    );
+  }
+
+  /** What comes of a step. */
+  #done(decoded: SlowInstruction, step: Step, treatment: Treatment): Stop | undefined {
+    const { operation } = decoded;
     if (step === "done" || step === "idle") {
       if (operation && treatment === "inline") {
         this.#inlined[operation] = (this.#inlined[operation] ?? 0) + 1;
@@ -368,6 +386,7 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
     instruction: SlowInstruction | undefined,
   ): Stop {
     this.#exited = instruction;
+    this.#exitedAtPort = kind === "io";
     const exit = {
       kind,
       via,
@@ -385,7 +404,7 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
   complete(value = 0n): void {
     const exited = this.#exited;
     if (!exited) throw new Error("Nothing to complete");
-    if (exited.operation !== "port-io") {
+    if (!this.#exitedAtPort) {
       this.physical.answer(value);
       this.restart = true;
       return;
@@ -393,6 +412,12 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
     this.completion.value = Number(value);
     const step = this.step(exited, this.completing);
     if (step instanceof GuestFault) this.#queued = faultEvent(step);
+    if (step instanceof DeviceAccess) this.restart = this.#portAnswered = true;
+  }
+
+  protected override forget(): void {
+    super.forget();
+    this.#portAnswered = false;
   }
 
   get midway(): boolean {
