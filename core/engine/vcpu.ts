@@ -125,6 +125,8 @@ export interface Vcpu {
   registers(): Registers;
   /** Current privilege level. */
   readonly cpl: number;
+  /** FERR#: who is told when an x87 exception comes up without CR0.NE; `run` returns then. */
+  watchFloatErrors(listener: () => void): void;
 
   /** Runs until an exit, for at most `budget` guest instructions (at least 1). */
   run(budget: number): Stop;

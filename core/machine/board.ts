@@ -34,6 +34,12 @@ import {
 import { Uart, UART_COM1_IRQ, UART_COM1_PORT, UART_LENGTH } from "./devices/uart.ts";
 import { IoApic } from "./devices/ioapic.ts";
 import { InterruptMessages } from "./interrupt_messages.ts";
+import {
+  FLOAT_ERROR_IRQ,
+  FLOAT_ERROR_LENGTH,
+  FLOAT_ERROR_PORT,
+  FloatError,
+} from "./devices/float_error.ts";
 import { attachLegacy, isaLine, type LegacyOptions } from "./legacy_board.ts";
 import type { GuestMemory } from "./memory.ts";
 import { VirtioBlock } from "./virtio/block.ts";
@@ -65,6 +71,8 @@ export interface BoardCpu {
   readonly interrupts: InterruptController;
   /** Where its accesses go. */
   readonly bus: Bus;
+  /** Its FERR#, if that leads anywhere. */
+  readonly floatError?: () => void;
 }
 
 /** Handles to the devices, for whoever has more to do with them than the guest. */
@@ -116,7 +124,16 @@ export function pcBoard(options: PcBoardOptions): PcBoard {
   };
   const count = options.cpus ?? 1;
   const others = Array.from({ length: count - 1 }, (_, n) => n + 1);
-  const cpus = [boardCpu(0), ...others.map(boardCpu)] as const;
+  const first = boardCpu(0);
+  let floatError: FloatError | undefined;
+  if (options.legacy) {
+    floatError = new FloatError(line(FLOAT_ERROR_IRQ));
+    bus.attach("port", FLOAT_ERROR_PORT, FLOAT_ERROR_LENGTH, "float-error", floatError);
+  }
+  const cpus = [
+    floatError ? { ...first, floatError: () => floatError.raise() } : first,
+    ...others.map(boardCpu),
+  ] as const;
   if (ioapic && options.legacy) {
     const lapics = cpus.flatMap(({ lapic }) => lapic ?? []);
     attachLegacy({ ...options, ...options.legacy, pic, ioapic, lapics, messages });

@@ -31,6 +31,8 @@ export class Processor {
   /** Connects it. */
   start(vcpu: Vcpu): void {
     if (this.#lapic) this.#lapic.onNmi = () => vcpu.nmi();
+    const { floatError } = this.board;
+    if (floatError) vcpu.watchFloatErrors(floatError);
   }
 
   /**

@@ -180,6 +180,7 @@ export class FakeVcpu implements Vcpu {
   instructionBytes(): Uint8Array {
     return new Uint8Array([0x90]);
   }
+  watchFloatErrors(): void {}
   init(): void {
     this.calls.push("init");
   }

@@ -5,6 +5,7 @@ import * as L from "../layout.ts";
 import { type Operation, SETTLE, stackIndex, x87Operation } from "../x87/instructions.ts";
 import { lastOpcode } from "../x87/opcode.ts";
 import { AT, STATUS } from "../x87/registers.ts";
+import { LEAVE } from "./runtime.ts";
 import { addressSegment } from "./segments.ts";
 import type { Size, Translation } from "./translation.ts";
 import { checkBothPages } from "./two_pages.ts";
@@ -25,6 +26,7 @@ export function x87Emitter(insn: Instruction): Emit | undefined {
     if (operation.waits) checkPending(t);
     operate(t, operation);
     if (operation.counts) point(t, operation);
+    if (t.mode.pendingFault === undefined) leaveWithError(t);
   });
 }
 
@@ -38,6 +40,18 @@ export function checkPending(t: Translation): void {
   t.f.op("i64_and", "i64_eqz", "i32_eqz");
   t.f.open("if");
   t.raise(pendingFault);
+  t.f.end();
+}
+
+/** The board has been told of an exception: its interrupt is to come as soon as it may. */
+function leaveWithError(t: Translation): void {
+  const { site } = t;
+  t.f.i32(0);
+  t.f.memory("i64_load8_u", AT.status);
+  t.f.i64(STATUS.ES);
+  t.f.op("i64_and", "i64_eqz", "i32_eqz");
+  t.f.open("if");
+  t.leave(LEAVE.budget, site.next, site.unexecuted - 1);
   t.f.end();
 }
 

@@ -26,6 +26,9 @@ export class Unit {
   control = 0;
   status = 0;
   tags = 0;
+  /** Told when an unmasked exception comes up: FERR#. */
+  onError: (() => void) | undefined;
+  #pending = false;
 
   constructor(readonly view: DataView) {}
 
@@ -36,11 +39,14 @@ export class Unit {
     this.tags = view.getUint8(AT.tags);
     this.flags = 0;
     this.denormal = false;
+    this.#pending = (this.status & STATUS.ES) !== 0;
   }
   end(): void {
     const { view } = this;
-    view.setUint16(AT.status, summarized(this.status | this.flags, this.control), true);
+    const status = summarized(this.status | this.flags, this.control);
+    view.setUint16(AT.status, status, true);
     view.setUint8(AT.tags, this.tags);
+    if (status & STATUS.ES && !this.#pending) this.onError?.();
   }
 
   // ---- Environment -------------------------------------------------------------------------------------------------

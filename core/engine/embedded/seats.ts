@@ -103,6 +103,9 @@ export class SeatedVcpu implements Vcpu {
   inlined(): Record<string, number> {
     return this.#in.inlined();
   }
+  watchFloatErrors(listener: () => void): void {
+    this.inner.watchFloatErrors(listener);
+  }
   get(name: RegisterName): bigint {
     return this.#in.get(name);
   }

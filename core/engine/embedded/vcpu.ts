@@ -1,6 +1,6 @@
 // The embedded engine's virtual CPU: the run loop between translated regions, instructions done in TypeScript, events and
 // exits.
-import { type RegisterName, RFLAGS, VECTOR } from "../../base/registers.ts";
+import { CR0, type RegisterName, RFLAGS, VECTOR } from "../../base/registers.ts";
 import {
   breakpointAt,
   isNmiDue,
@@ -13,6 +13,7 @@ import { checkPrivilege, exitDetail, isIdleRepeat } from "../../cpu/classify.ts"
 import { isMoveToControl } from "../../cpu/control_registers.ts";
 import { deliver, escalate } from "../../cpu/deliver.ts";
 import { isIntercepted } from "../../cpu/intercepts.ts";
+import { unitOf } from "../../cpu/execute/x87.ts";
 import { GuestFault } from "../../cpu/fault.ts";
 import * as L from "../../cpu/layout.ts";
 import { ripBits } from "../../cpu/linear.ts";
@@ -89,6 +90,14 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
   constructor(config: VcpuConfig, shared?: Shared) {
     super(config, shared);
     this.#others = shared !== undefined;
+  }
+
+  watchFloatErrors(listener: () => void): void {
+    unitOf(this.state).onError = () => {
+      if (this.state.control("cr0") & BigInt(CR0.NE)) return;
+      this.#yielded = true;
+      listener();
+    };
   }
 
   inlined(): Record<string, number> {
@@ -205,7 +214,7 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
         if (this.budget <= 0) return BUDGET_STOP;
         return state.breakpoints.code.length > 0 ? undefined : this.#instruction();
       case LEAVE.budget:
-        return this.budget > 0 && !more ? undefined : BUDGET_STOP;
+        return this.budget > 0 && !more && !this.#yielded ? undefined : BUDGET_STOP;
       case LEAVE.bail:
         return this.#afterBail();
       default:
@@ -274,7 +283,7 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
       // A device was reached directly: its deadlines may be nearer than the budget says.
       const reached = this.physical.takeReached();
       this.#yielded = reached || this.#movesPriority(decoded) ||
-        operation === "port-io" && this.config.bus !== undefined;
+        operation === "port-io" && this.config.bus !== undefined || this.#yielded;
       return this.#yielded ? BUDGET_STOP : undefined;
     }
     return this.#failed(step, decoded);
