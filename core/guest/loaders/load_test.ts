@@ -78,6 +78,26 @@ Deno.test("loadGuestFile() tells a format by its content, and enters it as it wa
   assertEquals(load(pvh, {}, "elf").start, BASE, "the scenario's word counts more");
 });
 
+Deno.test("a ROM of any length ends at 4 GiB and at 1 MiB, and begins with what an empty chip holds", () => {
+  const lengths: [length: number, mapped: number, low: number][] = [
+    [16, 0x1000, 0xf_f000],
+    [5000, 0x2000, 0xf_e000],
+    [0x1_0000, 0x1_0000, 0xf_0000],
+    [0x2_0000, 0x2_0000, 0xe_0000],
+    [0x4_0000, 0x4_0000, 0xe_0000],
+  ];
+  for (const [length, mapped, low] of lengths) {
+    const bytes = new Uint8Array(length).fill(0x11);
+    const { placed, occupied, start, rom } = load(bytes, {}, "rom");
+    assert(rom);
+    assertEquals([rom.length, rom[mapped - length], rom[mapped - 1]], [mapped, 0x11, 0x11]);
+    if (mapped > length) assertEquals(rom[mapped - length - 1], 0xff);
+    assertEquals(placed.map(({ address }) => address), [low]);
+    assertEquals(placed[0]?.bytes, rom.subarray(low - 0x10_0000));
+    assertEquals([occupied, start], [[{ start: low, end: 0x10_0000 }], 0xf_fff0]);
+  }
+});
+
 Deno.test("loadGuestFile() puts a flat file where the scenario says", () => {
   assertEquals(load(HLT, { entry: "real16" }).start, 0x7c00);
   assertEquals(load(HLT, { load: 0x200000 }).placed[0], { address: 0x200000, bytes: HLT });
