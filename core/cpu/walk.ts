@@ -103,7 +103,11 @@ const HIGH = 0x1_0000_0000;
  * CPU has (`LINEAR_ADDRESS_BITS`), whatever CR4.LA57 says (5-Level Paging and 5-Level EPT, Intel 2017, 2.6).
  */
 export function isCanonical(linear: bigint, bits: number): boolean {
-  return BigInt.asUintN(64, BigInt.asIntN(bits, linear)) === BigInt.asUintN(64, linear);
+  // By widths that V8 sees: of any other number of bits it makes a call.
+  const extended = bits === FOUR_LEVEL_BITS
+    ? BigInt.asIntN(FOUR_LEVEL_BITS, linear)
+    : BigInt.asIntN(LINEAR_ADDRESS_BITS, linear);
+  return BigInt.asUintN(64, extended) === BigInt.asUintN(64, linear);
 }
 
 /** Are the four pointers of PAE paging in use, which MOV CR3 loads and no walk reads (SDM vol. 3, 4.4.1)? */
