@@ -36,6 +36,18 @@ export function setVirtualInterrupts(state: CpuState, on: boolean): void {
   state.rflags = on ? flags | VIF : flags & ~VIF;
 }
 
+/**
+ * A program that is returned to with a virtual interrupt pending, and VIF set, faults before its first instruction (Bochs; SDM
+ * vol. 3, 21.3.2 has it of the return alone). Call when all is loaded.
+ */
+export function checkPendingInterrupt(state: CpuState): void {
+  const both = RFLAGS.VIF | RFLAGS.VIP;
+  if ((state.systemFlags & both) !== both) return;
+  const enabled = isVirtual8086(state) && has(state, CR4.VME) ||
+    state.cpl === 3 && has(state, CR4.PVI);
+  if (enabled) throw refused();
+}
+
 /** The flags as PUSHF shows them: VIF for IF, and IOPL 3. */
 export function shownFlags(flags: bigint): bigint {
   return (flags & ~IF) | IOPL | (flags & VIF ? IF : 0n);

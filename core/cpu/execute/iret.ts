@@ -24,7 +24,12 @@ import {
 import { Stack, stackWidth } from "../stack.ts";
 import type { CpuState } from "../state.ts";
 import { returnToTask } from "../task_switch.ts";
-import { seesVirtualFlags, VIRTUAL_IMAGE, virtualImage } from "../virtual_interrupts.ts";
+import {
+  checkPendingInterrupt,
+  seesVirtualFlags,
+  VIRTUAL_IMAGE,
+  virtualImage,
+} from "../virtual_interrupts.ts";
 import { isCanonical } from "../walk.ts";
 import { nextRip } from "./handler.ts";
 
@@ -48,6 +53,7 @@ export function interruptReturn(cpu: Cpu, instruction: Instruction): void {
     returnToTask(cpu, nextRip(state, instruction));
   } else returnInProtectedMode(cpu, size);
   cpu.surroundings.count("iret");
+  checkPendingInterrupt(state);
 }
 
 /** What POPF loads, and RF: the debugger returns to an instruction whose breakpoint it has seen. */
