@@ -15,22 +15,29 @@ import {
   typeOf,
 } from "../descriptors.ts";
 import { GuestFault } from "../fault.ts";
-import { linearAddress, TYPE } from "../linear.ts";
-import { effectiveAddress, readOperand, writeOperand } from "../operands.ts";
+import { TYPE } from "../linear.ts";
+import {
+  effectiveAddress,
+  offsetBy,
+  readOperand,
+  readPlace,
+  writeOperand,
+  writePlace,
+} from "../operands.ts";
 import { isCanonical, LINEAR_ADDRESS_BITS } from "../walk.ts";
 
 /** LGDT or LIDT of six bytes at m16&32 or, in 64-bit mode, ten at m16&64. */
 export function loadTable(cpu: Cpu, instruction: Instruction): void {
   const { state } = cpu;
-  const { segment, offset } = effectiveAddress(cpu, instruction);
-  const size = tableSize(cpu);
-  const image = cpu.memory.read(linearAddress(state, segment, offset, size, false), size);
+  const place = effectiveAddress(cpu, instruction);
+  const limit = readPlace(cpu, place, LIMIT_BYTES);
+  const image = readPlace(cpu, offsetBy(instruction, place, LIMIT_BYTES), baseBytes(cpu));
   const { code } = instruction;
   // With a 16-bit operand size, the base has 24 bits.
   const narrow = code === Code.Lgdt_m1632_16 || code === Code.Lidt_m1632_16;
-  const base = narrow ? (image >> 16n) & 0xff_ffffn : image >> 16n;
+  const base = narrow ? image & 0xff_ffffn : image;
   if (!isCanonical(base, LINEAR_ADDRESS_BITS)) throw new GuestFault(VECTOR.GP, 0);
-  const table = { base, limit: Number(image & 0xffffn) };
+  const table = { base, limit: Number(limit) };
   if (instruction.mnemonic === Mnemonic.Lgdt) state.gdtr = table;
   else state.idtr = table;
 }
@@ -39,15 +46,16 @@ export function loadTable(cpu: Cpu, instruction: Instruction): void {
 export function storeTable(cpu: Cpu, instruction: Instruction): void {
   const { state } = cpu;
   const { base, limit } = instruction.mnemonic === Mnemonic.Sgdt ? state.gdtr : state.idtr;
-  const { segment, offset } = effectiveAddress(cpu, instruction);
-  const size = tableSize(cpu);
-  const image = BigInt.asUintN(8 * size, (base << 16n) | BigInt(limit & 0xffff));
-  cpu.memory.write(linearAddress(state, segment, offset, size, true), size, image);
+  const place = effectiveAddress(cpu, instruction);
+  writePlace(cpu, place, LIMIT_BYTES, BigInt(limit));
+  writePlace(cpu, offsetBy(instruction, place, LIMIT_BYTES), baseBytes(cpu), base);
 }
 
-/** Bytes of limit and base in memory. */
-function tableSize(cpu: Cpu): number {
-  return cpu.state.bitness === 64 ? 10 : 6;
+/** Limit and base are accessed one after the other: between them, addresses wrap as the address size does. */
+const LIMIT_BYTES = 2;
+
+function baseBytes(cpu: Cpu): number {
+  return cpu.state.bitness === 64 ? 8 : 4;
 }
 
 /** LLDT: a null selector leaves no LDT. */

@@ -30,7 +30,7 @@ export const SHUT_DOWN = [
 
 /** A real processor's features, of the time before AVX-512. */
 const MODEL = "corei7_haswell_4770";
-const PATIENCE_MS = 60_000;
+const PATIENCE_S = 20;
 const MAX_RESETS = 20_000;
 
 /** The configuration; sound and the devices that print nothing of use stay out. */
@@ -82,11 +82,11 @@ export async function runOnBochs(image: BochsImage, model = MODEL): Promise<stri
     // Debian's Bochs has the debugger, which stops at every reset: it is told to go on.
     await Deno.writeTextFile(`${folder}/commands`, "c\n".repeat(MAX_RESETS));
     // Its display wants a terminal, which `script` makes.
-    const command = `bochs-bin -q -f ${folder}/rc -rc ${folder}/commands`;
+    const command =
+      `timeout -s KILL ${PATIENCE_S} bochs-bin -q -f ${folder}/rc -rc ${folder}/commands`;
     await new Deno.Command("script", {
       args: ["-qc", command, `${folder}/output`],
       env: { TERM: "dumb" },
-      signal: AbortSignal.timeout(PATIENCE_MS),
       stdin: "null",
       stdout: "null",
       stderr: "null",
@@ -107,7 +107,10 @@ function outputOf(typescript: string, log: string): string {
   const to = text.lastIndexOf("\n====", text.indexOf("shutdown requested"));
   if (!from || to < 0) {
     const reason = Deno.readTextFileSync(log).split("\n").slice(-5).join("\n");
-    throw new Error(`Bochs did not run to the end:\n${text.slice(-500)}\n${reason}`);
+    const lines = text.slice(from?.index).replaceAll(RESET, "").split("\n").length;
+    throw new Error(
+      `Bochs did not run to the end, ${lines} lines:\n${text.slice(-500)}\n${reason}`,
+    );
   }
   return text.slice(from.index + from[0].length, to + 1).replaceAll(RESET, "");
 }

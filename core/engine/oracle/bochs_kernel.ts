@@ -19,6 +19,10 @@ export const KERNEL = {
   stack: 0x9000,
   /** Where trials have code, data and stacks: the ends of segments, and what is beyond them. */
   areas: [{ start: 0xf000, end: 0x12000 }, { start: 0x1f000, end: 0x21000 }],
+  /** Of the first area so much is for code: breakpoints, to begin with; the rest holds random bytes. */
+  codeBytes: 0x800,
+  /** From 0 to here all memory is the kernel's, or breakpoints. */
+  end: 0x24000,
   /** What tables and areas are put back from, one after the other; and the trials. */
   pristine: 0x100000,
   records: 0x140000,
@@ -69,6 +73,9 @@ export const SHUTDOWN_LINE = "shutdown";
 const VECTORS = [...Array.from({ length: 32 }, (_, vector) => vector), END_VECTOR];
 const WITH_ERROR: ReadonlySet<number> = new Set([8, 10, 11, 12, 13, 14, 17, 21, 29, 30]);
 
+/** INT3: what runs astray meets it at once. */
+const FILLING = 0xcccc_cccc;
+
 /** CR0: PE, MP, ET, NE; CR4: OSFXSR, OSXMMEXCPT. */
 const CR0 = 0x33, CR4 = 0x600;
 
@@ -85,6 +92,11 @@ const restore = (start: number, end: number) => `
     mov   edi, ${start}
     mov   ecx, ${(end - start) / 4}
     rep   movsd`;
+
+const fill = (start: number, end: number) => `
+    mov   edi, ${start}
+    mov   ecx, ${(end - start) / 4}
+    rep   stosd`;
 
 const sum = (name: "tables" | "area0" | "area1", start: number, end: number) => `
     mov   esi, ${start}
@@ -122,6 +134,12 @@ protected:
     mov   ebp, .started
     jmp   flat
 .started:
+    xor   eax, eax
+    xor   ecx, ecx
+    xor   edx, edx
+    xor   ebx, ebx
+    mov   fs, ax
+    mov   gs, ax
     cmp   dword [${RUNNING}], 0
     je    trial
     mov   esi, shutdown_line
@@ -137,12 +155,16 @@ next:
 
 const TRIAL = `
 trial:
+    xor   ebx, ebx
     mov   dword [${RUNNING}], 1
     cld
     mov   esi, ${KERNEL.pristine}
     ${restore(KERNEL.tables.start, KERNEL.tables.end)}
     ${restore(AREA0.start, AREA0.end)}
     ${restore(AREA1.start, AREA1.end)}
+    mov   eax, ${FILLING}
+    ${fill(AREA0.end, AREA1.start)}
+    ${fill(AREA1.end, KERNEL.end)}
     mov   esi, [${CURRENT}]
     ${restore(COPY, COPY + 4 * RECORD.length)}
     cmp   dword [${field("next")}], 0
@@ -179,7 +201,7 @@ trial:
     jz    .ready
     call  eax
 .ready:
-    cmp   dword [${field("entry")}], ${ENTRY.real}
+    cmp   dword [cs:${field("entry")}], ${ENTRY.real}
     je    enter_real
     cmp   dword [${field("entry")}], ${ENTRY.inner}
     je    .inner
@@ -214,14 +236,14 @@ trial:
     iretd
 enter_real:
     mov   ax, ${KERNEL_SELECTOR.realData}
-    cmp   dword [${field("setup")}], 0
+    cmp   dword [cs:${field("setup")}], 0
     jne   .unreal
     mov   ds, ax
     mov   es, ax
     mov   fs, ax
     mov   gs, ax
-    mov   ss, ax
 .unreal:
+    mov   ss, ax
     jmp   ${KERNEL_SELECTOR.realCode}:${KERNEL.realHandlers}
 `;
 
