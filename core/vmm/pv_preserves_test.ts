@@ -23,6 +23,8 @@ const CALLS: Partial<Record<PvName, Call>> = {
         mov rsi, user
         pv map_user`,
   },
+  debug_set: { arguments: { rdi: "7", rsi: "0x400" } },
+  debug_get: { arguments: { rdi: "6" } },
   irq_mask: { arguments: {} },
   irq_unmask: { arguments: {} },
   irq_masked: { arguments: {} },

@@ -1,6 +1,7 @@
 // The pv-ops of a bare machine: they drive the board's own devices. What the CPU does in an instruction or two stands in
 // place of the call.
 import ata from "./ata.asm" with { type: "text" };
+import debug from "./debug.asm" with { type: "text" };
 import idle from "./idle.asm" with { type: "text" };
 import paging from "./paging.asm" with { type: "text" };
 import pitTimer from "./pit_timer.asm" with { type: "text" };
@@ -34,6 +35,7 @@ export const CPU_UNITS: readonly PvUnit[] = [
     provides: ["syscall_set", "user_enter", "user_exit"],
     needs: [],
   },
+  { name: "debug", slot: 9, text: debug, provides: ["debug_set", "debug_get"], needs: [] },
   { name: "idle", slot: 3, text: idle, provides: ["wait"], needs: [] },
   {
     name: "paging",

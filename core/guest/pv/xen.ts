@@ -6,6 +6,7 @@ import type { PvLibrary, PvUnit } from "./units.ts";
 import abi from "./xen_abi.asm" with { type: "text" };
 import block from "./xen_block.asm" with { type: "text" };
 import console from "./xen_console.asm" with { type: "text" };
+import debug from "./xen_debug.asm" with { type: "text" };
 import events from "./xen_events.asm" with { type: "text" };
 import paging from "./xen_paging.asm" with { type: "text" };
 import tables from "./xen_tables.asm" with { type: "text" };
@@ -71,6 +72,7 @@ export const XEN: PvLibrary = {
     unit("timer", 5, timer, ["time_now", "timer_set", "timer_periodic", "timer_stop"], [
       "xen_events",
     ]),
+    unit("debug", 8, debug, ["debug_set", "debug_get"]),
     unit("block", 6, block, ["block_read", "block_write"], ["xen_tables"]),
   ],
 };

@@ -4,6 +4,8 @@
 HYPERCALL_mmu_update        equ 1
 HYPERCALL_set_trap_table    equ 0
 HYPERCALL_stack_switch      equ 3
+HYPERCALL_set_debugreg      equ 8
+HYPERCALL_get_debugreg      equ 9
 HYPERCALL_update_va_mapping equ 14
 HYPERCALL_set_timer_op      equ 15
 HYPERCALL_xen_version       equ 17

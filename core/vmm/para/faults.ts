@@ -42,7 +42,7 @@ export function handleSoftwareInterrupt(
 ): Outcome {
   if (permitsSoftwareInterrupt(domain, vector)) {
     domain.vcpu.skip();
-    return deliverFault(domain, { vector });
+    return deliverFault(domain, { vector, software: true });
   }
   // Error code: index of the gate, bit 1 for the IDT (SDM vol. 3, 6.13).
   return deliverFault(domain, { vector: VECTOR.GP, errorCode: vector << 3 | 2 });

@@ -16,9 +16,11 @@ export interface Fault {
   readonly errorCode?: number;
   /** Linear address of a page fault. */
   readonly address?: bigint;
+  /** It is INT n, INT3 or INTO. */
+  readonly software?: boolean;
 }
 
-const IF = BigInt(RFLAGS.IF);
+const IF = BigInt(RFLAGS.IF), RESUME_FLAG = BigInt(RFLAGS.RF);
 /** Cleared on the way into the kernel. */
 const CLEARED = BigInt(RFLAGS.AC | RFLAGS.VM | RFLAGS.RF | RFLAGS.NT | RFLAGS.TF);
 /** What iret loads. A guest has no I/O privilege and no virtual-8086 mode, and IF is virtual. */
@@ -52,7 +54,13 @@ export function deliverFault(domain: Domain, fault: Fault): Outcome {
     ...(errorCode === undefined ? {} : { errorCode }),
     ...(fault.address === undefined ? {} : { address: fault.address }),
   });
-  return enterKernel(domain, handler, errorCode);
+  const image = domain.vcpu.get("rflags") | (isFault(fault) ? RESUME_FLAG : 0n);
+  return enterKernel(domain, handler, errorCode, image);
+}
+
+/** Is the instruction to be done yet? Then its breakpoint has been seen (SDM vol. 3, 18.3.1.1). #DB says so by itself. */
+function isFault({ vector, software = false }: Fault): boolean {
+  return !software && vector !== VECTOR.DB;
 }
 
 /** Calls the guest's event callback. The upcall has no vector; the port it is for is in the shared page. */
@@ -77,7 +85,13 @@ export function deliverSyscall(domain: Domain): Outcome {
   return enterKernel(domain, syscall);
 }
 
-function enterKernel(domain: Domain, callback: Callback, errorCode?: number): Outcome {
+/** Calls the guest's kernel; `image` is what the frame says of the flags. */
+function enterKernel(
+  domain: Domain,
+  callback: Callback,
+  errorCode?: number,
+  image = domain.vcpu.get("rflags"),
+): Outcome {
   const { vcpu, events } = domain;
   const rip = vcpu.get("rip");
   const fromKernel = domain.kernelMode;
@@ -97,7 +111,7 @@ function enterKernel(domain: Domain, callback: Callback, errorCode?: number): Ou
     ...(errorCode === undefined ? [] : [BigInt(errorCode)]),
     rip,
     BigInt(cs) | (masked ? 1n : 0n) << SAVED_MASK_SHIFT,
-    rflags & ~IF | (masked ? 0n : IF),
+    image & ~IF | (masked ? 0n : IF),
     rsp,
     BigInt(ss),
   ];

@@ -1,5 +1,6 @@
 // Every hypercall there is.
 import { consoleHypercalls } from "./console.ts";
+import { debugHypercalls } from "./debug.ts";
 import { eventHypercalls } from "./events.ts";
 import { machineHypercalls } from "./machine.ts";
 import { mmuHypercalls } from "./mmu.ts";
@@ -12,6 +13,7 @@ import { trapHypercalls } from "./traps.ts";
 
 const GROUPS = [
   consoleHypercalls,
+  debugHypercalls,
   eventHypercalls,
   machineHypercalls,
   mmuHypercalls,

@@ -1,17 +1,15 @@
-// Where the guest's kernel is entered and left: trap table, kernel stack, iret; debug registers, of which it has none.
+// Where the guest's kernel is entered and left: trap table, kernel stack, iret.
 import { VECTOR } from "../../../base/registers.ts";
-import { ERRNO, TRAP_INFO } from "../abi.ts";
+import { TRAP_INFO } from "../abi.ts";
 import type { Domain } from "../domain.ts";
 import { isCanonical } from "../page_tables.ts";
-import { invalid, Refused } from "../refused.ts";
+import { invalid } from "../refused.ts";
 import { hypercallIret } from "../trap_delivery.ts";
 import { type Group, result, u32, u64 } from "./table.ts";
 
 /** struct trap_info (xen.h). */
 const ENTRY = { vector: 0, flags: 1, cs: 2, address: 8, size: 16 } as const;
 const VECTORS = 256;
-/** DR0 to DR7 without 4 and 5. */
-const DEBUG_REGISTERS = new Set([0, 1, 2, 3, 6, 7]);
 
 export const trapHypercalls: Group = (table) => {
   table.register("set_trap_table", 1, (domain, args) => {
@@ -25,16 +23,6 @@ export const trapHypercalls: Group = (table) => {
   table.register("iret", 0, (domain) => ({ outcome: hypercallIret(domain) }));
   // The FPU is not switched lazily here, so there is no trap to set or clear.
   table.register("fpu_taskswitch", 1, () => result());
-  table.register("set_debugreg", 2, (_domain, args) => {
-    if (!DEBUG_REGISTERS.has(u32(args, 0))) throw invalid();
-    // Cleared they are; breakpoints are not provided.
-    if (u64(args, 1) !== 0n && u32(args, 0) < 6) throw new Refused(ERRNO.EPERM);
-    return result();
-  });
-  table.register("get_debugreg", 1, (_domain, args) => {
-    if (!DEBUG_REGISTERS.has(u32(args, 0))) throw invalid();
-    return result();
-  });
 };
 
 /** A null pointer clears the table; otherwise entries are added up to one with a null address. */
