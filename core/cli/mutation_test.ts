@@ -87,7 +87,7 @@ const MUTANTS: readonly Mutant[] = [
   {
     name: "shadow paging does not protect the guest's page tables",
     file: "core/vmm/shadow.ts",
-    from: "    const table = this.#map.isTable(frame) ||",
+    from: "    const table = this.#maps.some((map) => map.isTable(frame)) ||",
     to: "    const table = false &&",
     scenarios: "scenarios/paging",
   },
