@@ -1,97 +1,169 @@
 // Runs a few user-mode instructions on the CPU under this process, through FFI: the oracle of the embedded engine's tests.
-// Test code: nothing in trivisor's pipeline imports it.
-import { fromHexBytes } from "../../base/hex.ts";
+// Faults are caught and told. Test code: nothing in trivisor's pipeline imports it.
+import { DATA, ENTRY, EXITS, leaveBy, PLACE, writeStub } from "./host_stub.ts";
 
-/** Where the scratch memory of memory operands is, in this process and in the guest alike. */
-export const SCRATCH = 0x180000;
-export const SCRATCH_SIZE = 512;
-
-/** Loads RFLAGS and all registers but RSP from the block at RDI; then there is room for what is tried. */
-const PROLOGUE = fromHexBytes(
-  "5355415441554156415757ffb7800000009d488b07488b4f08488b5710488b5f18488b6f28488b77304c8b47404c8b4f484c8b57504c8b5f58" +
-    "4c8b67604c8b6f684c8b77704c8b7f78488b7f38",
-);
-/** Stores them back. */
-const EPILOGUE = fromHexBytes(
-  "48873c2448890748894f084889571048895f1848896f28488977304c8947404c894f484c8957504c895f584c8967604c896f684c8977704c897f" +
-    "789c58488987800000005848894738fc415f415e415d415c5d5bc3",
-);
-const NOP = 0x90;
-/** Bytes between them, for what is tried. */
-export const ROOM = 640;
 const PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4;
 const MAP_PRIVATE = 2, MAP_FIXED_NOREPLACE = 0x100000, MAP_ANONYMOUS = 0x20;
+/** Signals that exceptions become. */
+const SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGSEGV = 11;
+/** Those that nobody else here waits for; the engine's own runtime handles SIGSEGV between the runs. */
+const OURS = [SIGILL, SIGTRAP, SIGBUS, SIGFPE];
+const SA_SIGINFO = 4, SA_ONSTACK = 0x0800_0000, SA_NODEFER = 0x4000_0000;
+/** Bytes of glibc's `struct sigaction`, and where its flags are. */
+const SIGACTION_SIZE = 152, SIGACTION_FLAGS = 136;
+/** Bytes of `stack_t`. */
+const STACK_T_SIZE = 24;
 
 function openLibc() {
   return Deno.dlopen("libc.so.6", {
     mmap: { parameters: ["usize", "usize", "i32", "i32", "i32", "i64"], result: "pointer" },
     munmap: { parameters: ["usize", "usize"], result: "i32" },
+    sigaction: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+    sigaltstack: { parameters: ["buffer", "buffer"], result: "i32" },
   });
 }
 
-const SIGNATURE = { parameters: ["buffer"], result: "void" } as const;
+const SIGNATURE = { parameters: [], result: "void" } as const;
+
+/** State before. */
+export interface HostState {
+  /** In encoding order. */
+  readonly registers: readonly bigint[];
+  readonly flags: bigint;
+  /** Scratch memory, from its start on. */
+  readonly memory: Uint8Array;
+}
 
 /** State afterwards. */
 export interface HostResult {
   readonly registers: bigint[];
   readonly flags: bigint;
   readonly memory: Uint8Array;
+  readonly end: HostEnd;
+}
+
+/** By which of the program's ways out it has ended; or the vector of the exception that it raised, and where. */
+export type HostEnd = "next" | "taken" | { readonly vector: number; readonly rip: number };
+
+/** What is run. */
+export interface HostProgram {
+  readonly bits: 32 | 64;
+  /** Address of the first instruction. */
+  readonly at: number;
+  readonly code: Uint8Array;
+  /** Where control may go instead of what follows the code. */
+  readonly taken?: number;
 }
 
 export class HostCpu {
   readonly #libc = openLibc();
   readonly #code: Uint8Array;
   readonly #scratch: Uint8Array;
-  readonly #codeAddress: bigint;
-  readonly #call: Deno.UnsafeFnPointer<typeof SIGNATURE>;
+  readonly #data: DataView;
+  readonly #entries;
+  readonly #handler = new Uint8Array(SIGACTION_SIZE);
+  readonly #previous = new Map(
+    [...OURS, SIGSEGV].map((signal) => [signal, new Uint8Array(SIGACTION_SIZE)]),
+  );
+  readonly #previousStack = new Uint8Array(STACK_T_SIZE);
+  readonly #nothing = new Uint8Array(SIGACTION_SIZE);
 
   constructor() {
-    this.#scratch = this.#map(SCRATCH, PROT_READ | PROT_WRITE).bytes;
-    const code = this.#map(0, PROT_READ | PROT_WRITE | PROT_EXEC);
-    this.#code = code.bytes;
-    this.#codeAddress = BigInt(Deno.UnsafePointer.value(code.pointer));
-    const entry = Deno.UnsafePointer.create<typeof SIGNATURE>(this.#codeAddress);
-    if (!entry) throw new Error("the host maps code at address 0");
-    this.#call = new Deno.UnsafeFnPointer(entry, SIGNATURE);
+    const rw = PROT_READ | PROT_WRITE;
+    this.#scratch = this.#map(PLACE.scratch, PLACE.scratchSize, rw);
+    this.#code = this.#map(PLACE.code, PLACE.codeSize, rw | PROT_EXEC);
+    const stub = this.#map(PLACE.stub, 4096, rw | PROT_EXEC);
+    this.#data = new DataView(this.#map(PLACE.data, 4096, rw).buffer);
+    this.#map(PLACE.signalStack, PLACE.signalStackSize, rw);
+    writeStub(stub, this.#data);
+    this.#entries = { 64: callable(ENTRY.wide), 32: callable(ENTRY.narrow) };
+    const handler = new DataView(this.#handler.buffer);
+    handler.setBigUint64(0, BigInt(PLACE.stub + ENTRY.fault), true);
+    handler.setUint32(SIGACTION_FLAGS, SA_SIGINFO | SA_ONSTACK | SA_NODEFER, true);
+    const stack = new DataView(new ArrayBuffer(STACK_T_SIZE));
+    stack.setBigUint64(0, BigInt(PLACE.signalStack), true);
+    stack.setBigUint64(16, BigInt(PLACE.signalStackSize), true);
+    this.#libc.symbols.sigaltstack(new Uint8Array(stack.buffer), this.#previousStack);
+    OURS.forEach((signal) => this.#handle(signal));
   }
 
-  #map(address: number, protection: number): { bytes: Uint8Array; pointer: Deno.PointerObject } {
-    const flags = MAP_PRIVATE | MAP_ANONYMOUS | (address ? MAP_FIXED_NOREPLACE : 0);
-    const pointer = this.#libc.symbols.mmap(BigInt(address), 4096n, protection, flags, -1, 0n);
-    if (!pointer || (address && BigInt(Deno.UnsafePointer.value(pointer)) !== BigInt(address))) {
+  #map(address: number, size: number, protection: number): Uint8Array {
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+    const pointer = this.#libc.symbols.mmap(
+      BigInt(address),
+      BigInt(size),
+      protection,
+      flags,
+      -1,
+      0n,
+    );
+    if (!pointer || Number(Deno.UnsafePointer.value(pointer)) !== address) {
       throw new Error("the host does not map the memory that the oracle needs");
     }
-    return { bytes: new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(pointer, 4096)), pointer };
+    return new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(pointer, size));
   }
 
-  /** Runs instructions of at most ROOM bytes, which must not fault, touch RSP or leave the scratch memory. */
-  run(
-    code: Uint8Array,
-    registers: readonly bigint[],
-    flags: bigint,
-    memory: Uint8Array,
-  ): HostResult {
-    this.#code.set(PROLOGUE);
-    this.#code.fill(NOP, PROLOGUE.length, PROLOGUE.length + ROOM);
-    this.#code.set(code, PROLOGUE.length);
-    this.#code.set(EPILOGUE, PROLOGUE.length + ROOM);
-    this.#scratch.set(memory);
-    const block = new BigUint64Array(17);
-    registers.forEach((value, i) => block[i] = value);
-    block[16] = flags;
-    this.#call.call(new Uint8Array(block.buffer));
+  #handle(signal: number): void {
+    const previous = this.#previous.get(signal) ?? this.#nothing;
+    this.#libc.symbols.sigaction(signal, this.#handler, previous);
+  }
+  #unhandle(signal: number): void {
+    const previous = this.#previous.get(signal) ?? this.#nothing;
+    this.#libc.symbols.sigaction(signal, previous, this.#nothing);
+  }
+
+  /** Runs instructions that leave the scratch memory alone, or fault. */
+  run(program: HostProgram, state: HostState): HostResult {
+    const { bits, at, code, taken } = program;
+    const data = this.#data;
+    const offset = at - PLACE.code;
+    this.#code.set(code, offset);
+    this.#code.set(leaveBy(EXITS.next, bits), offset + code.length);
+    if (taken !== undefined) this.#code.set(leaveBy(EXITS.taken, bits), taken - PLACE.code);
+    this.#scratch.set(state.memory);
+    state.registers.forEach((value, i) => data.setBigUint64(DATA.registers + 8 * i, value, true));
+    data.setBigUint64(DATA.flags, state.flags, true);
+    data.setBigUint64(DATA.target, BigInt(at), true);
+    data.setUint32(DATA.farTarget, at, true);
+    this.#handle(SIGSEGV);
+    this.#entries[bits].call();
+    this.#unhandle(SIGSEGV);
     return {
-      registers: [...block.subarray(0, 16)],
-      flags: block[16] ?? 0n,
-      memory: this.#scratch.slice(0, memory.length),
+      registers: state.registers.map((_, i) => data.getBigUint64(DATA.result + 8 * i, true)),
+      flags: data.getBigUint64(DATA.resultFlags, true),
+      memory: this.#scratch.slice(0, state.memory.length),
+      end: this.#end(),
     };
   }
 
+  #end(): HostEnd {
+    const exit = this.#data.getUint32(DATA.exit, true);
+    if (exit === EXITS.next) return "next";
+    if (exit === EXITS.taken) return "taken";
+    const number = (at: number) => Number(this.#data.getBigUint64(at, true));
+    return { vector: number(DATA.vector), rip: number(DATA.faultRip) };
+  }
+
   [Symbol.dispose](): void {
-    this.#libc.symbols.munmap(BigInt(SCRATCH), 4096n);
-    this.#libc.symbols.munmap(this.#codeAddress, 4096n);
+    OURS.forEach((signal) => this.#unhandle(signal));
+    this.#libc.symbols.sigaltstack(this.#previousStack, this.#nothing);
+    for (
+      const [address, size] of [
+        [PLACE.scratch, PLACE.scratchSize],
+        [PLACE.code, PLACE.codeSize],
+        [PLACE.stub, 4096],
+        [PLACE.data, 4096],
+        [PLACE.signalStack, PLACE.signalStackSize],
+      ] as const
+    ) this.#libc.symbols.munmap(BigInt(address), BigInt(size));
     this.#libc.close();
   }
+}
+
+function callable(offset: number) {
+  const entry = Deno.UnsafePointer.create<typeof SIGNATURE>(BigInt(PLACE.stub + offset));
+  if (!entry) throw new Error("the host maps code at address 0");
+  return new Deno.UnsafeFnPointer(entry, SIGNATURE);
 }
 
 /** Why this host can't be asked, if it can't. */

@@ -10,7 +10,8 @@ import { STATUS_FLAGS } from "../../cpu/lazy_flags.ts";
 import { embedded } from "../embedded/engine.ts";
 import { bareImage, everyException, startedVcpu } from "../testing.ts";
 import type { Vcpu } from "../vcpu.ts";
-import { HOST_ORACLE_UNAVAILABLE, HostCpu, SCRATCH } from "./host_cpu.ts";
+import { HOST_ORACLE_UNAVAILABLE, HostCpu } from "./host_cpu.ts";
+import { PLACE } from "./host_stub.ts";
 import { Random } from "./random.ts";
 import { differences } from "./x87_compare.ts";
 import { type X87Form, x87Forms } from "./x87_forms.ts";
@@ -27,7 +28,7 @@ const RAX = 0, RSI = 6;
 const HLT = 0xf4;
 
 const at = (offset: number, reg: number) => {
-  const address = SCRATCH + offset;
+  const address = PLACE.scratch + offset;
   return [reg << 3 | 4, 0x25, address & 255, address >> 8 & 255, address >> 16 & 255, 0];
 };
 const FRSTOR = [0xdd, ...at(BEFORE, 4)];
@@ -47,7 +48,7 @@ function runGuest(
   memory: Uint8Array,
   length: number,
 ): Outcome | string {
-  vcpu.memory.write(gpa(SCRATCH), memory);
+  vcpu.memory.write(gpa(PLACE.scratch), memory);
   GENERAL_REGISTERS.forEach((name, i) => vcpu.set(name, registers[i] ?? 0n));
   vcpu.set("rflags", flags);
   vcpu.set("rip", BigInt(CODE));
@@ -59,7 +60,7 @@ function runGuest(
   return {
     ax: vcpu.get("rax"),
     flags: vcpu.get("rflags"),
-    memory: vcpu.memory.read(gpa(SCRATCH), MEMORY),
+    memory: vcpu.memory.read(gpa(PLACE.scratch), MEMORY),
   };
 }
 
@@ -81,9 +82,9 @@ function trial(
   memory.set(image(random).bytes, BEFORE);
   memory.set(operandBytes(random, form.code), OPERAND);
   const registers = GENERAL_REGISTERS.map(() => random.u64());
-  registers[RSI] = BigInt(SCRATCH + OPERAND);
+  registers[RSI] = BigInt(PLACE.scratch + OPERAND);
   const flags = 0x202n | random.u64() & STATUS_FLAGS;
-  const expected = host.run(code, registers, flags, memory);
+  const expected = host.run({ bits: 64, at: PLACE.code, code }, { registers, flags, memory });
   const actual = runGuest(vcpu, registers, flags, memory, code.length);
   const part = (bytes: Uint8Array, from: number) => bytes.slice(from, from + IMAGE_BYTES);
   const wrong = typeof actual === "string" ? [actual] : [
