@@ -163,3 +163,8 @@ export const X87_HANDLERS: readonly (readonly [Code, Handler])[] = [
     Code.Frstor_m108byte,
   ].map((code) => [code, straight(takeEnvironment)] as const),
 ];
+
+/** Is it an instruction of the FPU, or WAIT? */
+export function isX87({ code }: Instruction): boolean {
+  return X87_HANDLERS.some(([known]) => known === code);
+}
