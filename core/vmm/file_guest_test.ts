@@ -107,7 +107,7 @@ page not present: e00000000
 cr2: 8000000000
 page write: e00000002
 not canonical: d00000000
-stack not canonical: d00000000
+stack not canonical: c00000000
 bad selector: d00000050
 code selector in ss: d00000008
 null ss: ff00000000

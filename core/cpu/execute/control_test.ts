@@ -247,9 +247,9 @@ Deno.test("LAR, LSL, VERR and VERW answer with ZF", () => {
   const cpu = protectedMode({ level: 3 });
   const zf = () => (cpu.state.rflags >> 6n) & 1n;
   const rows: [string, number[], number, bigint, bigint | undefined][] = [
-    ["lar of own code", [0x0f, 0x02, 0xc1], SELECTORS.code3, 1n, 0xc0_fb00n],
+    ["lar of own code", [0x0f, 0x02, 0xc1], SELECTORS.code3, 1n, 0xcf_fb00n],
     ["lar of inner data", [0x0f, 0x02, 0xc1], SELECTORS.data0, 0n, undefined],
-    ["lar of conforming code", [0x0f, 0x02, 0xc1], SELECTORS.conforming0, 1n, 0xc0_9f00n],
+    ["lar of conforming code", [0x0f, 0x02, 0xc1], SELECTORS.conforming0, 1n, 0xcf_9f00n],
     ["lar of null", [0x0f, 0x02, 0xc1], 0, 0n, undefined],
     ["lar beyond the table", [0x0f, 0x02, 0xc1], 0x100, 0n, undefined],
     ["lsl of own data", [0x0f, 0x03, 0xc1], SELECTORS.data3, 1n, 0xffff_ffffn],
