@@ -119,7 +119,7 @@ single step: 100000000
 gs base is kept: 1
 gs: 1122334455667788
 tr: 20
-lar: a09b00
+lar: af9b00
 lsl: ffffffff
 fs: 10
 alias: 1234
