@@ -167,7 +167,7 @@ for (const grant of [FOREVER, 3]) {
     assertEquals(log(), ["2 +0", "2 +0"]);
   });
 
-  test("MOV SS holds back NMI and single-stepping, STI neither; of two MOV SS only the first does", () => {
+  test("MOV SS holds back NMI and single-stepping; of two in a row only the first does", () => {
     const { vcpu, at, log } = start(`    mov   eax, ss
     mov   edx, 0x102
     push  rdx
