@@ -84,26 +84,32 @@ function trial(
   const registers = GENERAL_REGISTERS.map(() => random.u64());
   registers[RSI] = BigInt(PLACE.scratch + OPERAND);
   const flags = 0x202n | random.u64() & STATUS_FLAGS;
-  const expected = host.run({ bits: 64, at: PLACE.code, code }, { registers, flags, memory });
   const actual = runGuest(vcpu, registers, flags, memory, code.length);
   const part = (bytes: Uint8Array, from: number) => bytes.slice(from, from + IMAGE_BYTES);
-  const wrong = typeof actual === "string" ? [actual] : [
-    ...actual.ax === expected.registers[RAX] ? [] : ["RAX differs"],
-    ...((actual.flags ^ expected.flags) & STATUS_FLAGS) === 0n
-      ? []
-      : [`flags ${actual.flags.toString(16)}, not ${expected.flags.toString(16)}`],
-    ...differences(
-      form,
-      part(memory, BEFORE),
-      part(expected.memory, AFTER),
-      part(actual.memory, AFTER),
-    ),
-    ...hexBytes(part(actual.memory, OPERAND)) === hexBytes(part(expected.memory, OPERAND)) ? [] : [
-      `stored  ${hexBytes(part(actual.memory, OPERAND))}\n    not     ${
-        hexBytes(part(expected.memory, OPERAND))
-      }`,
-    ],
-  ];
+  const compare = (): string[] => {
+    const expected = host.run({ bits: 64, at: PLACE.code, code }, { registers, flags, memory });
+    return typeof actual === "string" ? [actual] : [
+      ...actual.ax === expected.registers[RAX] ? [] : ["RAX differs"],
+      ...((actual.flags ^ expected.flags) & STATUS_FLAGS) === 0n
+        ? []
+        : [`flags ${actual.flags.toString(16)}, not ${expected.flags.toString(16)}`],
+      ...differences(
+        form,
+        part(memory, BEFORE),
+        part(expected.memory, AFTER),
+        part(actual.memory, AFTER),
+      ),
+      ...hexBytes(part(actual.memory, OPERAND)) === hexBytes(part(expected.memory, OPERAND))
+        ? []
+        : [
+          `stored  ${hexBytes(part(actual.memory, OPERAND))}\n    not     ${
+            hexBytes(part(expected.memory, OPERAND))
+          }`,
+        ],
+    ];
+  };
+  // A switch to another process may lose the pointers, unless an exception is pending (AMD's XSAVE): it is not met twice.
+  const wrong = compare().length === 0 ? [] : compare();
   if (wrong.length === 0) return undefined;
   const before = part(memory, BEFORE);
   const registersBefore = [0, 1, 2, 3, 4, 5, 6, 7].map((i) =>
