@@ -10,6 +10,8 @@ const AREA = KERNEL.areas[0].start;
 const CODE = AREA + 0x100, DATA = AREA + 0x1000;
 /** Not in what is compared, nor near other stacks: flags that are pushed there may differ in RF. */
 const TOP = KERNEL.stack - 0xc00;
+/** Segments of virtual-8086 mode: stack, code and data are in reach. */
+const LOW = 0x8000;
 /** In the tables, so that the log is compared. */
 const SETUP = KERNEL.free, HANDLER = KERNEL.free + 0x100, LEFT = KERNEL.free + 0x300;
 const LOG_END = LEFT + 4, LOG = LEFT + 0x20;
@@ -94,15 +96,16 @@ const KERNEL_ONLY: readonly string[] = [
 /** Instructions of trials by their text: none depends on its place. */
 const known = new Map<string, Uint8Array>();
 
-function instruction(text: string): Uint8Array {
-  let bytes = known.get(text);
-  if (!bytes) known.set(text, bytes = assembled(text, 0));
+function instruction(text: string, bits: 16 | 32): Uint8Array {
+  const key = `${bits} ${text}`;
+  let bytes = known.get(key);
+  if (!bytes) known.set(key, bytes = assembled(text, 0, bits));
   return bytes;
 }
 
-function assembled(text: string, origin: number): Uint8Array {
+function assembled(text: string, origin: number, bits: 16 | 32 = 32): Uint8Array {
   const source = sourceOfFile({ name: "trial.asm", text: text.replaceAll("; ", "\n") });
-  const { assembled, diagnostics } = assemble([source], { bits: 32, origin });
+  const { assembled, diagnostics } = assemble([source], { bits, origin });
   if (!assembled) throw new Error(diagnostics.map(({ message }) => message).join("\n") + text);
   return assembled.bytes;
 }
@@ -174,18 +177,33 @@ function handler(random: Random, told: Told, always: boolean): Uint8Array {
 
 const dwords = (...values: number[]) => new Uint8Array(Uint32Array.from(values).buffer);
 
+/** Where a trial runs: its segments, and what their offsets count from. */
+const PLACES = {
+  kernel: { cs: KERNEL_SELECTOR.code, data: KERNEL_SELECTOR.data, flags: 0, bits: 32, base: 0 },
+  user: {
+    cs: KERNEL_SELECTOR.userCode,
+    data: KERNEL_SELECTOR.userData,
+    flags: 0,
+    bits: 32,
+    base: 0,
+  },
+  virtual: { cs: LOW >> 4, data: LOW >> 4, flags: RFLAGS.VM, bits: 16, base: LOW },
+} as const;
+
 /** One trial. */
 export function debugTrial(random: Random, name: string): BochsTrial {
-  const user = random.oneIn(2);
-  // Where Bochs and the manual differ, one thing at a time: between two iterations and after a general detect RF is set
-  // (SDM vol. 3, 18.3.1.1), by Bochs it is not; it tells of a step although general detect has stopped the instruction; INT1 ends general detect as every debug exception does (18.2.4), but not there.
+  const kind = random.pick(["kernel", "kernel", "user", "user", "virtual"] as const);
+  const { cs, data, flags: modeFlags, bits, base } = PLACES[kind];
+  // Where Bochs and the manual differ, one thing at a time. Between two iterations, and after a general detect, RF is set
+  // (SDM vol. 3, 18.3.1.1); not so on Bochs, which also tells of a step where general detect has stopped the instruction.
+  // INT1 ends general detect as every debug exception does (18.2.4), but not there.
   const guarded = random.oneIn(6);
   const repeats = random.oneIn(3);
   const pool = [
-    ...ANYWHERE,
-    ...(guarded ? user ? [] : GUARDING : ["int1"]),
-    ...(user ? [] : KERNEL_ONLY),
-    ...(repeats ? REPEATED : []),
+    ...(kind === "virtual" ? ANYWHERE.filter((text) => !/call|out |outsb/.test(text)) : ANYWHERE),
+    ...(guarded ? kind === "kernel" ? GUARDING : [] : ["int1"]),
+    ...(kind === "kernel" ? KERNEL_ONLY : []),
+    ...(repeats ? REPEATED.filter((text) => kind !== "virtual" || !text.includes("outsb")) : []),
   ];
   const chosen = Array.from({ length: 3 + random.below(6) }, () => random.pick(pool));
   const places: number[] = [];
@@ -193,7 +211,7 @@ export function debugTrial(random: Random, name: string): BochsTrial {
   for (const text of chosen) {
     places.push(CODE + code.length);
     for (const line of text.split("; ")) {
-      code.push(...instruction(line));
+      code.push(...instruction(line, bits));
       places.push(CODE + code.length);
     }
   }
@@ -206,26 +224,26 @@ export function debugTrial(random: Random, name: string): BochsTrial {
   };
   const value = () => random.below(2 ** 32);
   return {
-    name: `${name}: ${user ? "user" : "kernel"}: ${chosen.join("; ")}`,
-    entry: user ? "outward" : "inner",
+    name: `${name}: ${kind}: ${chosen.join("; ")}`,
+    entry: kind === "kernel" ? "inner" : "outward",
     setup: SETUP,
     registers: {
-      eflags: 0x3002 | flags,
-      eip: CODE,
-      cs: user ? KERNEL_SELECTOR.userCode : KERNEL_SELECTOR.code,
-      ss: user ? KERNEL_SELECTOR.userData : KERNEL_SELECTOR.data,
-      ds: user ? KERNEL_SELECTOR.userData : KERNEL_SELECTOR.data,
-      es: user ? KERNEL_SELECTOR.userData : KERNEL_SELECTOR.data,
+      eflags: 0x3002 | flags | modeFlags,
+      eip: CODE - base,
+      cs,
+      ss: data,
+      ds: data,
+      es: data,
       fs: 0,
       gs: 0,
-      esp: TOP,
+      esp: TOP - base,
       eax: value(),
       ecx: value(),
       edx: value(),
-      ebx: DATA,
-      ebp: TOP + 0x100,
-      esi: DATA + random.below(6),
-      edi: DATA + random.below(10),
+      ebx: DATA - base,
+      ebp: TOP + 0x100 - base,
+      esi: DATA - base + random.below(6),
+      edi: DATA - base + random.below(10),
     },
     patches: [
       { address: SETUP, bytes: start },
