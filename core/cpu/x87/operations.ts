@@ -6,14 +6,12 @@ import type { Binary } from "./arithmetic.ts";
 import { compare, ORDER, orderCondition } from "./compare.ts";
 import { constant, CONSTANTS } from "./constants.ts";
 import type { Float80 } from "./float80.ts";
-import { fromDouble, fromSingle, loaded, toDouble, toSingle } from "./formats.ts";
-import { fromDecimal, fromInteger, toDecimal, toInteger } from "./integers.ts";
+import { loaded, toDouble, toSingle } from "./formats.ts";
+import { toDecimal, toInteger } from "./integers.ts";
+import { BYTES, fetch, type Operand, put } from "./memory_operands.ts";
 import { AT, STATUS } from "./registers.ts";
 import { isBeyond } from "./transcendental.ts";
 import type { Unit } from "./unit.ts";
-
-/** What an operand in memory is. */
-export type Operand = "single" | "double" | "extended" | "decimal" | 2 | 4 | 8;
 
 export interface Operation {
   /** Does an operand in memory get read, or written? */
@@ -27,55 +25,6 @@ export interface Operation {
   readonly flags?: "reads" | "writes";
   /** `i` is the number of the other register than ST(0). A store answers whether there is something to be stored. */
   readonly work: (u: Unit, i: number) => boolean | void;
-}
-
-const BYTES: Record<Operand, number> = {
-  single: 4,
-  double: 8,
-  extended: 10,
-  decimal: 10,
-  2: 2,
-  4: 4,
-  8: 8,
-};
-
-// ---- Operands in memory ----------------------------------------------------------------------------------------------
-
-const half = (u: Unit, index: 0 | 1) => u.view.getInt32(X87_OPERAND + 4 * index, true);
-
-function fetch(u: Unit, into: Float80, operand: Operand): void {
-  const { view } = u;
-  switch (operand) {
-    case "single":
-      return fromSingle(u, into, half(u, 0));
-    case "double":
-      return fromDouble(u, into, half(u, 1), half(u, 0));
-    case 2: {
-      const value = view.getInt16(X87_OPERAND, true);
-      return fromInteger(into, value >> 31, value);
-    }
-    case 4:
-      return fromInteger(into, half(u, 0) >> 31, half(u, 0));
-    case 8:
-      return fromInteger(into, half(u, 1), half(u, 0));
-    case "extended": {
-      const upper = view.getUint16(X87_OPERAND + 8, true);
-      return into.set(upper >> 15, upper & 0x7fff, half(u, 1), half(u, 0));
-    }
-    case "decimal":
-      return fromDecimal(
-        u,
-        view.getBigUint64(X87_OPERAND, true) |
-          BigInt(view.getUint16(X87_OPERAND + 8, true)) << 64n,
-      );
-    default:
-      return operand satisfies never;
-  }
-}
-
-function put(u: Unit): void {
-  u.view.setInt32(X87_OPERAND, u.s.lo, true);
-  u.view.setInt32(X87_OPERAND + 4, u.s.hi, true);
 }
 
 // ---- Kinds of instructions -------------------------------------------------------------------------------------------
