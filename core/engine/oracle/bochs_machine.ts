@@ -37,13 +37,16 @@ class Printer extends ByteDevice {
   }
 }
 
-/** What the ROM writes to port 0xE9 on the embedded engine. `grant`: instructions a turn; short ones make short regions. */
-export function runOnEngine(image: BochsImage, grant = PATIENCE): string {
+/**
+ * What the ROM writes to port 0xE9 on the embedded engine. `grant`: instructions a turn; short ones make short regions.
+ * `taskExits`: task switches leave, and are carried out as a monitor does.
+ */
+export function runOnEngine(image: BochsImage, grant = PATIENCE, taskExits = false): string {
   const output = new Printer(), shutdown = new Printer();
   const bus = new Bus();
   bus.attach("port", OUTPUT_PORT, 1, "output", output);
   bus.attach("port", SHUTDOWN_PORT, 1, "shutdown", shutdown);
-  let vcpu = start(bus);
+  let vcpu = start(bus, taskExits);
   try {
     vcpu.memory.write(gpa(ROM_AT), image.rom);
     for (const { address, bytes } of image.ram ?? []) vcpu.memory.write(gpa(address), bytes);
@@ -55,7 +58,12 @@ export function runOnEngine(image: BochsImage, grant = PATIENCE): string {
       if (shutdown.text.endsWith(SHUTDOWN)) return output.text;
       if (stop.reason === "budget") continue;
       if (stop.reason === "exit" && stop.exit.kind === "triple-fault") {
-        vcpu = restarted(vcpu, bus);
+        vcpu = restarted(vcpu, bus, taskExits);
+        continue;
+      }
+      if (stop.reason === "exit" && stop.exit.kind === "task-switch") {
+        const fault = vcpu.emulate();
+        if (fault) vcpu.inject(fault);
         continue;
       }
       throw new Error(`The ROM stopped: ${stop.reason} at ${vcpu.get("rip").toString(16)}`);
@@ -66,8 +74,8 @@ export function runOnEngine(image: BochsImage, grant = PATIENCE): string {
   }
 }
 
-function start(bus: Bus): Vcpu {
-  const table = treatments("bare");
+function start(bus: Bus, taskExits: boolean): Vcpu {
+  const table = treatments("bare", taskExits ? { "task-switch": "vm-exit" } : {});
   const vcpu = embedded.create({
     memory: BOCHS_MEMORY,
     controls: {
@@ -88,10 +96,10 @@ function start(bus: Bus): Vcpu {
 }
 
 /** A machine that has been reset: RAM is what it was. */
-function restarted(vcpu: Vcpu, bus: Bus): Vcpu {
+function restarted(vcpu: Vcpu, bus: Bus, taskExits: boolean): Vcpu {
   const memory = vcpu.memory.read(gpa(0), BOCHS_MEMORY).slice();
   vcpu.dispose();
-  const next = start(bus);
+  const next = start(bus, taskExits);
   next.memory.write(gpa(0), memory);
   return next;
 }
