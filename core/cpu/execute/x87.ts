@@ -60,7 +60,7 @@ function statusToAx({ state }: Cpu, instruction: Instruction): void {
 }
 
 function operate(cpu: Cpu, instruction: Instruction): void {
-  const operation = x87Operation(instruction);
+  const operation = x87Operation(instruction.code);
   if (!operation) throw new Error("Not an x87 instruction");
   const { state } = cpu;
   const { view } = state;

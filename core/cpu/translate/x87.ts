@@ -18,9 +18,11 @@ const UPPER = 8;
 
 /** The emitter of an x87 instruction; undefined for what is none, or is not translated. */
 export function x87Emitter(insn: Instruction): Emit | undefined {
-  if (insn.code === Code.Wait) return wait;
-  if (insn.code === Code.Fnstsw_AX) return statusToAx;
-  const operation = x87Operation(insn);
+  // Asked of every instruction: the code is fetched once.
+  const { code } = insn;
+  if (code === Code.Wait) return wait;
+  if (code === Code.Fnstsw_AX) return statusToAx;
+  const operation = x87Operation(code);
   return operation && ((t) => {
     if (t.mode.x87Fault !== undefined) return t.raise(t.mode.x87Fault);
     if (operation.waits) checkPending(t);

@@ -228,7 +228,7 @@ export const X87_CODES: readonly Code[] = [
 ].map(([c]) => c);
 
 /** What an instruction does; undefined for those of the environment, and all that are not the FPU's. */
-export function x87Operation({ code }: Instruction): O.Operation | undefined {
+export function x87Operation(code: Code): O.Operation | undefined {
   return OPERATIONS[code];
 }
 

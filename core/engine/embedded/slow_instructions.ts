@@ -53,7 +53,7 @@ export class SlowInstructions {
       bytes: bytes.slice(0, Math.max(1, insn.length)),
       operation: sensitiveOperation(insn),
       // Of x87 instructions the FPU keeps the place: they are not moved.
-      translated: isTranslated(insn) && !x87Operation(insn),
+      translated: isTranslated(insn) && !x87Operation(insn.code),
       cutOff,
     };
     this.#known.set(rip, entry);
