@@ -144,6 +144,17 @@ handler:
       "full-hw": { "io": 2, "ept-violation": 3, "hlt": 1 },
     },
   },
+  "what is emulated reaches device memory": {
+    text: `start:
+    mov   edi, 0xfee00080
+    lgdt  [rdi]
+    sgdt  [rdi]
+    sub   rsp, 16
+    sgdt  [rsp]
+    mov   rbx, [rsp]
+    hlt`,
+    expect: { registers: { rbx: 0xffff_ffff_ffff_ffffn } },
+  },
   "POPF sets the interrupt flag": {
     text: `start:
     pushfq

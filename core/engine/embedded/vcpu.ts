@@ -77,8 +77,11 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
   #exited: SlowInstruction | undefined;
   /** It exited for its port, and not for device memory that it reaches as well. */
   #exitedAtPort = false;
-  /** The port of the INS under way has answered, and it now waits for the device memory that it stores to. */
-  #portAnswered = false;
+  /**
+   * The VMM has taken the exit of the instruction under way, which turned out to need device memory too: its port has answered,
+   * or it is emulated. It goes on from there.
+   */
+  #taken: "port" | "emulation" | undefined;
   #bails = 0;
   #retiredAtBail = 0;
   #careful = 0;
@@ -240,9 +243,7 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
     const { insn, operation } = decoded;
     const table = this.state.cpl === 3 ? this.controls.user : this.controls.kernel;
     const treatment = operation && operation !== "indirect-branch" ? table[operation] : "execute";
-    if (this.#portAnswered) {
-      return this.#done(decoded, this.step(decoded, this.completing), "vm-exit");
-    }
+    if (this.#taken) return this.#done(decoded, this.#goOn(decoded), "vm-exit");
     if (
       operation && treatment !== "execute" && treatment !== "inline" &&
       !isIdleRepeat(this.state, insn)
@@ -267,6 +268,12 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
       this.step(decoded, treatment === "inline" ? this.inlining : this.cpu),
       treatment,
     );
+  }
+
+  #goOn(decoded: SlowInstruction): Step {
+    return this.#taken === "port"
+      ? this.step(decoded, this.completing)
+      : this.asVmm(() => this.step(decoded, this.cpu));
   }
 
   /** What comes of a step. */
@@ -421,12 +428,17 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
     this.completion.value = Number(value);
     const step = this.step(exited, this.completing);
     if (step instanceof GuestFault) this.#queued = faultEvent(step);
-    if (step instanceof DeviceAccess) this.restart = this.#portAnswered = true;
+    if (step instanceof DeviceAccess) this.#take("port");
+  }
+
+  #take(what: "port" | "emulation"): void {
+    this.#taken = what;
+    this.restart = true;
   }
 
   protected override forget(): void {
     super.forget();
-    this.#portAnswered = false;
+    this.#taken = undefined;
   }
 
   get midway(): boolean {
@@ -464,6 +476,7 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
     if (decoded instanceof DeviceAccess) throw new Error("Code to emulate stands in device memory");
     const step = decoded instanceof GuestFault ? decoded : this.step(decoded, this.cpu);
     if (step === "done" && !(decoded instanceof GuestFault)) this.#movesPriority(decoded);
+    if (step instanceof DeviceAccess) this.#take("emulation");
     return step instanceof GuestFault ? faultEvent(step) : undefined;
   }
 
