@@ -49,6 +49,7 @@ export class Rtc extends ByteDevice {
     /** While the time is being set, its registers; alarms and everything else always. */
     cmos: new Array<number>(128).fill(0),
   };
+  #requested = false;
   #alarm: Alarm | undefined;
 
   /** `memory` is bytes of RAM. */
@@ -191,7 +192,8 @@ export class Rtc extends ByteDevice {
   #request(): void {
     const { b, c } = this.#state;
     const requested = (b & c & CAUSES) !== 0;
-    this.line.set(requested);
+    // Others may drive this line too: it is let alone unless there is news.
+    if (requested !== this.#requested) this.line.set(this.#requested = requested);
     this.#alarm?.cancel();
     this.#alarm = undefined;
     const next = requested ? undefined : this.#next();
