@@ -78,8 +78,8 @@ const returning = (flags: number) =>
 const KERNEL_ONLY: readonly string[] = [
   "mov eax, ss; mov ss, eax",
   "mov eax, ss; mov ss, eax; mov ss, eax",
-  `push dword ${KERNEL_SELECTOR.data}; pop ss`,
-  "mov [ebx], ss; mov ss, [ebx]",
+  `push dword ${KERNEL_SELECTOR.data}; pop ss; nop`,
+  "mov [ebx], ss; mov ss, [ebx]; nop",
   "mov eax, ss; mov ss, eax; mov [ebx], eax",
   `push dword ${KERNEL_SELECTOR.data}; pop ss; pushfd`,
   `mov edx, dr6; and edx, ~15`,
@@ -251,7 +251,7 @@ export function debugTrial(random: Random, name: string): BochsTrial {
       { address: HANDLER, bytes: handler(random, told, guarded) },
       { address: LEFT, bytes: dwords(1 + random.below(12), LOG) },
       { address: KERNEL.idt + 8 * DEBUG, bytes: gateBytes(KERNEL_SELECTOR.code, HANDLER, 0x8e) },
-      // A trap that MOV SS puts off is lost at INT n on Bochs.
+      // A trap that MOV SS puts off is lost at INT n and INT1 on Bochs, so that none follows a load from memory.
       { address: CODE, bytes: [...code, NOP, ...END] },
     ],
     told,
