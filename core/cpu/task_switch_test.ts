@@ -2,7 +2,15 @@ import { assertEquals } from "@std/assert";
 import { CR0, RFLAGS, VECTOR } from "../base/registers.ts";
 import { deliver } from "./deliver.ts";
 import { GuestFault } from "./fault.ts";
-import { descriptor, gate, protectedMode, SELECTORS, TABLES, type TestCpu } from "./testing.ts";
+import {
+  descriptor,
+  gate,
+  longMode,
+  protectedMode,
+  SELECTORS,
+  TABLES,
+  type TestCpu,
+} from "./testing.ts";
 
 /** Another task, in the slots that the test machine leaves free. */
 const TASK = 0x70, TASK_GATE = 0x78, TSS = 0x5000;
@@ -138,4 +146,13 @@ Deno.test("whoever wants task switches is asked when all is checked and nothing 
   }
   assertEquals(asked, [TASK]);
   assertEquals(cpu.state.snapshot(), before);
+});
+
+Deno.test("LTR takes no 16-bit TSS when in long mode, nor one whose second half has a type", () => {
+  const narrow = longMode().set({ rax: TASK });
+  narrow.poke64(TABLES.gdt + TASK, descriptor(TSS, 0x67, 0x81), 0n);
+  assertEquals(narrow.fault(0x0f, 0x00, 0xd8), [VECTOR.GP, TASK]);
+  const typed = longMode().set({ rax: TASK });
+  typed.poke64(TABLES.gdt + TASK, descriptor(TSS, 0x67, 0x89), 1n << 40n);
+  assertEquals(typed.fault(0x0f, 0x00, 0xd8), [VECTOR.GP, TASK]);
 });
