@@ -44,6 +44,8 @@ interface Plain {
   readonly writable: bigint;
   /** Holds a linear address. */
   readonly address?: boolean;
+  /** Which of its values have a meaning; the rest is #GP(0). Absent: all. */
+  readonly accepts?: (value: bigint) => boolean;
 }
 
 const ALL = 0xffff_ffff_ffff_ffffn;
@@ -54,6 +56,8 @@ const ADDRESS: Plain = { reset: 0n, writable: ALL, address: true };
 const APIC_BASE_RESET = 0xfee0_0900n;
 /** Write-back, write-through, uncached- and uncached, twice (SDM vol. 3, table 12-12). */
 const PAT_RESET = 0x0007_0406_0007_0406n;
+/** Of each of the eight memory types, 2 and 3 are reserved (SDM vol. 3, table 12-10): bit 1 set without bit 2. */
+const isPat = (value: bigint) => (value & ~(value >> 1n) & 0x0202_0202_0202_0202n) === 0n;
 /** Fast strings. */
 const MISC_ENABLE_RESET = 1n;
 /** Eight variable ranges, fixed ranges, write combining. */
@@ -69,7 +73,7 @@ const PLAIN = new Map<number, Plain>([
   [MSR.MCG_STATUS, word(0n)],
   [MSR.MISC_ENABLE, word(ALL, MISC_ENABLE_RESET)],
   [MSR.MTRRCAP, word(0n, MTRRCAP_VALUE)],
-  [MSR.PAT, word(0x0707_0707_0707_0707n, PAT_RESET)],
+  [MSR.PAT, { ...word(0x0707_0707_0707_0707n, PAT_RESET), accepts: isPat }],
   [MSR.MTRR_DEF_TYPE, word(0xcffn)],
   [MSR.MTRR_FIX64K_00000, word(ALL)],
   [MSR.MTRR_FIX16K_80000, word(ALL)],
@@ -130,6 +134,7 @@ export function writeMsr(cpu: Cpu, msr: number, value: bigint): void {
   if (!plain) throw refuse();
   if (plain.writable === 0n || value & ~plain.writable) throw refuse();
   if (plain.address && !isCanonical(value, LINEAR_ADDRESS_BITS)) throw refuse();
+  if (plain.accepts && !plain.accepts(value)) throw refuse();
   state.msrs.set(msr, value);
 }
 

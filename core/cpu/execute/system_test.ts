@@ -200,3 +200,14 @@ Deno.test("SELECTORS of the kernel survive a round trip through SYSCALL's flat s
   const { attributes, selector } = cpu.state.segment("cs");
   assertEquals([selector, attributes], [SELECTORS.code0, 0xa09b]);
 });
+
+Deno.test("WRMSR refuses memory types that are reserved in the PAT", () => {
+  const types = 0x0706_0504_0100_0706n;
+  const cpu = longMode();
+  wrmsr(cpu, MSR.PAT, types);
+  assertEquals(rdmsr(cpu, MSR.PAT), types);
+  for (const reserved of [2n, 3n << 56n, 8n]) {
+    cpu.set({ rcx: MSR.PAT, rax: reserved & 0xffff_ffffn, rdx: reserved >> 32n });
+    assertEquals(cpu.fault(0x0f, 0x30), GP0, String(reserved));
+  }
+});
