@@ -1,6 +1,14 @@
 // Which instructions are translated, and by what. Whatever is not here, or is here with operands that are not plain, is done
 // by the run loop: see ../execute.
-import { ConditionCode, type Instruction, Mnemonic, OpKind, Register, RegisterExt } from "iced-x86";
+import {
+  ConditionCode,
+  EncodingKind,
+  type Instruction,
+  Mnemonic,
+  OpKind,
+  Register,
+  RegisterExt,
+} from "iced-x86";
 import { RFLAGS } from "../../base/registers.ts";
 import { CC, CF, STATUS_FLAGS } from "../lazy_flags.ts";
 import { FLAGS_REST } from "../layout.ts";
@@ -229,7 +237,8 @@ export function emitterOf(insn: Instruction): Emit | undefined {
   if (other) return other;
   if (insn.conditionCode !== ConditionCode.None) return conditional(insn);
   const emit = TABLE.get(insn.mnemonic);
-  if (!emit || !isPlain(insn)) return undefined;
+  // AMD's TBM has another BEXTR, with an XOP prefix.
+  if (!emit || !isPlain(insn) || insn.encoding === EncodingKind.XOP) return undefined;
   const transfers = insn.mnemonic === Mnemonic.Jmp || insn.mnemonic === Mnemonic.Call;
   if (transfers && !isDirect(insn) && !insn.isJmpNearIndirect && !insn.isCallNearIndirect) {
     return undefined;

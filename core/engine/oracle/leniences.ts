@@ -96,7 +96,7 @@ const isTable = (address: number | undefined) =>
   address !== undefined &&
   ((address >= AT.tables && address < AT.tables + 0xc000) ||
     (address >= ROOT.la57 && address < ROOT.la57 + 0x1000));
-const STRING_COMPARES: ReadonlySet<Mnemonic> = new Set([
+const STRING_COMPARES: ReadonlySet<Mnemonic> = new Set<Mnemonic>([
   ...[Mnemonic.Cmpsb, Mnemonic.Cmpsw, Mnemonic.Cmpsd, Mnemonic.Cmpsq],
 ]);
 

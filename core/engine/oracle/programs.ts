@@ -27,7 +27,7 @@ const MAX_LENGTH = 15;
 const JCC_SHORT = 0x70, LOOPNE = 0xe0;
 
 /** Instructions that trials of plain code leave out: what stops the machine, and what has trials of its own. */
-const LEFT_OUT = new Set([
+const LEFT_OUT = new Set<Mnemonic>([
   ...[Mnemonic.Hlt, Mnemonic.Wbinvd, Mnemonic.Invd, Mnemonic.Pause, Mnemonic.Cpuid, Mnemonic.Rdtsc],
   ...[Mnemonic.Rdtscp, Mnemonic.Monitor, Mnemonic.Mwait, Mnemonic.Vmcall, Mnemonic.Vmmcall],
   ...[Mnemonic.Rdpmc, Mnemonic.Rdmsr, Mnemonic.Wrmsr, Mnemonic.Ret, Mnemonic.Jmp, Mnemonic.Call],
