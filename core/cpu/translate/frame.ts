@@ -5,7 +5,7 @@ import { CC } from "../lazy_flags.ts";
 import * as L from "../layout.ts";
 import type { Segmentation } from "../segment_kinds.ts";
 import { allFlags, carry, condition, knownFlags, type LazyState } from "./flags.ts";
-import { type ImportName, LEAVE } from "./runtime.ts";
+import { dynamicSite, type ImportName, LEAVE } from "./runtime.ts";
 import { FunctionBody, I32, I64, type Label, type Local, VOID } from "./wasm.ts";
 
 export type Size = 1 | 2 | 4 | 8;
@@ -50,6 +50,8 @@ export interface Site {
   readonly insn: Instruction;
   readonly rip: bigint;
   readonly next: bigint;
+  /** Where it stands in the region: bytes from the first. */
+  readonly at: number;
   /** Instructions of the block from this one on: given back to the budget when the region leaves before it. */
   readonly unexecuted: number;
   /** Are the flags that this instruction sets set again before anything can see them? */
@@ -196,7 +198,9 @@ export class Frame {
   leaveFor(rip: Local): void {
     this.f.get(rip);
     this.f.set(this.#rip);
-    this.#leaveAt(LEAVE.dispatch, 0);
+    // In 64-bit code, whether RIP is canonical is looked at where no region is found for it: never, but once.
+    const site = this.mode.bits === 64 ? dynamicSite(this.site.at) : 0;
+    this.#leaveAt(LEAVE.dispatch | site, 0);
   }
 
   #leaveAt(why: number, giveBack: number): void {

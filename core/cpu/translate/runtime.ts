@@ -17,6 +17,20 @@ export const LEAVE = {
   budget: 3,
 } as const;
 
+/** A region that leaves by a dynamic branch of 64-bit code tells above these bits where that stands. */
+const LEAVE_BITS = 3;
+export const LEAVE_MASK = (1 << LEAVE_BITS) - 1;
+
+/** What is added to `LEAVE.dispatch` by a dynamic branch at so many bytes from the region's start. */
+export function dynamicSite(at: number): number {
+  return (at + 1) << LEAVE_BITS;
+}
+
+/** Where the dynamic branch stands in the region that left so; undefined if none did. */
+export function siteOf(left: number): number | undefined {
+  return left >> LEAVE_BITS ? (left >> LEAVE_BITS) - 1 : undefined;
+}
+
 /** Set in the size that `read` and `write` are given: the access is through the stack segment. */
 export const THROUGH_STACK = 0x40;
 
@@ -109,7 +123,7 @@ function multiplyHighFunction(signed: boolean): FunctionBody {
 
 function dispatchFunction(regionType: number): FunctionBody {
   const f = new FunctionBody([]);
-  const [entry, result] = [f.local(I32), f.local(I32)];
+  const [entry, slot, result] = [f.local(I32), f.local(I32), f.local(I32)];
   const unknown = f.open("block");
   const again = f.open("loop");
   f.i32(0);
@@ -127,17 +141,22 @@ function dispatchFunction(regionType: number): FunctionBody {
   f.branch("br_if", unknown);
   f.get(entry);
   f.memory("i32_load", L.JUMP_CACHE + 8);
+  f.tee(slot);
   f.op("call_indirect");
   f.code.u32(regionType);
   f.code.u32(0);
   f.tee(result);
-  f.op("i32_eqz");
+  f.i32(LEAVE_MASK);
+  f.op("i32_and", "i32_eqz");
   f.branch("br_if", again);
   f.get(result);
   f.op("return");
   f.end();
   f.end();
-  f.i32(LEAVE.dispatch);
+  f.i32(0);
+  f.get(slot);
+  f.memory("i32_store", L.LAST_SLOT);
+  f.get(result);
   return f;
 }
 
@@ -173,7 +192,10 @@ let dispatcher: WebAssembly.Module | undefined;
 
 /** What runs regions, over one CPU's memory and table. */
 export interface Runtime {
-  /** Runs regions from RIP until one leaves with something else than `dispatch`, or RIP is not in the jump cache. */
+  /**
+   * Runs regions from RIP until one leaves with something else than `dispatch`, or RIP is not in the jump cache; then
+   * `LAST_SLOT` tells which was the last.
+   */
   readonly dispatch: () => number;
 }
 

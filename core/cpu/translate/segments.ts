@@ -80,23 +80,15 @@ export function isTarget({ mode }: Translation, rip: bigint): boolean {
   return mode.bits === 64 ? isCanonical(rip, mode.linearBits) : rip <= BigInt(mode.codeLimit);
 }
 
-/** Raises #GP(0) at the branch unless it may lead to the RIP in a local, of `size` bytes. */
+/**
+ * Raises #GP(0) at the branch unless it may lead to the RIP in a local, of `size` bytes. Targets of 64-bit code that are not
+ * canonical are found out by the run loop, at no cost to the others.
+ */
 export function checkTarget(t: Translation, rip: Local, size: number): void {
   const { f, mode } = t;
-  if (mode.bits === 64) {
-    if (size < 8) return;
-    // The bits above all equal the topmost: 0 or -1, and one more is 1 or 0.
-    f.get(rip);
-    f.i64(mode.linearBits - 1);
-    f.op("i64_shr_s");
-    f.i64(1);
-    f.op("i64_add");
-    f.i64(1);
-  } else {
-    if (mode.codeLimit >= (size === 2 ? REAL_LIMIT : MAX_LIMIT)) return;
-    f.get(rip);
-    f.i64(mode.codeLimit);
-  }
+  if (mode.bits === 64 || mode.codeLimit >= (size === 2 ? REAL_LIMIT : MAX_LIMIT)) return;
+  f.get(rip);
+  f.i64(mode.codeLimit);
   f.op("i64_gt_u");
   f.open("if");
   t.raise(VECTOR.GP);

@@ -171,6 +171,7 @@ class RegionEmitter {
     const bits = ripBits(this.mode.bits);
     return {
       insn: d.insn,
+      at: d.at,
       rip: BigInt.asUintN(bits, rip),
       next: BigInt.asUintN(bits, rip + BigInt(d.length)),
       unexecuted,

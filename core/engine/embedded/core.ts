@@ -26,6 +26,8 @@ export interface SlowPaths {
 /** A region's code, tied to no virtual CPU. */
 export interface Translation {
   readonly run: () => number;
+  /** RIP of its first instruction. */
+  readonly start: bigint;
   /** Its place in the core's table. */
   readonly slot: number;
   /** The code that it was made from: offsets from its first byte, and what stood there. */
@@ -52,6 +54,8 @@ export class Core {
   readonly runtime: Runtime;
   readonly ram: Uint8Array;
   readonly #imports: WebAssembly.ModuleImports;
+  /** By their place in the table. */
+  readonly #translations: Translation[] = [];
   readonly #known = new Map<string, Translation[]>();
   #count = 0;
   #owner: SlowPaths | undefined;
@@ -128,13 +132,15 @@ export class Core {
       freePlan(plan);
     }
     const end = plan.extent.reduce((max, { to }) => Math.max(max, to), 0);
-    const translation = {
+    const translation: Translation = {
+      start: window.start,
       ...this.#instantiate(region.bytes),
       extent: plan.extent,
       segments: region.segments,
       kinds: mode.segments,
       code: window.bytes.slice(0, end),
     };
+    this.#translations[translation.slot] = translation;
     if (reusable) {
       this.#known.set(key, [
         translation,
@@ -153,6 +159,11 @@ export class Core {
     return { run, slot };
   }
 
+  /** The translation at a place in the table. */
+  at(slot: number): Translation | undefined {
+    return this.#translations[slot];
+  }
+
   /** Are there as many translations as are kept? Then they all go, so that a guest can't fill memory with its code. */
   get isFull(): boolean {
     return this.#count >= MAX_TRANSLATIONS;
@@ -161,6 +172,7 @@ export class Core {
   /** Forgets all translations. Nobody may use one afterwards. */
   clear(): void {
     this.#known.clear();
+    this.#translations.length = 0;
     for (let slot = 0; slot < this.#count; slot++) this.table.set(slot, null);
     this.#count = 0;
   }

@@ -8,7 +8,8 @@ import { GuestFault } from "../../cpu/fault.ts";
 import * as L from "../../cpu/layout.ts";
 import { ripBits } from "../../cpu/linear.ts";
 import { isRepeated, stringAddressBits } from "../../cpu/ports.ts";
-import { LEAVE } from "../../cpu/translate/runtime.ts";
+import { LEAVE, LEAVE_MASK, siteOf } from "../../cpu/translate/runtime.ts";
+import { FOUR_LEVEL_BITS, isCanonical } from "../../cpu/walk.ts";
 import { ALONE } from "./code_cache.ts";
 import type { Translation } from "./core.ts";
 import { isMovable, movedTranslation } from "./moved.ts";
@@ -131,11 +132,30 @@ export class Stepper extends Processor {
       : this.region(ALONE);
     if (region instanceof GuestFault || region instanceof DeviceAccess) return region;
     if (!region) throw new Error("An instruction is translated and is not");
-    const why = moves ? this.#runMoved(region) : region.run();
-    if (why !== LEAVE.bail) return "next";
+    const left = moves ? this.#runMoved(region) : region.run();
+    if ((left & LEAVE_MASK) !== LEAVE.bail) return this.astray(left, region) ?? "next";
     const cause = this.paths.takeBail();
     if (cause === "step") throw new Error("A single step asks for a single step");
     return cause;
+  }
+
+  /**
+   * #GP(0) of a dynamic branch by which a region left for an RIP that is not canonical: what it did is undone. What a CALL has
+   * stored below the stack stays; the manual has it look at its target first.
+   */
+  protected astray(left: number, region: Translation | undefined): GuestFault | undefined {
+    const { state } = this;
+    // Most often all bits above the lower half's are alike.
+    const upper = state.view.getInt32(L.RIP + 4, true) >> (FOUR_LEVEL_BITS - 1 - 32);
+    const at = siteOf(left);
+    if (upper === 0 || upper === -1 || at === undefined) return undefined;
+    if (isCanonical(state.rip, state.linearBits) || !region) return undefined;
+    state.rip = region.start + BigInt(at);
+    this.budget++;
+    const branch = guarded(() => this.reader.decode());
+    if (branch instanceof GuestFault || branch instanceof DeviceAccess) return undefined;
+    state.set("rsp", state.get("rsp") - BigInt(branch.insn.stackPointerIncrement));
+    return new GuestFault(VECTOR.GP, 0);
   }
 
   /** Runs what was translated for RIP 0. */

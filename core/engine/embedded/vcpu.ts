@@ -19,7 +19,7 @@ import * as L from "../../cpu/layout.ts";
 import { ripBits } from "../../cpu/linear.ts";
 import { initialize } from "../../cpu/reset.ts";
 import { MAX_BLOCK } from "../../cpu/translate/region.ts";
-import { LEAVE } from "../../cpu/translate/runtime.ts";
+import { LEAVE, LEAVE_MASK } from "../../cpu/translate/runtime.ts";
 import type { Treatment } from "../../cpu/sensitive_operations.ts";
 import type { Exit, ExitKind } from "../../trace/exit.ts";
 import type { Capabilities, Event, Stop, Vcpu, VcpuConfig } from "../vcpu.ts";
@@ -209,10 +209,13 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
     if (state.resuming) state.resuming = false;
     state.interruptShadow = false;
     if (!limit) this.tlb.setJump(this.state.rip, region.slot);
-    const why = limit ? region.run() : this.core.runtime.dispatch();
-    switch (why) {
-      case LEAVE.dispatch:
-        return undefined;
+    const left = limit ? region.run() : this.core.runtime.dispatch();
+    switch (left & LEAVE_MASK) {
+      case LEAVE.dispatch: {
+        const last = limit ? region : this.core.at(state.view.getInt32(L.LAST_SLOT, true));
+        const astray = this.astray(left, last);
+        return astray && this.#failed(astray, undefined);
+      }
       case LEAVE.slow:
         if (this.budget <= 0) return BUDGET_STOP;
         return state.breakpoints.code.length > 0 ? undefined : this.#instruction();
@@ -221,7 +224,7 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
       case LEAVE.bail:
         return this.#afterBail();
       default:
-        throw new Error(`A region left with ${why}`);
+        throw new Error(`A region left with ${left}`);
     }
   }
 
