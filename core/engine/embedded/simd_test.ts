@@ -1,5 +1,5 @@
 // SIMD instructions where they fault or change state that general registers do not show; results are the host oracle's
-// affair (../oracle/simd_oracle_test.ts).
+// affair (../oracle/host_oracle_test.ts).
 import { assertEquals } from "@std/assert";
 import { gpa } from "../../base/address.ts";
 import { CR0, CR4, VECTOR } from "../../base/registers.ts";

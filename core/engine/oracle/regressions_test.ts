@@ -67,6 +67,24 @@ const REGRESSIONS: readonly Regression[] = [
     after: { rbp: 0x607c77fcn, rsp: 0x607c77fcn },
   },
   {
+    what: "BEXTR with an XOP prefix is AMD's, and not announced",
+    mode: "long64/0",
+    // bextr eax, ecx, 1
+    code: "8fea7810c101000000",
+    registers: { rsp: BigInt(AT.kernelStack), rax: 5n, rcx: 3n },
+    end: "handler",
+    after: { rax: 5n },
+  },
+  {
+    what: "VEX prefixes do not exist in real mode",
+    mode: "real16",
+    // andn eax, eax, ecx
+    code: "c4e278f2c1",
+    registers: { rsp: 0x7800n, rax: 5n, rcx: 3n },
+    end: "handler",
+    after: { rax: 5n },
+  },
+  {
     what: "POPAD pops EDI first: a fault tells its address",
     mode: "protected32/3",
     code: "61",
