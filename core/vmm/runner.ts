@@ -2,6 +2,7 @@
 // This is the one place where exits are counted, timed and charged.
 import { VirtualClock } from "../base/clock.ts";
 import { hex } from "../base/hex.ts";
+import { DEFAULT_SEED, entropy } from "../base/entropy.ts";
 import type { Stop, Vcpu, VcpuConfig, VcpuFactory } from "../engine/vcpu.ts";
 import type { GuestImage } from "../guest/image.ts";
 import { Bus } from "../machine/bus.ts";
@@ -108,6 +109,8 @@ class Run {
         },
       },
     });
+    // All CPUs draw from one row of numbers.
+    const random = entropy(DEFAULT_SEED);
     const config = (own: Monitor): VcpuConfig => ({
       memory: image.memory,
       controls: own.controls,
@@ -115,6 +118,7 @@ class Run {
       ...(image.rom ? { rom: image.rom } : {}),
       ...(own.localApic ? { localApic: own.localApic } : {}),
       timestamp: () => BigInt(this.#time.now()),
+      random,
       cpuid: (leaf, subleaf) => own.cpuid(leaf, subleaf),
       count: (what) => this.#native(what),
     });
