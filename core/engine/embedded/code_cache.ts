@@ -21,6 +21,9 @@ interface Region {
   checked: number;
 }
 
+/** Contexts kept: a guest may have code in any number of segments. Translations outlive them. */
+const MAX_CONTEXTS = 256;
+
 /** As a limit: one instruction, also where regions stop. */
 export const ALONE = -1;
 
@@ -51,10 +54,13 @@ export class CodeCache {
     pages.join(this);
   }
 
-  /** The context of a mode. `key` tells modes apart. */
+  /** The context of a mode, for use until the next one is asked for. `key` tells modes apart. */
   context(key: string, mode: () => Mode): Context {
-    let context = this.#contexts.get(key);
-    if (!context) this.#contexts.set(key, context = new Context(mode()));
+    const known = this.#contexts.get(key);
+    if (known) return known;
+    if (this.#contexts.size >= MAX_CONTEXTS) this.#contexts.clear();
+    const context = new Context(mode());
+    this.#contexts.set(key, context);
     return context;
   }
 
