@@ -53,9 +53,7 @@ export function formOracleCodes(): ReadonlySet<number> {
 /** A form between what loads and stores its vectors. */
 interface Program {
   readonly code: Uint8Array;
-  /** Where it starts, and where the form does. */
   readonly at: number;
-  readonly formAt: number;
 }
 
 function guest(bits: 32 | 64): Vcpu {
@@ -70,10 +68,10 @@ function guest(bits: 32 | 64): Vcpu {
 const isMmx = ({ insn }: Form) => /\bmm\d|cvtpi2/.test(insn.toString());
 
 function programOf(form: Form): Program {
-  if (form.kind === "integer") return { code: form.bytes, at: form.at, formAt: form.at };
+  if (form.kind === "integer") return { code: form.bytes, at: form.at };
   const { before, after } = around(isMmx(form));
   const code = Uint8Array.from([...before, ...form.bytes, ...after]);
-  return { code, at: form.at - before.length, formAt: form.at };
+  return { code, at: form.at - before.length };
 }
 
 class Run {
@@ -120,13 +118,10 @@ class Run {
   #encoding(form: Form, count: number): void {
     const program = programOf(form);
     const vcpu = this.#guests[form.bits];
-    vcpu.memory.write(gpa(program.at), Uint8Array.from([...program.code, HLT]));
-    vcpu.memory.write(gpa(form.taken), Uint8Array.of(HLT));
     // What follows a vector form is code where another one's branch would go.
     const taken = form.kind === "integer" ? { taken: form.taken } : {};
-    if (form.kind === "vector") {
-      vcpu.memory.write(gpa(program.at), Uint8Array.from([...program.code, HLT]));
-    }
+    if (taken.taken) vcpu.memory.write(gpa(taken.taken), Uint8Array.of(HLT));
+    vcpu.memory.write(gpa(program.at), Uint8Array.from([...program.code, HLT]));
     const states = new States(form, this.#values);
     const mask = FLAGS & ~undefinedFlags(form.insn);
     this.tally.encodings++;
@@ -139,7 +134,7 @@ class Run {
         if (form.kind === "vector") this.#cleanUp(state);
       }
       const actual = runGuest(vcpu, program, form, state);
-      const wrong = differences(form, program, mask, expected, actual);
+      const wrong = differences(form, mask, expected, actual);
       if (wrong.length > 0) this.#note(form, state, wrong);
     }
   }
@@ -191,7 +186,6 @@ const shownEnd = (end: HostResult["end"]) =>
 
 function differences(
   form: Form,
-  program: Program,
   mask: bigint,
   expected: HostResult,
   actual: HostResult,
@@ -218,7 +212,6 @@ function differences(
     if (isNear(form, expected.memory, actual.memory, at)) continue;
     differ(placeName(at, form.kind), `${y}`, `${x}`);
   }
-  void program;
   return wrong;
 }
 
