@@ -199,8 +199,8 @@ export class Frame {
     this.f.get(rip);
     this.f.set(this.#rip);
     // In 64-bit code, whether RIP is canonical is looked at where no region is found for it: never, but once.
-    const site = this.mode.bits === 64 ? dynamicSite(this.site.at) : 0;
-    this.#leaveAt(LEAVE.dispatch | site, 0);
+    const sixtyFour = this.mode.bits === 64;
+    this.#leaveAt(sixtyFour ? dynamicSite(this.site.at) : LEAVE.dispatch, 0);
   }
 
   #leaveAt(why: number, giveBack: number): void {

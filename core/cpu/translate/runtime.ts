@@ -17,18 +17,17 @@ export const LEAVE = {
   budget: 3,
 } as const;
 
-/** A region that leaves by a dynamic branch of 64-bit code tells above these bits where that stands. */
-const LEAVE_BITS = 3;
-export const LEAVE_MASK = (1 << LEAVE_BITS) - 1;
-
-/** What is added to `LEAVE.dispatch` by a dynamic branch at so many bytes from the region's start. */
+/**
+ * What a region returns instead of `LEAVE.dispatch` when it leaves by a dynamic branch of 64-bit code, so many bytes from its
+ * start: a negative number.
+ */
 export function dynamicSite(at: number): number {
-  return (at + 1) << LEAVE_BITS;
+  return -1 - at;
 }
 
 /** Where the dynamic branch stands in the region that left so; undefined if none did. */
 export function siteOf(left: number): number | undefined {
-  return left >> LEAVE_BITS ? (left >> LEAVE_BITS) - 1 : undefined;
+  return left < 0 ? -1 - left : undefined;
 }
 
 /** Set in the size that `read` and `write` are given: the access is through the stack segment. */
@@ -146,8 +145,8 @@ function dispatchFunction(regionType: number): FunctionBody {
   f.code.u32(regionType);
   f.code.u32(0);
   f.tee(result);
-  f.i32(LEAVE_MASK);
-  f.op("i32_and", "i32_eqz");
+  f.i32(0);
+  f.op("i32_le_s");
   f.branch("br_if", again);
   f.get(result);
   f.op("return");

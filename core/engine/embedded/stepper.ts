@@ -8,7 +8,7 @@ import { GuestFault } from "../../cpu/fault.ts";
 import * as L from "../../cpu/layout.ts";
 import { ripBits } from "../../cpu/linear.ts";
 import { isRepeated, stringAddressBits } from "../../cpu/ports.ts";
-import { LEAVE, LEAVE_MASK, siteOf } from "../../cpu/translate/runtime.ts";
+import { LEAVE, siteOf } from "../../cpu/translate/runtime.ts";
 import { FOUR_LEVEL_BITS, isCanonical } from "../../cpu/walk.ts";
 import { ALONE } from "./code_cache.ts";
 import type { Translation } from "./core.ts";
@@ -133,7 +133,7 @@ export class Stepper extends Processor {
     if (region instanceof GuestFault || region instanceof DeviceAccess) return region;
     if (!region) throw new Error("An instruction is translated and is not");
     const left = moves ? this.#runMoved(region) : region.run();
-    if ((left & LEAVE_MASK) !== LEAVE.bail) return this.astray(left, region) ?? "next";
+    if (left !== LEAVE.bail) return this.astray(left, region) ?? "next";
     const cause = this.paths.takeBail();
     if (cause === "step") throw new Error("A single step asks for a single step");
     return cause;

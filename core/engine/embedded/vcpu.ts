@@ -19,7 +19,7 @@ import * as L from "../../cpu/layout.ts";
 import { ripBits } from "../../cpu/linear.ts";
 import { initialize } from "../../cpu/reset.ts";
 import { MAX_BLOCK } from "../../cpu/translate/region.ts";
-import { LEAVE, LEAVE_MASK } from "../../cpu/translate/runtime.ts";
+import { LEAVE } from "../../cpu/translate/runtime.ts";
 import type { Treatment } from "../../cpu/sensitive_operations.ts";
 import type { Exit, ExitKind } from "../../trace/exit.ts";
 import type { Capabilities, Event, Stop, Vcpu, VcpuConfig } from "../vcpu.ts";
@@ -210,7 +210,7 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
     state.interruptShadow = false;
     if (!limit) this.tlb.setJump(this.state.rip, region.slot);
     const left = limit ? region.run() : this.core.runtime.dispatch();
-    switch (left & LEAVE_MASK) {
+    switch (Math.max(left, LEAVE.dispatch)) {
       case LEAVE.dispatch: {
         const last = limit ? region : this.core.at(state.view.getInt32(L.LAST_SLOT, true));
         const astray = this.astray(left, last);
