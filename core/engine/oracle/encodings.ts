@@ -6,6 +6,7 @@ import {
   Decoder,
   DecoderOptions,
   Encoder,
+  FlowControl,
   Instruction,
   OpCodeOperandKind as K,
   OpKind,
@@ -377,6 +378,8 @@ export function withIdlePrefix(
   const same = isSame(insn.code, code) && insn.length === more.length &&
     !insn.hasRepPrefix && !insn.hasRepnePrefix;
   const relative = insn.isIpRelMemoryOperand || insn.nearBranchTarget !== 0n;
+  // Before a near branch in 64-bit code, AMD's processors heed 66, Intel's do not (SDM vol. 2, appendix A.2, f64).
+  const branches = insn.flowControl !== FlowControl.Next;
   insn.free();
-  return same && !relative ? more : bytes;
+  return same && !relative && !branches ? more : bytes;
 }
