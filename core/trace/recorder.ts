@@ -15,7 +15,9 @@ export class Recorder {
     native: {},
   };
   dropped = 0;
-  #console: number[] = [];
+  /** Grows by doubling; its first bytes are the console's. */
+  #console = new Uint8Array(256);
+  #length = 0;
 
   /**
    * `retired` tells how many guest instructions have retired so far, `cpu` the number of the CPU that runs, where there are
@@ -50,14 +52,21 @@ export class Recorder {
 
   /** Past {@linkcode MAX_CONSOLE} bytes are dropped, here and from the events: a guest decides how many it sends. */
   console(bytes: Uint8Array): void {
-    const kept = bytes.slice(0, MAX_CONSOLE - this.#console.length);
-    for (const byte of kept) this.#console.push(byte);
+    const kept = bytes.slice(0, MAX_CONSOLE - this.#length);
+    const length = this.#length + kept.length;
+    if (length > this.#console.length) {
+      const grown = new Uint8Array(Math.max(length, 2 * this.#console.length));
+      grown.set(this.#console);
+      this.#console = grown;
+    }
+    this.#console.set(kept, this.#length);
+    this.#length = length;
     if (kept.length > 0) this.#keep({ at: this.retired(), type: "console", bytes: kept });
     if (kept.length < bytes.length) this.dropped++;
   }
 
   consoleBytes(): Uint8Array {
-    return Uint8Array.from(this.#console);
+    return this.#console.slice(0, this.#length);
   }
 
   #keep(event: TraceEvent): void {
