@@ -12,7 +12,7 @@ const EAX = 0, EBX = 1, ECX = 2, EDX = 3;
 const LEAF_7 = 7, EXTENDED = 0x8000_0001;
 
 export const FEATURE_SOURCES: ReadonlyMap<F, Source> = new Map<F, Source>([
-  ...[F.INTEL8086, F.INTEL8086_ONLY, F.INTEL186, F.INTEL286, F.INTEL386, F.INTEL486, F.X64].map(
+  ...[F.INTEL8086, F.INTEL186, F.INTEL286, F.INTEL386, F.INTEL486, F.X64].map(
     (feature): [F, Source] => [feature, "always"],
   ),
   // Hints and system instructions that have no bit of their own: PAUSE is a NOP elsewhere, RDPMC came with the Pentium Pro.
