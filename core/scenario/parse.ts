@@ -95,7 +95,7 @@ function readInstance(
     ...(unported && guest.expectedUnported.length > 0
       ? { unported: { value: guest.expectedUnported, span: unported.span } }
       : {}),
-    limits: readLimits(valueOf(tree, "limits"), findings),
+    limits: readLimits(valueOf(tree, "limits"), guest.file !== undefined, findings),
     comparisons: readComparisons(tree, parameters, findings),
   };
 }

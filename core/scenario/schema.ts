@@ -335,10 +335,16 @@ export const scenarioSchema = z.strictObject({
     "What is expected of the back ends, weighed against each other",
   ),
   "limits": z.strictObject({
-    "instructions": Integer.optional().describe("Guest instructions; 10,000,000 if absent"),
-    "exits": Integer.optional().describe("Exits; 1,000,000 if absent"),
+    "instructions": Integer.optional().describe(
+      "Guest instructions; 10,000,000 if absent, 4,000,000,000 where the guest is a file",
+    ),
+    "exits": Integer.optional().describe(
+      "Exits; 1,000,000 if absent, 20,000,000 where the guest is a file",
+    ),
     "time": Duration.optional().describe("Virtual time; 60 s if absent"),
-    "wall": Duration.optional().describe("Measured time; 30 s if absent"),
+    "wall": Duration.optional().describe(
+      "Measured time; 30 s if absent, 300 s where the guest is a file",
+    ),
   }).optional().describe("What ends a run that does not end"),
 }).meta({ title: "a trivisor scenario" });
 

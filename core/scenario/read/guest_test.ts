@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { GuestSpec } from "../case.ts";
-import { DEFAULT_LIMITS } from "../case.ts";
+import { DEFAULT_LIMITS, FILE_LIMITS } from "../case.ts";
 import { planned, problems } from "../testdata/load.ts";
 
 function guest(yaml: string): GuestSpec | undefined {
@@ -152,6 +152,8 @@ Deno.test("para skips guests from files", () => {
 Deno.test("limits are those stated, and else the default ones", () => {
   const limits = (yaml: string) => planned(`why: x\nguest: { program: "hlt" }\n${yaml}`)[0]?.limits;
   assertEquals(limits(""), DEFAULT_LIMITS);
+  const [file] = planned("why: x\nguest: { file: k.elf }\nlimits: { exits: 6 }");
+  assertEquals(file?.limits, { ...FILE_LIMITS, exits: 6 });
   assertEquals(limits("limits: { instructions: 5, exits: 6, time: 7 us, wall: 8 s }"), {
     instructions: 5,
     exits: 6,
