@@ -155,6 +155,27 @@ handler:
     hlt`,
     expect: { registers: { rbx: 0xffff_ffff_ffff_ffffn } },
   },
+  "a trap that MOV SS has put off and INT1 are one debug exception": {
+    text: `start:
+${gate(1, "handler", 0x8e00)}
+    mov   eax, ss
+    mov   [rel value], ax
+    lea   rax, [rel value]
+    mov   dr1, rax
+    mov   eax, 0xf00408 ; DR1: reads and writes of four bytes
+    mov   dr7, rax
+    xor   ecx, ecx
+    mov   ss, [rel value]
+    int1
+    mov   rbx, dr6
+    hlt
+handler:
+    inc   ecx
+    iretq
+align 8
+value: dd 0`,
+    expect: { registers: { rcx: 1n, rbx: 0xffff0ff2n } },
+  },
   "POPF sets the interrupt flag": {
     text: `start:
     pushfq

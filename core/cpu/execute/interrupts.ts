@@ -2,7 +2,7 @@
 import { type Instruction, Mnemonic } from "iced-x86";
 import { RFLAGS, VECTOR } from "../../base/registers.ts";
 import type { Cpu } from "../cpu.ts";
-import { releaseDebugRegisters } from "../debug.ts";
+import { debugException, releaseDebugRegisters } from "../debug.ts";
 import { deliver } from "../deliver.ts";
 import { interruptVector } from "../exit_detail.ts";
 import { GuestFault } from "../fault.ts";
@@ -17,8 +17,13 @@ export function softwareInterrupt(cpu: Cpu, instruction: Instruction): void {
   if (mnemonic === Mnemonic.Into && !(state.rflags & BigInt(RFLAGS.OF))) {
     return advance(state, instruction);
   }
-  // INT1 is a debug exception: the gate's DPL does not hold it up, and general detect ends. DR6 does not tell of it.
-  if (mnemonic === Mnemonic.Int1) releaseDebugRegisters(state);
+  // INT1 is a debug exception: the gate's DPL does not hold it up, and general detect ends. DR6 does not tell of it, but of a
+  // trap that MOV SS has put off until now: they come together, as Intel's processors have it.
+  if (mnemonic === Mnemonic.Int1) {
+    if (state.pendingDebug) debugException(state, state.pendingDebug);
+    else releaseDebugRegisters(state);
+    state.pendingDebug = 0;
+  }
   const type = mnemonic === Mnemonic.Int1 ? "exception" : "software-interrupt";
   const [vector, next] = [interruptVector(instruction), nextRip(state, instruction)];
   if (mnemonic === Mnemonic.Int && redirectInterrupt(cpu, vector, next)) return;
