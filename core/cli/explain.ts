@@ -74,6 +74,7 @@ function describeGroup({ id, file, why, tags, parameters, guest, limits }: CaseG
     row("entry", guest.entry),
     row("memory", `${grouped(guest.memory)} bytes`),
     ...(guest.cpus ? [row("cpus", String(guest.cpus))] : []),
+    ...(guest.seed !== undefined ? [row("seed", String(guest.seed))] : []),
     ...guest.disks.map((disk, n) =>
       row(`disk ${n}`, `${disk.sectors} sectors${disk.readOnly ? ", read-only" : ""}`)
     ),

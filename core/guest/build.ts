@@ -101,6 +101,7 @@ export function buildGuest(
     platform,
     memory: guest.memory,
     ...(guest.cpus ? { cpus: guest.cpus } : {}),
+    ...(guest.seed !== undefined ? { seed: guest.seed } : {}),
     placed,
     start: program.origin,
     free,

@@ -56,6 +56,7 @@ export function buildFile(
       platform,
       memory,
       ...(cpus ? { cpus } : {}),
+      ...(guest.seed !== undefined ? { seed: guest.seed } : {}),
       placed: loaded.placed,
       start: loaded.start,
       free: Math.ceil(end / PAGE_SIZE) * PAGE_SIZE,

@@ -39,6 +39,8 @@ export interface GuestImage {
   readonly memory: number;
   /** How many CPUs; absent: one. The others wait until the first one starts them. */
   readonly cpus?: number;
+  /** What RDRAND's and RDSEED's numbers come from; absent: the same for every guest. */
+  readonly seed?: number;
   /** Program and libraries; no two overlap. */
   readonly placed: readonly Placed[];
   /** Where the first instruction is. */

@@ -45,6 +45,8 @@ export interface GuestSpec {
   readonly memory: number;
   /** How many CPUs; absent: one. */
   readonly cpus?: number;
+  /** What RDRAND's and RDSEED's numbers come from, 32 bits; absent: the same for every guest. */
+  readonly seed?: number;
   /** Assembly text with the parameters put in; its offsets map to the file through `programMap`. */
   readonly program?: Program;
   /** A file to load instead: a path relative to the scenario. */

@@ -263,6 +263,10 @@ const Guest = z.strictObject({
     .describe("RAM, a multiple of 4096 bytes; 2 MiB if absent, and 64 MiB for a file"),
   "cpus": Integer.optional()
     .describe("CPUs, 1 to 8, each with a local APIC if there are several; 1 if absent"),
+  "seed": Integer.optional()
+    .describe(
+      "What the numbers of RDRAND and RDSEED come from, 32 bits; always the same if absent",
+    ),
   "program": z.string().optional()
     .describe("Assembly in Intel syntax, as NASM has it, in a block: `program: |`"),
   "file": z.string().optional().describe("A file to load instead, relative to the scenario"),

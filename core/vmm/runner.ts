@@ -110,7 +110,7 @@ class Run {
       },
     });
     // All CPUs draw from one row of numbers.
-    const random = entropy(DEFAULT_SEED);
+    const random = entropy(image.seed ?? DEFAULT_SEED);
     const config = (own: Monitor): VcpuConfig => ({
       memory: image.memory,
       controls: own.controls,
@@ -222,6 +222,9 @@ class Run {
       case "pause":
         this.#cpus.endTurn();
         return undefined;
+      case "wait":
+        this.#wait(deadline);
+        return undefined;
       case "budget": {
         const { preempts } = this.#monitor;
         if (preempts && deadline !== undefined && deadline <= this.#time.now()) {
@@ -271,6 +274,13 @@ class Run {
       this.#clock.runDue();
     }
     return undefined;
+  }
+
+  /** What the guest waits for comes from another CPU, or not before the next alarm. Without either it may as well go on. */
+  #wait(deadline: number | undefined): void {
+    this.#cpus.endTurn();
+    if (this.#cpus.current !== undefined || this.#monitor.wakeable()) return;
+    if (deadline !== undefined) this.#time.idleUntil(Math.min(deadline, this.#limits.time));
   }
 
   #limit(): EndState | undefined {

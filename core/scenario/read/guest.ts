@@ -72,6 +72,7 @@ export function readGuest(
       ? DEFAULT_FILE_MEMORY
       : readMemorySize(valueOf(node, "memory"), file ? "file" : entry, findings),
     ...readCpus(valueOf(node, "cpus"), findings),
+    ...readSeed(valueOf(node, "seed"), findings),
     ...(program ? { program: readProgram(program, parameters, findings) } : {}),
     ...(file && path !== undefined ? { file: { value: path, span: file.span } } : {}),
     ...readFileOptions(node, findings),
@@ -134,6 +135,14 @@ function readCpus(node: Node | undefined, findings: Findings): Pick<GuestSpec, "
     return {};
   }
   return cpus === 1 ? {} : { cpus };
+}
+
+function readSeed(node: Node | undefined, findings: Findings): Pick<GuestSpec, "seed"> {
+  if (!node) return {};
+  const seed = integerOf(node) ?? 0n;
+  if (seed === BigInt.asUintN(32, seed)) return { seed: Number(seed) };
+  findings.error(node.span, "A seed has 32 bits", `Write ${BigInt.asUintN(32, seed)}`);
+  return {};
 }
 
 /** The program of a guest. One that YAML folded into fewer lines is refused: its comments would swallow instructions. */

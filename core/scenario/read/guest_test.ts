@@ -161,3 +161,14 @@ Deno.test("limits are those stated, and else the default ones", () => {
     wallMs: 8000,
   });
 });
+
+Deno.test("a seed has 32 bits, and there need not be one", () => {
+  assertEquals(guest("seed: 0")?.seed, 0);
+  assertEquals(guest("seed: 0xffffffff")?.seed, 0xffff_ffff);
+  assertEquals(guest("memory: 2 MiB")?.seed, undefined);
+  for (const seed of ["0x100000000", "-1"]) {
+    const found = problems(`why: x\nguest: { program: "hlt", seed: ${seed} }`);
+    assertEquals(found.length, 1);
+    assertEquals(found[0]?.includes("A seed has 32 bits"), true);
+  }
+});
