@@ -116,6 +116,19 @@ export function ofState([eax, ebx, ecx, edx]: CpuidResult, leaf: number, cr4: bi
   return on ? [eax, ebx, (ecx | OSXSAVE) >>> 0, edx] : [eax, ebx, ecx, edx];
 }
 
+/** An answer as VMMs give it that keep MONITOR and MWAIT to themselves: a guest that idles by them would never let others run. */
+export function withoutMonitor(answer: CpuidResult, leaf: number): CpuidResult {
+  const [eax, ebx, ecx, edx] = answer;
+  switch (leaf >>> 0) {
+    case 1:
+      return [eax, ebx, (ecx & ~FEATURES_ECX.MONITOR) >>> 0, edx];
+    case 5:
+      return NOTHING;
+    default:
+      return answer;
+  }
+}
+
 /** EAX, EBX, ECX and EDX for a leaf. Leaves beyond the last one read as zeros, as on AMD's CPUs. */
 export function cpuid(leaf: number, subleaf: number, options: CpuidOptions = {}): CpuidResult {
   switch (leaf >>> 0) {

@@ -52,6 +52,8 @@ export const SIMD_B = 0x270;
 export const SIMD_FLAGS = 0x280;
 /** i32: place in the table of the region that ran last, when there was none for where it led. */
 export const LAST_SLOT = 0x288;
+/** PAUSEs done by translated code, where they are counted. i64. */
+export const PAUSES = 0x290;
 /** XMM registers: 16 x 16 bytes. */
 export const XMM = 0x300;
 /** x87 and MMX state, 160 bytes: see x87/registers.ts. MMX registers are the low halves of the physical registers. */

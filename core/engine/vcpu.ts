@@ -101,6 +101,8 @@ export type Stop =
   | { readonly reason: "budget" }
   /** HLT executed without an exit; RIP is after it. */
   | { readonly reason: "idle" }
+  /** MWAIT executed without an exit; RIP is after it. It may go on at any time, and finds nothing new before the next event. */
+  | { readonly reason: "wait" }
   /** PAUSE executed without an exit, on one of several CPUs: it waits for what another one does. */
   | { readonly reason: "pause" };
 

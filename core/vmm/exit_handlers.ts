@@ -119,8 +119,8 @@ export function halt(_exit: Exit, { vcpu }: Machine): Outcome {
 }
 
 /**
- * An instruction whose effect nothing here depends on. MWAIT is one: it may end at once for any reason, as it does on bare
- * hardware here, and a guest that waits for a store would never wake from a halt.
+ * An instruction whose effect nothing here depends on. MWAIT is one: no guest is told of it, it may end at once for any reason,
+ * and a guest that waits for a store would never wake from a halt.
  */
 export function ignored(_exit: Exit, { vcpu }: Machine): Outcome {
   vcpu.skip();

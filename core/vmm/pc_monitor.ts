@@ -1,6 +1,6 @@
 // The monitor of a virtual PC: a dispatch table of exits, an interrupt controller, and shadow page tables where the
 // technique needs them. `full-bt`, `full-hw` and `hybrid` are this, under different controls and with different tables.
-import { cpuid } from "../cpu/cpuid.ts";
+import { cpuid, withoutMonitor } from "../cpu/cpuid.ts";
 import type { CpuidResult } from "../cpu/cpu.ts";
 import type { ExecutionControls, Vcpu } from "../engine/vcpu.ts";
 import type { PcBoard } from "../machine/board.ts";
@@ -27,7 +27,7 @@ export interface PcMonitorOptions {
   readonly preemptsUser?: ExitVia;
   /** Can the technique retranslate an instruction that keeps faulting? */
   readonly adapts?: boolean;
-  /** What CPUID says; absent: the bare CPU's, as a VMM that hides has it. */
+  /** What CPUID says; absent: the bare CPU's, as a VMM that hides has it. MONITOR is in no case there, as with KVM. */
   readonly cpuid?: (leaf: number, subleaf: number) => CpuidResult;
 }
 
@@ -94,7 +94,8 @@ export class PcMonitor implements Monitor {
   }
 
   cpuid(leaf: number, subleaf: number): CpuidResult {
-    return this.#processor.cpuid(leaf, subleaf, (this.#options.cpuid ?? cpuid)(leaf, subleaf));
+    const answer = (this.#options.cpuid ?? cpuid)(leaf, subleaf);
+    return this.#processor.cpuid(leaf, subleaf, withoutMonitor(answer, leaf));
   }
 
   start(vcpu: Vcpu): void {

@@ -1,6 +1,7 @@
 // Every instruction whose meaning is written in TypeScript: what is not plain integer computation. The run loop calls this
 // with the state in memory, at the start of the instruction.
 import { Code, type Instruction, Mnemonic } from "iced-x86";
+import { RFLAGS } from "../../base/registers.ts";
 import { checkPrivilege, sensitiveOperation } from "../classify.ts";
 import type { Cpu } from "../cpu.ts";
 import type { CpuState } from "../state.ts";
@@ -74,6 +75,12 @@ const halt: Handler = (cpu, instruction) => {
   return "halt";
 };
 
+/** The wait may end at any time, for any reason (SDM vol. 2, MWAIT). With interrupts off it ends at once. */
+const wait: Handler = (cpu, instruction) => {
+  advance(cpu.state, instruction);
+  return cpu.state.systemFlags & RFLAGS.IF ? "wait" : "next";
+};
+
 /** By mnemonic, where every form is done here. */
 const BY_MNEMONIC = new Map<Mnemonic, Handler>([
   [Mnemonic.In, portIo],
@@ -90,8 +97,7 @@ const BY_MNEMONIC = new Map<Mnemonic, Handler>([
   [Mnemonic.Wbinvd, NOTHING],
   [Mnemonic.Wbnoinvd, NOTHING],
   [Mnemonic.Monitor, NOTHING],
-  // The wait is a hint, and may end at once for any reason (SDM vol. 2, MWAIT).
-  [Mnemonic.Mwait, NOTHING],
+  [Mnemonic.Mwait, wait],
   [Mnemonic.Cpuid, straight(cpuid)],
   [Mnemonic.Rdtsc, straight(readTimestampCounter)],
   [Mnemonic.Rdtscp, straight(readTimestampAndProcessor)],

@@ -4,8 +4,11 @@ import type { Cpu } from "../cpu.ts";
 import { ripBits } from "../linear.ts";
 import type { CpuState } from "../state.ts";
 
-/** What the run loop has to do after an instruction: go on at RIP, or wait for an interrupt (HLT; RIP is after it). */
-export type Effect = "next" | "halt";
+/**
+ * What the run loop has to do after an instruction, whose RIP is behind it: go on, wait for an interrupt (HLT), or wait for
+ * whatever happens next (MWAIT).
+ */
+export type Effect = "next" | "halt" | "wait";
 
 /** Does an instruction completely, RIP included, or throws `GuestFault` having changed no register. */
 export type Handler = (cpu: Cpu, instruction: Instruction) => Effect;

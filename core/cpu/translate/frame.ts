@@ -17,6 +17,8 @@ export interface Mode extends Segmentation {
   readonly stackBits: 16 | 32 | 64;
   /** Are indirect branches counted, as a binary translator looks them up? */
   readonly countLookups: boolean;
+  /** Does translated code do PAUSE, and count it? Not where somebody else may have the processor meanwhile. */
+  readonly pauses: "slow" | "free" | "counted";
   /** Are data accesses of user mode checked for alignment? */
   readonly aligned: boolean;
   /** Vector of the exception that SSE instructions raise, and MMX ones; undefined where they are executed. */
@@ -36,11 +38,11 @@ export function modeKey(mode: Mode): string {
 
 /** The same but for the kinds of segments, of which a region depends on those that it uses. */
 export function commonKey(mode: Mode): string {
-  const { bits, stackBits, countLookups, aligned, codeLimit, linearBits } = mode;
+  const { bits, stackBits, countLookups, pauses, aligned, codeLimit, linearBits } = mode;
   const { sseFault, mmxFault, x87Fault, waitFault, pendingFault } = mode;
   const faults = [sseFault, mmxFault, x87Fault, waitFault, pendingFault]
     .map((vector) => vector ?? "");
-  return `${bits}/${stackBits}/${+countLookups}/${+aligned}/${
+  return `${bits}/${stackBits}/${+countLookups}/${pauses}/${+aligned}/${
     faults.join("/")
   }/${codeLimit}/${linearBits}`;
 }
@@ -276,6 +278,17 @@ export class Frame {
   setFlagBits(): void {
     this.f.set(this.#cc.src);
     this.knownOp = CC.FLAGS * 4 + 3;
+  }
+
+  /** One more of what is counted at this place of the state. */
+  count(at: number): void {
+    const { f } = this;
+    f.i32(0);
+    f.i32(0);
+    f.memory("i64_load", at);
+    f.i64(1);
+    f.op("i64_add");
+    f.memory("i64_store", at);
   }
 
   /** Puts the known operation into the local, where control flow merges or leaves. */

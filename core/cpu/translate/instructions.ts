@@ -11,7 +11,7 @@ import {
 } from "iced-x86";
 import { RFLAGS } from "../../base/registers.ts";
 import { CC, CF, STATUS_FLAGS } from "../lazy_flags.ts";
-import { FLAGS_REST } from "../layout.ts";
+import { FLAGS_REST, PAUSES } from "../layout.ts";
 import * as A from "./arithmetic.ts";
 import * as B from "./bits.ts";
 import * as X from "./bmi.ts";
@@ -22,7 +22,7 @@ import { simdEmitter } from "./simd/table.ts";
 import { isDirect } from "./segments.ts";
 import * as S from "./stack.ts";
 import { stringInstruction } from "./strings.ts";
-import type { Translation } from "./translation.ts";
+import type { Mode, Translation } from "./translation.ts";
 import { x87Emitter } from "./x87.ts";
 
 /** Emits one instruction. */
@@ -244,6 +244,13 @@ export function emitterOf(insn: Instruction): Emit | undefined {
     return undefined;
   }
   return emit;
+}
+
+/** The same within a region, where the mode decides about PAUSE too. */
+export function emitterIn({ pauses }: Mode, insn: Instruction): Emit | undefined {
+  if (insn.mnemonic !== Mnemonic.Pause) return emitterOf(insn);
+  if (pauses === "slow") return undefined;
+  return pauses === "counted" ? (t) => t.count(PAUSES) : nothing;
 }
 
 function conditional(insn: Instruction): Emit | undefined {

@@ -1,8 +1,9 @@
 // From an entry point to a region: the instructions reachable from it by direct branches inside its page, as basic blocks.
 import { Code, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic } from "iced-x86";
 import { ripBits } from "../linear.ts";
-import { isTranslated } from "./instructions.ts";
+import { emitterIn } from "./instructions.ts";
 import { isDirect } from "./segments.ts";
+import type { Mode } from "./translation.ts";
 
 /** Bounds: what is left over is another region. */
 const MAX_INSTRUCTIONS = 256;
@@ -54,7 +55,7 @@ export interface RegionPlan {
 }
 
 export interface PlanOptions {
-  readonly bits: 16 | 32 | 64;
+  readonly mode: Mode;
   /** Instructions at most: 1 for just the first, absent for as many as belong together. */
   readonly limit?: number | undefined;
   /** RIPs that must not be translated: the run loop calls out there. */
@@ -81,18 +82,19 @@ function successors({ insn }: Decoded): "next" | "end" | "branch" | "jump" | "dy
 }
 
 /** Does the run loop do this instruction? */
-function isSlow(insn: Instruction): boolean {
-  return insn.code === Code.INVALID || !isTranslated(insn);
+function isSlow(insn: Instruction, mode: Mode): boolean {
+  return insn.code === Code.INVALID || emitterIn(mode, insn) === undefined;
 }
 
 /** Decodes from the window's start; see {@linkcode RegionPlan}. Instructions must be freed with `freePlan`. */
 export function planRegion(window: CodeWindow, options: PlanOptions): RegionPlan {
   const { start, bytes } = window;
-  const decoder = new Decoder(options.bits, bytes, DecoderOptions.None);
+  const { bits } = options.mode;
+  const decoder = new Decoder(bits, bytes, DecoderOptions.None);
   const decoded = new Map<number, Decoded>();
   const leaders = new Set<number>([0]);
   const worklist = [0];
-  const ripAt = (at: number) => BigInt.asUintN(ripBits(options.bits), start + BigInt(at));
+  const ripAt = (at: number) => BigInt.asUintN(ripBits(bits), start + BigInt(at));
   const offsetOf = (rip: bigint) => {
     const offset = BigInt.asIntN(64, rip - start);
     return offset >= 0n && offset < BigInt(bytes.length) ? Number(offset) : undefined;
@@ -113,7 +115,7 @@ export function planRegion(window: CodeWindow, options: PlanOptions): RegionPlan
         const insn = new Instruction();
         decoder.decodeOut(insn);
         // An instruction that runs over the window's end belongs to the region that starts with it.
-        if (isSlow(insn) || at + insn.length > bytes.length) {
+        if (isSlow(insn, options.mode) || at + insn.length > bytes.length) {
           if (at + insn.length <= bytes.length || at === 0) slow.add(at);
           insn.free();
           break;

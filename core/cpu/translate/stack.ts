@@ -170,14 +170,7 @@ export function pushReturn(t: Translation): void {
 
 /** A binary translator finds the translation of a target known only at run time by a lookup: count it. */
 function countLookup(t: Translation): void {
-  if (!t.mode.countLookups) return;
-  const { f } = t;
-  f.i32(0);
-  f.i32(0);
-  f.memory("i64_load", LOOKUPS);
-  f.i64(1);
-  f.op("i64_add");
-  f.memory("i64_store", LOOKUPS);
+  if (t.mode.countLookups) t.count(LOOKUPS);
 }
 
 /** Near JMP and CALL to where operand 0 says. */

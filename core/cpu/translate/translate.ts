@@ -2,7 +2,7 @@
 import { Code, type ConditionCode, Mnemonic, OpKind, Register, RflagsBits } from "iced-x86";
 import { VECTOR } from "../../base/registers.ts";
 import { ripBits } from "../linear.ts";
-import { emitterOf } from "./instructions.ts";
+import { emitterIn } from "./instructions.ts";
 import {
   type Block,
   type Decoded,
@@ -101,7 +101,7 @@ class RegionEmitter {
       t.site = this.#site(d, total - i, instructions.slice(i + 1));
       // A jump or call that may not go where it says does nothing else; a conditional one may go on.
       if (terminator.kind === "goto" && this.#isForbidden(d)) return t.raise(VECTOR.GP);
-      const emit = emitterOf(d.insn);
+      const emit = emitterIn(t.mode, d.insn);
       if (!emit) throw new Error(`Not translated: code ${d.insn.code}`);
       emit(t);
     });

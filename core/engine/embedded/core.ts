@@ -123,7 +123,7 @@ export class Core {
       ? this.#known.get(key)?.find((t) => isSame(t, window.bytes) && suits(t, mode))
       : undefined;
     if (known) return known;
-    const plan = planRegion(window, { bits: mode.bits, limit, stops });
+    const plan = planRegion(window, { mode, limit, stops });
     let region;
     try {
       if (plan.instructions === 0) return undefined;

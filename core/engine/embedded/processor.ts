@@ -9,8 +9,9 @@ import { readMsr, writeMsr } from "../../cpu/msr.ts";
 import { reset } from "../../cpu/reset.ts";
 import { segmentation } from "../../cpu/segment_kinds.ts";
 import { simdFaults } from "../../cpu/simd_state.ts";
+import type { Treatment } from "../../cpu/sensitive_operations.ts";
 import { ATTRIBUTE, CpuState } from "../../cpu/state.ts";
-import { modeKey } from "../../cpu/translate/translation.ts";
+import { type Mode, modeKey } from "../../cpu/translate/translation.ts";
 import { usesPointers, walkTables } from "../../cpu/walk.ts";
 import { ByteMemory, type GuestMemory } from "../../machine/memory.ts";
 import type { ExitKind } from "../../trace/exit.ts";
@@ -34,6 +35,9 @@ export interface Shared {
 
 /** Control registers that decide where linear addresses lead. */
 const PAGING_REGISTERS: ReadonlySet<RegisterName> = new Set(["cr0", "cr3", "cr4", "efer"]);
+
+/** What regions do about PAUSE where a CPU is alone, by its treatment. */
+const PAUSES: Partial<Record<Treatment, Mode["pauses"]>> = { execute: "free", inline: "counted" };
 
 export class Processor {
   readonly memory: GuestMemory;
@@ -317,10 +321,11 @@ export class Processor {
     }
     const { bitness } = state;
     const stackBits = bitness === 64 ? 64 : state.segment("ss").attributes & ATTRIBUTE.DB ? 32 : 16;
-    const countLookups =
-      (user ? this.controls.user : this.controls.kernel)["indirect-branch"] === "inline";
+    const table = user ? this.controls.user : this.controls.kernel;
+    const countLookups = table["indirect-branch"] === "inline";
+    const pauses = this.#ownsCore ? PAUSES[table.pause] ?? "slow" : "slow";
     const aligned = state.checksAlignment;
-    const general = { bits: bitness, stackBits, countLookups, aligned } as const;
+    const general = { bits: bitness, stackBits, countLookups, pauses, aligned } as const;
     const mode = { ...general, ...simdFaults(state), ...segmentation(state) };
     const key = `${modeKey(mode)}/${+user}/${this.reader.base()}`;
     if (key !== this.#contextKey || !this.#context) {

@@ -28,7 +28,7 @@ const STRING_DESTINATIONS: ReadonlySet<OpKind> = new Set<OpKind>([
 const NO_STOPS: ReadonlySet<bigint> = new Set();
 
 /** What became of one instruction. */
-export type Step = "done" | "idle" | GuestFault | DeviceAccess;
+export type Step = "done" | "idle" | "wait" | GuestFault | DeviceAccess;
 
 /** A processor that can be stepped. */
 export class Stepper extends Processor {
@@ -87,7 +87,8 @@ export class Stepper extends Processor {
       // The slow path knows of shadows of its own.
       if (decoded.translated) state.interruptShadow = false;
       noteTraps(state, decoded.operation, traced);
-      return result === "halt" && !this.eventPending ? "idle" : "done";
+      if (result === "next" || this.eventPending) return "done";
+      return result === "halt" ? "idle" : result;
     } finally {
       this.#grant(held);
       this.physical.stepping = false;

@@ -61,6 +61,7 @@ const CAUTIOUS = 4;
 
 const BUDGET_STOP: Stop = { reason: "budget" };
 const IDLE_STOP: Stop = { reason: "idle" };
+const WAIT_STOP: Stop = { reason: "wait" };
 const PAUSE_STOP: Stop = { reason: "pause" };
 
 export class EmbeddedVcpu extends Stepper implements Vcpu {
@@ -104,9 +105,16 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
   }
 
   inlined(): Record<string, number> {
-    const lookups = Number(this.state.view.getBigInt64(L.LOOKUPS, true));
-    return lookups > 0 ? { ...this.#inlined, "indirect-branch": lookups } : { ...this.#inlined };
+    const { view } = this.state;
+    const lookups = Number(view.getBigInt64(L.LOOKUPS, true));
+    const pauses = Number(view.getBigInt64(L.PAUSES, true)) + (this.#inlined["pause"] ?? 0);
+    return {
+      ...this.#inlined,
+      ...(lookups > 0 && { "indirect-branch": lookups }),
+      ...(pauses > 0 && { pause: pauses }),
+    };
   }
+
   // ---- Running -----------------------------------------------------------------------------------------------------
 
   override get(name: RegisterName): bigint {
@@ -282,7 +290,7 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
   /** What comes of a step. */
   #done(decoded: SlowInstruction, step: Step, treatment: Treatment): Stop | undefined {
     const { operation } = decoded;
-    if (step === "done" || step === "idle") {
+    if (step === "done" || step === "idle" || step === "wait") {
       if (operation && treatment === "inline") {
         this.#inlined[operation] = (this.#inlined[operation] ?? 0) + 1;
       }
@@ -290,6 +298,7 @@ export class EmbeddedVcpu extends Stepper implements Vcpu {
       if (this.#others && (operation === "pause" || operation === "monitor-mwait")) {
         return PAUSE_STOP;
       }
+      if (step === "wait") return WAIT_STOP;
       // A device was reached directly: its deadlines may be nearer than the budget says.
       const reached = this.physical.takeReached();
       this.#yielded = reached || this.#movesPriority(decoded) ||

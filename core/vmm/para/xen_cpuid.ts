@@ -2,6 +2,7 @@
 // Xen's own (xen/include/public/arch-x86/cpuid.h). Without the prefix the instruction is not privileged, so it goes past Xen
 // and tells of the bare processor: the classic hole of paravirtualization.
 import type { CpuidResult } from "../../cpu/cpu.ts";
+import { withoutMonitor } from "../../cpu/cpuid.ts";
 import { XEN_CPUID_BASE, XEN_CPUID_SIGNATURE, XEN_VERSION } from "./abi.ts";
 
 /** Leaves from the base that exist: signature, version, hypercall pages and features, time. */
@@ -12,7 +13,7 @@ const MMU_PT_UPDATE_PRESERVE_AD = 1;
 /** CPUID.1:ECX bit 31. */
 const HYPERVISOR = 1 << 31;
 
-/** What Xen keeps for itself: contexts (CPUID.1:ECX, CPUID.7:EBX), and page tables of five levels (CPUID.7:ECX). */
+/** What Xen keeps for itself besides MONITOR: contexts (CPUID.1:ECX, CPUID.7:EBX), and page tables of five levels (CPUID.7:ECX). */
 const PCID = 1 << 17, INVPCID = 1 << 10, LA57 = 1 << 16;
 
 /** `base` tells the processor's leaves. */
@@ -23,7 +24,7 @@ export function xenCpuid(
 ): CpuidResult {
   switch (leaf) {
     case 1: {
-      const [eax, ebx, ecx, edx] = base(leaf, subleaf);
+      const [eax, ebx, ecx, edx] = withoutMonitor(base(leaf, subleaf), leaf);
       return [eax, ebx, (ecx & ~PCID | HYPERVISOR) >>> 0, edx];
     }
     case 7: {
@@ -44,6 +45,6 @@ export function xenCpuid(
     case LAST_LEAF:
       return [0, 0, 0, 0];
     default:
-      return base(leaf, subleaf);
+      return withoutMonitor(base(leaf, subleaf), leaf);
   }
 }
