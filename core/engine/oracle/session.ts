@@ -52,8 +52,9 @@ export class Session {
       this.tally.mismatches.push(mismatch);
       this.notice(mismatch);
     }
-    // A processor that shut down is of no more use; both start afresh.
-    if (["shutdown", "endless", "elsewhere"].includes(theirs.end)) {
+    // A processor that shut down is of no more use; where only one went on, it may have written where nothing is watched. Both
+    // start afresh.
+    if (["shutdown", "endless", "elsewhere"].includes(theirs.end) || theirs.end !== ours.end) {
       await this.#renew();
     }
     return found;

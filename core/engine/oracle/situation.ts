@@ -1,7 +1,10 @@
 // How a trial ended, for those who judge differences: the fault and its frame on the handler's stack, and the instruction
 // that it is about.
 import { Decoder, DecoderOptions, InstructionInfoFactory, type Mnemonic, OpAccess } from "iced-x86";
+import type { Segment } from "../../base/registers.ts";
+import { nullSegment, parseDescriptor, RPL_MASK, TABLE_INDICATOR } from "../../cpu/descriptors.ts";
 import { AT, WATCHED } from "./machine.ts";
+import { type AddressState, isRefused } from "./segment_refusals.ts";
 import type { Outcome, Trial } from "./trial.ts";
 
 /** Exceptions that push an error code (SDM vol. 3, table 6-1). */
@@ -25,6 +28,8 @@ export interface Culprit {
   /** Has it a memory operand that it reads and writes? */
   readonly modifies: boolean;
   readonly readsFlags: boolean;
+  /** Does a segment's limit or type refuse one of its memory operands? */
+  readonly refused: boolean;
 }
 
 export interface Situation {
@@ -38,7 +43,7 @@ export interface Situation {
 
 export function situation(trial: Trial, theirs: Outcome, ours: Outcome): Situation {
   const found = faultOf(ours);
-  const culprit = found && culpritAt(trial, found.rip);
+  const culprit = found && culpritAt(trial, found.rip, found.before);
   return { trial, theirs, ours, fault: found?.fault, culprit };
 }
 
@@ -64,7 +69,13 @@ export function stackPointer(outcome: Outcome): number {
   return Number(base + registerOf(outcome, "rsp"));
 }
 
-function faultOf(outcome: Outcome): { fault: Fault; rip: number } | undefined {
+interface FoundFault {
+  readonly fault: Fault;
+  readonly rip: number;
+  readonly before: AddressState;
+}
+
+function faultOf(outcome: Outcome): FoundFault | undefined {
   if (outcome.end !== "handler") return undefined;
   const real = isReal(outcome);
   const size = real ? 2 : registerBits(outcome) / 8;
@@ -82,7 +93,41 @@ function faultOf(outcome: Outcome): { fault: Fault; rip: number } | undefined {
     flags: ripAt + 2 * size,
   };
   const rip = watchedWord(outcome, ripAt);
-  return { fault, rip: real ? rip & 0xffff : rip };
+  return { fault, rip: real ? rip & 0xffff : rip, before: stateBefore(outcome, ripAt, size) };
+}
+
+/** Segments and registers before a fault was delivered: CS, SS and RSP are in its frame, if there alone. */
+function stateBefore(outcome: Outcome, ripAt: number, size: number): AddressState {
+  const real = isReal(outcome);
+  const cs = watchedWord(outcome, ripAt + size) & 0xffff;
+  const framed = size === 8 || (!real && (cs & RPL_MASK) !== 0);
+  const ss = framed
+    ? watchedWord(outcome, ripAt + 4 * size) & 0xffff
+    : Number(registerOf(outcome, "ss.selector"));
+  const sp = framed
+    ? BigInt(watchedWord(outcome, ripAt + 3 * size))
+    : registerOf(outcome, "rsp") + BigInt(ripAt + 3 * size - stackPointer(outcome));
+  return {
+    real,
+    register: (name) => name === "rsp" ? sp : registerOf(outcome, name),
+    segment(name) {
+      if (!real && name === "cs") return descriptorOf(outcome, cs);
+      if (!real && name === "ss") return descriptorOf(outcome, ss);
+      if (name === "cs") return { limit: 0xffff, attributes: 0x9b };
+      return {
+        limit: Number(registerOf(outcome, `${name}.limit`)),
+        attributes: Number(registerOf(outcome, `${name}.attributes`)),
+      };
+    },
+  };
+}
+
+/** What the tables of the machine say of a selector. */
+function descriptorOf(outcome: Outcome, selector: number): Segment {
+  if (selector <= RPL_MASK) return nullSegment(selector);
+  const at = (selector & TABLE_INDICATOR ? AT.ldt : AT.gdt) + (selector & ~7);
+  const [low, high] = [watchedWord(outcome, at), watchedWord(outcome, at + 4)];
+  return parseDescriptor(selector, BigInt(high) << 32n | BigInt(low));
 }
 
 /** Four bytes of watched memory; 0 for any other. */
@@ -95,7 +140,11 @@ function watchedWord(outcome: Outcome, address: number): number {
   return new DataView(bytes.buffer, bytes.byteOffset).getUint32(address - watched.address, true);
 }
 
-function culpritAt({ mode, code }: Trial, rip: number): Culprit | undefined {
+function culpritAt(
+  { mode, code }: Trial,
+  rip: number,
+  before: AddressState,
+): Culprit | undefined {
   const start = AT.end - code.length - (mode.bits === 16 ? AT.code : 0);
   const bytes = code.subarray(Math.max(0, rip - start));
   if (rip < start || bytes.length === 0) return undefined;
@@ -107,7 +156,12 @@ function culpritAt({ mode, code }: Trial, rip: number): Culprit | undefined {
   const modifies = memory.some(({ access }) =>
     access === OpAccess.ReadWrite || access === OpAccess.ReadCondWrite
   );
-  const culprit = { mnemonic: insn.mnemonic, modifies, readsFlags: insn.rflagsRead !== 0 };
+  const culprit = {
+    mnemonic: insn.mnemonic,
+    modifies,
+    readsFlags: insn.rflagsRead !== 0,
+    refused: mode.bits !== 64 && isRefused(insn, info, before),
+  };
   for (const object of [...memory, info, factory, insn, decoder]) object.free();
   return culprit;
 }
