@@ -1,6 +1,6 @@
 // The one place where exits, accesses, injections and console bytes are counted.
 import type { Access, Exit, Injection } from "./exit.ts";
-import { type Counts, MAX_CONSOLE, MAX_EVENTS, type TraceEvent } from "./trace.ts";
+import { type Counts, MAX_CONSOLE, MAX_EVENTS, MAX_LATE, type TraceEvent } from "./trace.ts";
 
 /** Collects one run. */
 export class Recorder {
@@ -18,6 +18,8 @@ export class Recorder {
   /** Grows by doubling; its first bytes are the console's. */
   #console = new Uint8Array(256);
   #length = 0;
+  /** How many events were kept of each source since the list was full. */
+  readonly #late = new Map<string, number>();
 
   /**
    * `retired` tells how many guest instructions have retired so far, `cpu` the number of the CPU that runs, where there are
@@ -69,13 +71,46 @@ export class Recorder {
     return this.#console.slice(0, this.#length);
   }
 
+  /** Is it one of the few that are kept of its source when the list is full? */
+  #isLate(event: TraceEvent): boolean {
+    if (this.events.length >= MAX_EVENTS + MAX_LATE.total) return false;
+    const source = sourceOf(event);
+    const kept = this.#late.get(source) ?? 0;
+    if (kept >= MAX_LATE.source) return false;
+    this.#late.set(source, kept + 1);
+    return true;
+  }
+
   #keep(event: TraceEvent): void {
-    if (this.events.length >= MAX_EVENTS) {
+    if (this.events.length >= MAX_EVENTS && !this.#isLate(event)) {
       this.dropped++;
       return;
     }
     const cpu = this.cpu();
     this.events.push(cpu === undefined ? event : { ...event, cpu });
+  }
+}
+
+/** Where an event comes from. */
+function sourceOf(event: TraceEvent): string {
+  switch (event.type) {
+    case "exit": {
+      const { kind, detail } = event.exit;
+      const place = "port" in detail ? detail.port : "gpa" in detail ? detail.gpa : "";
+      return `exit ${kind} ${place}`;
+    }
+    case "access": {
+      const { access } = event;
+      return `${access.kind} ${"address" in access ? access.address : access.device}`;
+    }
+    case "injection": {
+      const { injection } = event;
+      return `${injection.kind} ${"vector" in injection ? injection.vector : ""}`;
+    }
+    case "console":
+      return "console";
+    default:
+      return event satisfies never;
   }
 }
 

@@ -1,13 +1,33 @@
 import { assertEquals } from "@std/assert";
 import { Recorder } from "./recorder.ts";
-import { MAX_CONSOLE, MAX_EVENTS } from "./trace.ts";
+import { MAX_CONSOLE, MAX_EVENTS, MAX_LATE } from "./trace.ts";
 
 Deno.test("Recorder counts on when its list of events is full", () => {
   const recorder = new Recorder(() => 7);
-  for (let i = 0; i < MAX_EVENTS + 5; i++) recorder.injection({ kind: "nmi", vector: 2 });
-  assertEquals(recorder.events.length, MAX_EVENTS);
+  const sent = MAX_EVENTS + MAX_LATE.source + 5;
+  for (let i = 0; i < sent; i++) recorder.injection({ kind: "nmi", vector: 2 });
+  assertEquals(recorder.events.length, MAX_EVENTS + MAX_LATE.source);
   assertEquals(recorder.dropped, 5);
-  assertEquals(recorder.counts.injections, { nmi: MAX_EVENTS + 5 });
+  assertEquals(recorder.counts.injections, { nmi: sent });
+});
+
+Deno.test("Recorder keeps a few late events of every source, and not of endlessly many", () => {
+  const recorder = new Recorder(() => 7);
+  const write = (address: number) =>
+    recorder.access({
+      kind: "io",
+      device: "none",
+      address,
+      direction: "out",
+      size: 1,
+      value: 0xff,
+    });
+  for (let i = 0; i < MAX_EVENTS + 1000; i++) write(0x378);
+  write(0x80);
+  assertEquals(recorder.events.at(-1)?.type, "access");
+  assertEquals(recorder.events.length, MAX_EVENTS + MAX_LATE.source + 1);
+  for (let i = 0; i < 2 * MAX_LATE.total; i++) write(0x1000 + i);
+  assertEquals(recorder.events.length, MAX_EVENTS + MAX_LATE.total);
 });
 
 Deno.test("Recorder keeps the first bytes of a console that has no end", () => {

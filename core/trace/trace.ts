@@ -64,7 +64,7 @@ export interface FinalState {
 
 /** The record of one run: everything that is judged. The same case gives the same trace, but for `wallNs`. */
 export interface Trace {
-  /** At most {@linkcode MAX_EVENTS}. */
+  /** The first {@linkcode MAX_EVENTS}, and a few later ones. */
   readonly events: readonly TraceEvent[];
   /** Events that were counted but not kept. */
   readonly dropped: number;
@@ -94,8 +94,13 @@ export type Observable =
   | "memory"
   | "disks";
 
-/** Events kept a run; beyond it only the counts go on, so that a hostile guest can't exhaust memory. */
+/**
+ * Events kept a run, so that a hostile guest can't exhaust memory; beyond it the counts go on, and of each source (a port, an
+ * address, a vector) a few {@linkcode MAX_LATE}: the last codes of a test that prints millions of characters.
+ */
 export const MAX_EVENTS = 200_000;
+/** Events kept of one source when the list is full, and of all. */
+export const MAX_LATE = { source: 100, total: 20_000 } as const;
 
 /** Console bytes kept a run: a CPU test that prints each of its results needs more than two million. */
 export const MAX_CONSOLE = 1 << 22;
