@@ -7,11 +7,7 @@ import { GuestFault } from "../../cpu/fault.ts";
 import { gated, Mmu, readTableEntry } from "../../cpu/mmu.ts";
 import { readMsr, writeMsr } from "../../cpu/msr.ts";
 import { reset } from "../../cpu/reset.ts";
-import { segmentation } from "../../cpu/segment_kinds.ts";
-import { simdFaults } from "../../cpu/simd_state.ts";
-import type { Treatment } from "../../cpu/sensitive_operations.ts";
-import { ATTRIBUTE, CpuState } from "../../cpu/state.ts";
-import { type Mode, modeKey } from "../../cpu/translate/translation.ts";
+import { CpuState } from "../../cpu/state.ts";
 import { usesPointers, walkTables } from "../../cpu/walk.ts";
 import { ByteMemory, type GuestMemory } from "../../machine/memory.ts";
 import type { ExitKind } from "../../trace/exit.ts";
@@ -20,8 +16,8 @@ import { CodeCache, type Context } from "./code_cache.ts";
 import { CodePages } from "./code_pages.ts";
 import { CodeReader } from "./code_reader.ts";
 import { CompletionBus } from "./completion.ts";
+import { Contexts } from "./contexts.ts";
 import { type Core, giveCore, takeCore } from "./core.ts";
-import { ModeWatch } from "./mode_watch.ts";
 import { EnginePhysicalMemory } from "./physical.ts";
 import { guarded, RegionMemory } from "./region_memory.ts";
 import { TaskSwitchAttempt } from "./task_attempt.ts";
@@ -35,9 +31,6 @@ export interface Shared {
 
 /** Control registers that decide where linear addresses lead. */
 const PAGING_REGISTERS: ReadonlySet<RegisterName> = new Set(["cr0", "cr3", "cr4", "efer"]);
-
-/** What regions do about PAUSE where a CPU is alone, by its treatment. */
-const PAUSES: Partial<Record<Treatment, Mode["pauses"]>> = { execute: "free", inline: "counted" };
 
 export class Processor {
   readonly memory: GuestMemory;
@@ -58,9 +51,8 @@ export class Processor {
   protected readonly pages: CodePages;
   protected readonly reader: CodeReader;
   readonly paths: RegionMemory;
+  protected readonly contexts: Contexts;
   protected readonly callouts = new Map<bigint, ExitKind & ("trace" | "mmio")>();
-  /** RIPs at which regions end because of a callout or a breakpoint. */
-  protected stops: ReadonlySet<bigint> = new Set();
   protected controls: ExecutionControls;
   #shadow: ShadowTables | undefined;
   /** The page that a store may write although it is protected. */
@@ -69,13 +61,6 @@ export class Processor {
   #emulating = false;
   /** Are the guest's own page tables in use, although there are shadow ones? */
   #ownTables = false;
-  #context: Context | undefined;
-  /** Empty: the context has to be looked up. */
-  #contextKey = "";
-  readonly #modeWatch: ModeWatch;
-  /** What of the breakpoints TLBs and regions have been made for. */
-  #breakpointsSeen = 0;
-  #codeWatched = "";
   readonly #ownsCore: boolean;
 
   /** With `shared`, one CPU of several: whoever made that has its memory, and gives it back. */
@@ -86,7 +71,6 @@ export class Processor {
     this.core = shared?.core ?? takeCore(config.memory);
     const buffer = this.core.buffer;
     this.state = new CpuState(buffer);
-    this.#modeWatch = new ModeWatch(buffer);
     this.tlb = new Tlb(buffer);
     this.pages = shared?.pages ?? new CodePages();
     this.code = new CodeCache(this.core, this.tlb, this.pages);
@@ -114,6 +98,15 @@ export class Processor {
     this.paths = new RegionMemory(parts);
     this.core.own(this.paths);
     this.reader = new CodeReader(this.state, this.mmu, this.physical);
+    this.contexts = new Contexts({
+      state: this.state,
+      tlb: this.tlb,
+      code: this.code,
+      paths: this.paths,
+      reader: this.reader,
+      callouts: this.callouts,
+      alone: this.#ownsCore,
+    });
     const surroundings: Surroundings = {
       timestamp: config.timestamp,
       cpuid: config.cpuid,
@@ -194,7 +187,7 @@ export class Processor {
     if (controls === this.controls) return;
     if (controls.paging !== this.controls.paging) this.flush();
     this.controls = controls;
-    this.#contextKey = "";
+    this.contexts.changed();
   }
 
   setShadow(tables: ShadowTables): void {
@@ -238,7 +231,7 @@ export class Processor {
 
   callOutAt(rip: bigint, kind: ExitKind & ("trace" | "mmio")): void {
     this.callouts.set(rip, kind);
-    this.#contextKey = "";
+    this.contexts.changed();
     this.pages.clear();
   }
 
@@ -304,53 +297,8 @@ export class Processor {
     return entry && entry.gpa === this.#unprotected ? { ...entry, writable: true } : entry;
   }
 
-  // ---- Mode --------------------------------------------------------------------------------------------------------
-
-  /** The regions of the mode that the CPU is in. TLBs hold the rights of one privilege: they go when that changes. */
+  /** The regions of the mode that the CPU is in. */
   protected context(): Context {
-    const state = this.state;
-    if (state.breakpoints.version !== this.#breakpointsSeen) this.#rearm();
-    if (this.#context && this.#contextKey !== "" && this.#modeWatch.isUnchanged) {
-      return this.#context;
-    }
-    this.#modeWatch.remember();
-    const user = state.cpl === 3;
-    if (user !== this.paths.user) {
-      this.paths.user = user;
-      this.tlb.flush();
-    }
-    const { bitness } = state;
-    const stackBits = bitness === 64 ? 64 : state.segment("ss").attributes & ATTRIBUTE.DB ? 32 : 16;
-    const table = user ? this.controls.user : this.controls.kernel;
-    const countLookups = table["indirect-branch"] === "inline";
-    const pauses = this.#ownsCore ? PAUSES[table.pause] ?? "slow" : "slow";
-    const aligned = state.checksAlignment;
-    const general = { bits: bitness, stackBits, countLookups, pauses, aligned } as const;
-    const mode = { ...general, ...simdFaults(state), ...segmentation(state) };
-    const key = `${modeKey(mode)}/${+user}/${this.reader.base()}`;
-    if (key !== this.#contextKey || !this.#context) {
-      this.#contextKey = key;
-      this.#context = this.code.context(key, () => mode);
-      this.tlb.flushJumps();
-      this.stops = this.#stopsFrom(this.reader.base(), bitness === 64 ? 64 : 32);
-    }
-    return this.#context;
-  }
-
-  /** Regions know RIP as an offset. */
-  #stopsFrom(base: bigint, bits: 32 | 64): ReadonlySet<bigint> {
-    const linear = [...this.callouts.keys(), ...this.state.breakpoints.code];
-    return new Set(linear.map((address) => BigInt.asUintN(bits, address - base)));
-  }
-
-  /** Breakpoints have changed: watched pages leave the TLBs, and regions end where instructions are watched. */
-  #rearm(): void {
-    const { version, code } = this.state.breakpoints;
-    this.#breakpointsSeen = version;
-    this.tlb.flush();
-    if (code.join() === this.#codeWatched) return;
-    this.#codeWatched = code.join();
-    this.#contextKey = "";
-    this.code.dropAll();
+    return this.contexts.current(this.controls);
   }
 }

@@ -120,7 +120,7 @@ export class Stepper extends Processor {
 
   protected region(limit: number | undefined) {
     const context = this.context();
-    const stops = limit === ALONE ? NO_STOPS : this.stops;
+    const stops = limit === ALONE ? NO_STOPS : this.contexts.stops;
     return guarded(() =>
       this.code.region(context, this.state.rip, stops, () => this.reader.place(), limit)
     );
