@@ -76,6 +76,7 @@ function commands(done: (code: ExitCode) => void) {
   program.addCommand(listCommand(done));
   program.addCommand(explainCommand(done));
   program.addCommand(traceCommand(done));
+  program.addCommand(bootCommand(done));
   program.addCommand(
     new Command("doctor")
       .description("which subjects this machine has, and why not the others")
@@ -134,6 +135,30 @@ function runCommand(done: (code: ExitCode) => void) {
           ...(flags.allowEmpty ? { allowEmpty: true } : {}),
         }),
       );
+    });
+}
+
+function bootCommand(done: (code: ExitCode) => void) {
+  return new Command("boot")
+    .description("run a kernel or a ROM without a scenario, and print its console")
+    .argument("<file>", "flat, ELF, multiboot, PVH, or a ROM")
+    .option("-b, --backend <names>", `default: native; ${BACKENDS.join(", ")}`, backends)
+    .option("--format <name>", "flat, elf, multiboot, pvh or rom (default: what it looks like)")
+    .option("--memory <size>", "as in 128 MiB (default: 64 MiB)")
+    .option("--cpus <n>", "1 to 8", positive("--cpus"))
+    .option("--command-line <text>", "for a multiboot or PVH kernel")
+    .option("--module <file>", "for the same; several times for several", words)
+    .addHelpText("after", BOOT_HELP)
+    .action(async (path, { backend, format, memory, cpus, commandLine, module }) => {
+      const { boot } = await import("./boot.ts");
+      done(boot(path, {
+        backends: backend ?? ["native"],
+        ...(format === undefined ? {} : { format }),
+        ...(memory === undefined ? {} : { memory }),
+        ...(cpus === undefined ? {} : { cpus }),
+        ...(commandLine === undefined ? {} : { commandLine }),
+        ...(module === undefined ? {} : { modules: module }),
+      }));
     });
 }
 
@@ -204,6 +229,16 @@ A case is a scenario, its parameters and a subject:
   console/hello[length=5]@para+embedded
 
 scenarios/README.md tells how to write one.`;
+
+const BOOT_HELP = `
+Examples:
+  trivisor boot kernel.elf --command-line "console=ttyS0"
+  trivisor boot test386.rom --format rom -b native,full-hw
+
+Exit codes:
+  0  the guest shut down or halted
+  1  it ended otherwise: a triple fault, a crash, a limit
+  2  there is no such file, or it can't be loaded`;
 
 const RUN_HELP = `
 Examples:

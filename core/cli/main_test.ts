@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { fromFileUrl } from "@std/path";
 import { BROKEN, type Finished, smallScenario, trivisor, withFiles } from "./testing.ts";
 
 const SUITE = {
@@ -15,7 +16,29 @@ interface Row {
   readonly stderr?: readonly string[];
 }
 
+/** Files of trivisor's own. */
+const GUESTS = fromFileUrl(new URL("../../fixtures/guests/", import.meta.url));
+
 const ROWS: readonly Row[] = [
+  {
+    when: "a kernel is booted",
+    args: [...["boot", `${GUESTS}multiboot.elf`, "--command-line", "a b"], "-b", "native,full-hw"],
+    code: 0,
+    stdout: ["multiboot.elf a b", "magic 0x2badb002"],
+    stderr: ["native: shutdown 0", "full-hw: shutdown 0"],
+  },
+  {
+    when: "a file that is none is booted",
+    args: ["boot", "nothing.elf"],
+    code: 2,
+    stderr: ["There is no file nothing.elf"],
+  },
+  {
+    when: "what is booted faults",
+    args: ["boot", "scenarios/a/good.yaml", "--format", "flat"],
+    code: 1,
+    stderr: ["native: triple fault"],
+  },
   {
     when: "all pass",
     args: ["run"],
