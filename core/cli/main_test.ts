@@ -35,7 +35,8 @@ const ROWS: readonly Row[] = [
   },
   {
     when: "what is booted faults",
-    args: ["boot", "scenarios/a/good.yaml", "--format", "flat"],
+    args: ["boot", "ud2.bin", "--format", "flat"],
+    files: { "ud2.bin": "\x0f\x0b" },
     code: 1,
     stderr: ["native: triple fault"],
   },

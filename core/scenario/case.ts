@@ -208,9 +208,9 @@ export const DEFAULT_LIMITS: Limits = {
 /** The same where the guest is a file: kernels and ROMs that test a whole CPU take longer than a scenario's program. */
 export const FILE_LIMITS: Limits = {
   ...DEFAULT_LIMITS,
-  instructions: 4_000_000_000,
+  instructions: 1_000_000_000,
   exits: 20_000_000,
-  wallMs: 300_000,
+  wallMs: 120_000,
 };
 
 /** One run to make: scenario x parameters x subject. */

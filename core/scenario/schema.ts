@@ -340,14 +340,14 @@ export const scenarioSchema = z.strictObject({
   ),
   "limits": z.strictObject({
     "instructions": Integer.optional().describe(
-      "Guest instructions; 10,000,000 if absent, 4,000,000,000 where the guest is a file",
+      "Guest instructions; 10,000,000 if absent, 1,000,000,000 where the guest is a file",
     ),
     "exits": Integer.optional().describe(
       "Exits; 1,000,000 if absent, 20,000,000 where the guest is a file",
     ),
     "time": Duration.optional().describe("Virtual time; 60 s if absent"),
     "wall": Duration.optional().describe(
-      "Measured time; 30 s if absent, 300 s where the guest is a file",
+      "Measured time; 30 s if absent, 120 s where the guest is a file",
     ),
   }).optional().describe("What ends a run that does not end"),
 }).meta({ title: "a trivisor scenario" });
