@@ -21,11 +21,16 @@ export interface BootOptions {
   readonly cpus?: number;
   readonly commandLine?: string;
   readonly modules?: readonly string[];
+  /** To run at most; then the measured time is as good as unlimited. */
+  readonly instructions?: number;
 }
+
+/** For who waits for so many instructions. */
+const PATIENCE = "10 h";
 
 /** Runs the file on each back end; its console goes to standard output, the rest to standard error. */
 export function boot(path: string, options: BootOptions): ExitCode {
-  const { backends, format, memory, cpus, commandLine, modules = [] } = options;
+  const { backends, format, memory, cpus, commandLine, modules = [], instructions } = options;
   const guest = {
     file: path,
     ...(format === undefined ? {} : { format }),
@@ -35,7 +40,13 @@ export function boot(path: string, options: BootOptions): ExitCode {
     ...(modules.length > 0 ? { modules } : {}),
   };
   // JSON is YAML. Any end will do: what it means is for the user to say.
-  const text = JSON.stringify({ why: "A file to look at", guest, expect: { end: "any" } }, null, 2);
+  const said = {
+    why: "A file to look at",
+    guest,
+    expect: { end: "any" },
+    ...(instructions === undefined ? {} : { limits: { instructions, wall: PATIENCE } }),
+  };
+  const text = JSON.stringify(said, null, 2);
   const { scenario, diagnostics } = parseScenario({ name: "the command line", text }, "boot");
   if (!scenario) throw new Complaint(diagnostics.map(renderDiagnostic).join("\n"));
   // The user names these files, not a scenario that may be hostile.

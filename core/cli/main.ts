@@ -148,8 +148,10 @@ function bootCommand(done: (code: ExitCode) => void) {
     .option("--cpus <n>", "1 to 8", positive("--cpus"))
     .option("--command-line <text>", "for a multiboot or PVH kernel")
     .option("--module <file>", "for the same; several times for several", words)
+    .option("--instructions <n>", "at most (default: 1,000,000,000)", positive("--instructions"))
     .addHelpText("after", BOOT_HELP)
-    .action(async (path, { backend, format, memory, cpus, commandLine, module }) => {
+    .action(async (path, flags) => {
+      const { backend, format, memory, cpus, commandLine, module, instructions } = flags;
       const { boot } = await import("./boot.ts");
       done(boot(path, {
         backends: backend ?? ["native"],
@@ -158,6 +160,7 @@ function bootCommand(done: (code: ExitCode) => void) {
         ...(cpus === undefined ? {} : { cpus }),
         ...(commandLine === undefined ? {} : { commandLine }),
         ...(module === undefined ? {} : { modules: module }),
+        ...(instructions === undefined ? {} : { instructions }),
       }));
     });
 }
