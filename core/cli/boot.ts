@@ -26,7 +26,7 @@ export interface BootOptions {
 }
 
 /** For who waits for so many instructions. */
-const PATIENCE = "10 h";
+const PATIENCE = "36000 s";
 
 /** Runs the file on each back end; its console goes to standard output, the rest to standard error. */
 export function boot(path: string, options: BootOptions): ExitCode {
