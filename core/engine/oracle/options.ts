@@ -20,3 +20,8 @@ export function textOption(name: string): string | undefined {
 export function say(line: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(line + "\n"));
 }
+
+/** Prints a line among a test's results, which `deno test --quiet` lets through: what an oracle has tried, and its seed. */
+export async function tell(test: Deno.TestContext, line: string): Promise<void> {
+  await test.step(line, () => {});
+}

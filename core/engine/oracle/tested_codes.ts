@@ -3,6 +3,7 @@ import { bochsCodes } from "./tested_by_bochs.ts";
 import { decode } from "./encodings.ts";
 import { formOracleCodes } from "./form_oracle.ts";
 import { programCodes } from "./host_oracle.ts";
+import { stateCodes } from "./host_state.ts";
 import { MODES } from "./machine.ts";
 import { plainTrial } from "./programs.ts";
 import { Random } from "./random.ts";
@@ -19,7 +20,7 @@ const SEED = 1;
 /** All of them. None is run for this. */
 export function testedCodes(): Tested {
   return new Map([
-    ["host, form by form", new Set([...formOracleCodes(), ...x87Codes()])],
+    ["host, form by form", new Set([...formOracleCodes(), ...stateCodes(), ...x87Codes()])],
     ["host, programs", programCodes(PROGRAMS, SEED)],
     ["QEMU", qemuCodes()],
     ["Bochs", bochsCodes(SEED)],

@@ -10,6 +10,7 @@ import { RESET_MXCSR } from "../../reset.ts";
 import type { CpuState } from "../../state.ts";
 import { IMAGE_WORDS, loadX87Image, x87Image } from "../../x87/image.ts";
 import { INITIAL_CONTROL } from "../../x87/registers.ts";
+import { probe } from "./area.ts";
 import { MXCSR_BITS } from "./mxcsr.ts";
 import { IMAGE } from "./state.ts";
 
@@ -70,7 +71,7 @@ const INITIAL_X87 = Array.from(
 /** With REX.W, the FPU's pointers have 64 bits. */
 const isWide = ({ mnemonic }: Instruction) => Mnemonic[mnemonic]?.endsWith("64") === true;
 
-/** Linear address of an image; #UD, #NM, then #GP if it is not aligned to 64. */
+/** Linear address of an image; #UD, #NM, #GP if it is not aligned to 64, then #PF. */
 function areaAt(cpu: Cpu, instruction: Instruction, write: boolean): bigint {
   const { state } = cpu;
   requireEnabled(cpu);
@@ -78,6 +79,7 @@ function areaAt(cpu: Cpu, instruction: Instruction, write: boolean): bigint {
   const { segment, offset } = effectiveAddress(cpu, instruction);
   const at = linearAddress(state, segment, offset, AREA_BYTES, write);
   if (at & 63n) throw refuse();
+  probe(cpu, at, AREA_BYTES, write);
   return at;
 }
 
@@ -92,11 +94,6 @@ export function saveExtended(cpu: Cpu, instruction: Instruction): void {
   const used = inUse(state) | (compacts && state.mxcsr !== RESET_MXCSR ? COMPONENT.SSE : 0n);
   // What is in its initial state need not be written: the header says so.
   const written = optimizes ? wanted & used : wanted;
-  const user = state.cpl === 3;
-  // Both ends may be written before anything is.
-  for (const end of [0, AREA_BYTES - 1]) {
-    memory.translate(at + BigInt(end), { write: true, execute: false, user });
-  }
   const get = (offset: number) => memory.read(at + BigInt(offset), 8);
   const put = (offset: number, value: bigint) => memory.write(at + BigInt(offset), 8, value);
   // XSAVEC does not read its image.
@@ -118,9 +115,7 @@ export function saveExtended(cpu: Cpu, instruction: Instruction): void {
     }
   }
   put(HEADER, (before & ~wanted) | (wanted & used));
-  if (!compacts) return;
-  put(HEADER + 8, COMPACTED | wanted);
-  for (let i = 16; i < 64; i += 8) put(HEADER + i, 0n);
+  if (compacts) put(HEADER + 8, COMPACTED | wanted);
 }
 
 /** XRSTOR: components that the header does not have are put into their initial state. */

@@ -14,6 +14,7 @@ import {
 import { simdFaults } from "../../simd_state.ts";
 import { IMAGE_WORDS, loadX87Image, x87Image } from "../../x87/image.ts";
 import { AT, isPending, STRIDE, TOP_MASK } from "../../x87/registers.ts";
+import { probe } from "./area.ts";
 import { MXCSR_BITS } from "./mxcsr.ts";
 
 const refuse = () => new GuestFault(VECTOR.GP, 0);
@@ -78,6 +79,7 @@ function enterMmx({ state: { view } }: Cpu): void {
   view.setUint8(AT.tags, 0xff);
 }
 
+const IMAGE_BYTES = 512;
 /** Parts of FXSAVE's image (SDM vol. 1, 10.5.1). */
 export const IMAGE = { mxcsr: 24, xmm: 160 } as const;
 
@@ -85,13 +87,14 @@ export const IMAGE = { mxcsr: 24, xmm: 160 } as const;
 const isWide = ({ mnemonic }: Instruction) =>
   mnemonic === Mnemonic.Fxsave64 || mnemonic === Mnemonic.Fxrstor64;
 
-/** Linear address of an image; #NM with CR0.TS or CR0.EM, #GP if it is not aligned to 16 bytes. */
+/** Linear address of an image; #NM with CR0.TS or CR0.EM, #GP if it is not aligned to 16 bytes, then #PF. */
 function imageAt(cpu: Cpu, instruction: Instruction, write: boolean): bigint {
   const { state } = cpu;
   if (state.control("cr0") & BigInt(CR0.TS | CR0.EM)) throw new GuestFault(VECTOR.NM);
   const { segment, offset } = effectiveAddress(cpu, instruction);
-  const at = linearAddress(state, segment, offset, 512, write);
+  const at = linearAddress(state, segment, offset, IMAGE_BYTES, write);
   if (at & 15n) throw refuse();
+  probe(cpu, at, IMAGE_BYTES, write);
   return at;
 }
 
@@ -105,11 +108,6 @@ function xmmCount(cpu: Cpu): number {
 export function saveState(cpu: Cpu, instruction: Instruction): void {
   const { state, memory } = cpu;
   const at = imageAt(cpu, instruction, true);
-  const user = state.cpl === 3;
-  // Both ends may be written before anything is.
-  for (const end of [0n, 511n]) {
-    memory.translate(at + end, { write: true, execute: false, user });
-  }
   const put = (offset: number, value: bigint) => memory.write(at + BigInt(offset), 8, value);
   x87Image(state.view, isWide(instruction)).forEach((word, i) => put(8 * i, word));
   put(IMAGE.mxcsr, BigInt(state.mxcsr) | BigInt(MXCSR_BITS) << 32n);

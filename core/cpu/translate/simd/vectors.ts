@@ -198,12 +198,12 @@ export function gated(emit: Emit): Emit {
     if (fault !== undefined) return t.raise(fault);
     if (usesMmx) checkPending(t);
     emit(t);
-    if (usesMmx) enterMmx(t);
+    if (usesMmx) setTags(t, 0xff);
   };
 }
 
-/** The top of the x87 stack is 0, and no register is empty (SDM vol. 1, 9.5.1). */
-function enterMmx({ f }: Translation): void {
+/** The top of the x87 stack is 0, and no register is empty, or all are (SDM vol. 3, 13.2). */
+function setTags({ f }: Translation, tags: 0 | 0xff): void {
   f.i32(0);
   f.i32(0);
   f.memory("i64_load16_u", AT.status);
@@ -211,7 +211,7 @@ function enterMmx({ f }: Translation): void {
   f.op("i64_and");
   f.memory("i64_store16", AT.status);
   f.i32(0);
-  f.i64(0xff);
+  f.i64(tags);
   f.memory("i64_store8", AT.tags);
 }
 
@@ -219,9 +219,7 @@ function enterMmx({ f }: Translation): void {
 export const emptyMmx: Emit = (t) => {
   if (t.mode.mmxFault !== undefined) return t.raise(t.mode.mmxFault);
   checkPending(t);
-  t.f.i32(0);
-  t.f.i64(0);
-  t.f.memory("i64_store8", AT.tags);
+  setTags(t, 0);
 };
 
 /** What `operation` finds: its operands in locals, which it may change, and the immediate byte. */
