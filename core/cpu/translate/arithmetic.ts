@@ -1,6 +1,6 @@
-// Addition, subtraction, logic and comparison.
+// Addition, subtraction, logic and comparison; ADX.
 import { Register } from "iced-x86";
-import { CC } from "../lazy_flags.ts";
+import { CC, CF, OF } from "../lazy_flags.ts";
 import { operandSize } from "./operand_size.ts";
 import type { Size, Translation } from "./translation.ts";
 import { I32, I64, type Local, type OpName } from "./wasm.ts";
@@ -217,3 +217,54 @@ export function cmpxchg(t: Translation): void {
 }
 
 const ACCUMULATORS = { 1: Register.AL, 2: Register.AX, 4: Register.EAX, 8: Register.RAX } as const;
+
+/** ADCX, ADOX: the carry is CF or OF, and the other flags stay. */
+function addCarry(flag: bigint) {
+  return (t: Translation): void => {
+    const { f } = t;
+    const size = operandSize(t.site.insn, 0);
+    const at = Math.log2(Number(flag));
+    withSecond(t, size, (second) => {
+      const [first, flags] = [f.temporary(I64), f.temporary(I64)];
+      const [carry, sum] = [f.temporary(I64), f.temporary(I64)];
+      t.read(0, size);
+      f.set(first);
+      t.flagBits();
+      f.set(flags);
+      f.get(flags);
+      f.i64(at);
+      f.op("i64_shr_u");
+      f.i64(1);
+      f.op("i64_and");
+      f.set(carry);
+      f.get(first);
+      f.get(second);
+      f.op("i64_add");
+      f.get(carry);
+      f.op("i64_add");
+      t.cut(size);
+      f.set(sum);
+      // With a carry in, a sum as great as an operand has gone round too.
+      f.get(sum);
+      f.get(first);
+      f.op("i64_le_u");
+      f.get(sum);
+      f.get(first);
+      f.op("i64_lt_u");
+      f.get(carry);
+      f.op("i32_wrap_i64", "select", "i64_extend_i32_u");
+      f.i64(at);
+      f.op("i64_shl");
+      f.get(flags);
+      f.i64(~flag);
+      f.op("i64_and", "i64_or");
+      f.get(sum);
+      t.setRegister(t.site.insn.op0Register);
+      t.setFlagBits();
+      f.release(I64, first, flags, carry, sum);
+    });
+  };
+}
+
+export const addWithCarry = addCarry(CF);
+export const addWithOverflow = addCarry(OF);

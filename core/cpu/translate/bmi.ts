@@ -1,8 +1,7 @@
-// BMI1, BMI2, ADX and MOVBE (SDM vol. 2). What has a VEX prefix takes its operands from more places than two.
+// BMI1 and BMI2 (SDM vol. 2). What has a VEX prefix takes its operands from more places than two.
 import { CR0 as CR0_BITS, RFLAGS, VECTOR } from "../../base/registers.ts";
-import { CC, CF, OF, SF, ZF } from "../lazy_flags.ts";
+import { CC, SF, ZF } from "../lazy_flags.ts";
 import { CR0, FLAGS_REST } from "../layout.ts";
-import { swapBytes } from "./moves.ts";
 import { operandSize } from "./operand_size.ts";
 import type { Size, Translation } from "./translation.ts";
 import { I64, type Local } from "./wasm.ts";
@@ -25,6 +24,14 @@ function requireProtected(t: Translation): void {
   f.open("if");
   t.raise(VECTOR.UD);
   f.end();
+}
+
+/** An instruction with a VEX prefix, given the size of its operands. */
+function vex(emit: (t: Translation, size: Size) => void): Emit {
+  return (t) => {
+    requireProtected(t);
+    emit(t, operandSize(t.site.insn, 0));
+  };
 }
 
 /** Runs `emit` with operand `n` in a local. */
@@ -63,10 +70,8 @@ function setSignZeroCarry(t: Translation, size: Size, value: Local, carry: () =>
   t.setFlagBits();
 }
 
-export function andn(t: Translation): void {
+export const andn: Emit = vex((t, size) => {
   const { f } = t;
-  const size = operandSize(t.site.insn, 0);
-  requireProtected(t);
   withOperand(t, 2, size, (second) =>
     result(t, () => {
       t.read(1, size);
@@ -75,14 +80,12 @@ export function andn(t: Translation): void {
       f.get(second);
       f.op("i64_and");
     }, (value) => t.setFlags(CC.LOGIC, size, value)));
-}
+});
 
 /** BLSI, BLSMSK, BLSR: what the source less one tells of its lowest set bit. BLSI's CF is the other way round. */
 export function lowestBit(which: "isolate" | "mask" | "reset"): Emit {
-  return (t) => {
+  return vex((t, size) => {
     const { f } = t;
-    const size = operandSize(t.site.insn, 0);
-    requireProtected(t);
     withOperand(t, 1, size, (source) =>
       result(t, () => {
         if (which === "isolate") f.i64(0);
@@ -101,7 +104,7 @@ export function lowestBit(which: "isolate" | "mask" | "reset"): Emit {
           f.op("i64_eqz");
           if (which === "isolate") f.op("i32_eqz");
         })));
-  };
+  });
 }
 
 /** Leaves the low byte of a local, shifted right by `by`. */
@@ -131,10 +134,8 @@ function keepLow(t: Translation, value: Local, count: Local): void {
 }
 
 /** BEXTR: start and length are bytes of operand 2. */
-export function extractField(t: Translation): void {
+export const extractField: Emit = vex((t, size) => {
   const { f } = t;
-  const size = operandSize(t.site.insn, 0);
-  requireProtected(t);
   withOperand(t, 2, size, (control) =>
     withOperand(t, 1, size, (source) => {
       const [count, field] = [f.temporary(I64), f.temporary(I64)];
@@ -153,13 +154,11 @@ export function extractField(t: Translation): void {
       result(t, () => keepLow(t, field, count), (value) => t.setFlags(CC.LOGIC, size, value));
       f.release(I64, count, field);
     }));
-}
+});
 
 /** BZHI: CF where the index lies beyond the operand. */
-export function zeroHigh(t: Translation): void {
+export const zeroHigh: Emit = vex((t, size) => {
   const { f } = t;
-  const size = operandSize(t.site.insn, 0);
-  requireProtected(t);
   withOperand(t, 2, size, (index) =>
     withOperand(t, 1, size, (source) => {
       const count = f.temporary(I64);
@@ -173,16 +172,14 @@ export function zeroHigh(t: Translation): void {
         }));
       f.release(I64, count);
     }));
-}
+});
 
 const RDX = 2;
 
 /** MULX: RDX times operand 2; where both destinations are one register, it takes the upper half. */
-export function multiplyNoFlags(t: Translation): void {
+export const multiplyNoFlags: Emit = vex((t, size) => {
   const { f } = t;
   const { insn } = t.site;
-  const size = operandSize(insn, 0);
-  requireProtected(t);
   withOperand(t, 2, size, (source) => {
     const [low, high] = [f.temporary(I64), f.temporary(I64)];
     t.getPart(RDX, size === 8 ? 64 : 32);
@@ -206,14 +203,12 @@ export function multiplyNoFlags(t: Translation): void {
     t.setRegister(insn.op0Register);
     f.release(I64, low, high);
   });
-}
+});
 
 /** PDEP, PEXT: bit by bit of the mask, operand 2, from the lowest on. */
 export function gather(deposit: boolean): Emit {
-  return (t) => {
+  return vex((t, size) => {
     const { f } = t;
-    const size = operandSize(t.site.insn, 0);
-    requireProtected(t);
     withOperand(t, 2, size, (mask) =>
       withOperand(t, 1, size, (source) => {
         const [bit, counted, value] = [1, 2, 3].map(() => f.temporary(I64)) as [
@@ -260,15 +255,13 @@ export function gather(deposit: boolean): Emit {
         result(t, () => f.get(value));
         f.release(I64, bit, counted, value);
       }));
-  };
+  });
 }
 
 /** SARX, SHLX, SHRX: by operand 2. */
 export function shiftNoFlags(operation: "i64_shl" | "i64_shr_u" | "i64_shr_s"): Emit {
-  return (t) => {
+  return vex((t, size) => {
     const { f } = t;
-    const size = operandSize(t.site.insn, 0);
-    requireProtected(t);
     withOperand(t, 1, size, (source) =>
       result(t, () => {
         f.get(source);
@@ -278,15 +271,13 @@ export function shiftNoFlags(operation: "i64_shl" | "i64_shr_u" | "i64_shr_s"): 
         f.op("i64_and", operation);
         t.cut(size);
       }));
-  };
+  });
 }
 
 /** RORX: by an immediate. */
-export function rotateNoFlags(t: Translation): void {
+export const rotateNoFlags: Emit = vex((t, size) => {
   const { f } = t;
-  const size = operandSize(t.site.insn, 0);
   const by = Number(t.site.insn.immediate(2)) & (8 * size - 1);
-  requireProtected(t);
   withOperand(t, 1, size, (source) =>
     result(t, () => {
       f.get(source);
@@ -298,66 +289,4 @@ export function rotateNoFlags(t: Translation): void {
       f.op("i64_shl", "i64_or");
       t.cut(size);
     }));
-}
-
-/** ADCX, ADOX: the carry is CF or OF, and the other flags stay. */
-function addCarry(flag: bigint): Emit {
-  return (t) => {
-    const { f } = t;
-    const size = operandSize(t.site.insn, 0);
-    const at = Math.log2(Number(flag));
-    const [flags, carry, sum] = [1, 2, 3].map(() => f.temporary(I64)) as [Local, Local, Local];
-    withOperand(t, 1, size, (second) =>
-      withOperand(t, 0, size, (first) => {
-        t.flagBits();
-        f.set(flags);
-        f.get(flags);
-        f.i64(at);
-        f.op("i64_shr_u");
-        f.i64(1);
-        f.op("i64_and");
-        f.set(carry);
-        f.get(first);
-        f.get(second);
-        f.op("i64_add");
-        f.get(carry);
-        f.op("i64_add");
-        t.cut(size);
-        f.set(sum);
-        // With a carry in, a sum as great as an operand has gone round too.
-        f.get(sum);
-        f.get(first);
-        f.op("i64_le_u");
-        f.get(sum);
-        f.get(first);
-        f.op("i64_lt_u");
-        f.get(carry);
-        f.op("i32_wrap_i64", "select", "i64_extend_i32_u");
-        f.i64(at);
-        f.op("i64_shl");
-        f.get(flags);
-        f.i64(~flag);
-        f.op("i64_and", "i64_or");
-        f.get(sum);
-        t.setRegister(t.site.insn.op0Register);
-        t.setFlagBits();
-      }));
-    f.release(I64, flags, carry, sum);
-  };
-}
-
-export const addWithCarry = addCarry(CF);
-export const addWithOverflow = addCarry(OF);
-
-/** MOVBE: bytes the other way round, from or to memory. */
-export function moveSwapped(t: Translation): void {
-  const { f } = t;
-  const size = operandSize(t.site.insn, 0);
-  withOperand(t, 1, size, (source) => {
-    const value = f.temporary(I64);
-    swapBytes(t, source, size);
-    f.set(value);
-    t.write(0, size, value);
-    f.release(I64, value);
-  });
-}
+});

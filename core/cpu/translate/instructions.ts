@@ -142,9 +142,9 @@ const TABLE = new Map<Mnemonic, Emit>([
   [Mnemonic.Shlx, X.shiftNoFlags("i64_shl")],
   [Mnemonic.Shrx, X.shiftNoFlags("i64_shr_u")],
   [Mnemonic.Rorx, X.rotateNoFlags],
-  [Mnemonic.Adcx, X.addWithCarry],
-  [Mnemonic.Adox, X.addWithOverflow],
-  [Mnemonic.Movbe, X.moveSwapped],
+  [Mnemonic.Adcx, A.addWithCarry],
+  [Mnemonic.Adox, A.addWithOverflow],
+  [Mnemonic.Movbe, M.moveSwapped],
 
   [Mnemonic.Push, S.push],
   [Mnemonic.Pop, S.pop],

@@ -64,7 +64,7 @@ export function bswap(t: Translation): void {
 }
 
 /** Leaves a value with its bytes in the other order. */
-export function swapBytes({ f }: Translation, value: Local, size: Size): void {
+function swapBytes({ f }: Translation, value: Local, size: Size): void {
   for (let byte = 0; byte < size; byte++) {
     f.get(value);
     f.i64(8 * byte);
@@ -75,6 +75,19 @@ export function swapBytes({ f }: Translation, value: Local, size: Size): void {
     f.op("i64_shl");
     if (byte > 0) f.op("i64_or");
   }
+}
+
+/** MOVBE: bytes the other way round, from or to memory. */
+export function moveSwapped(t: Translation): void {
+  const { f } = t;
+  const size = operandSize(t.site.insn, 0);
+  const [source, value] = [f.temporary(I64), f.temporary(I64)];
+  t.read(1, size);
+  f.set(source);
+  swapBytes(t, source, size);
+  f.set(value);
+  t.write(0, size, value);
+  f.release(I64, source, value);
 }
 
 /** CMOVcc: memory is read, and a 32-bit destination's upper half cleared, whatever the condition. */

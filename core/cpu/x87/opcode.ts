@@ -45,8 +45,8 @@ function addressByte(insn: Instruction): number {
   return index !== Register.None || base === Register.None || number === 4 ? mod | 4 : mod | number;
 }
 
-/** ModRM.rm of 16-bit addresses. */
-const SHORT = new Map([
+/** Base and index of 16-bit addresses, by ModRM.rm (SDM vol. 2, table 2-1). */
+export const SHORT_ADDRESSES: readonly (readonly [Register, Register])[] = [
   [Register.BX, Register.SI],
   [Register.BX, Register.DI],
   [Register.BP, Register.SI],
@@ -55,4 +55,5 @@ const SHORT = new Map([
   [Register.DI, Register.None],
   [Register.BP, Register.None],
   [Register.BX, Register.None],
-].map(([base, index], rm) => [(base ?? 0) * 256 + (index ?? 0), rm]));
+];
+const SHORT = new Map(SHORT_ADDRESSES.map(([base, index], rm) => [base * 256 + index, rm]));

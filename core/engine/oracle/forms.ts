@@ -2,15 +2,8 @@
 // announces, unless a rule here says why a process can't try it. Test code.
 import { Code, CodeExt, CpuidFeature, EncodingKind, type Instruction, OpKind } from "iced-x86";
 import { cpuid } from "../../cpu/cpuid.ts";
-import {
-  decode,
-  encode,
-  existsIn,
-  isSame,
-  memoryForms,
-  nameOf,
-  withIdlePrefix,
-} from "./encodings.ts";
+import { decode, encode, isSame, nameOf, withIdlePrefix } from "./encodings.ts";
+import { existsIn, memoryForms } from "./operand_kinds.ts";
 import { PLACE } from "./host_stub.ts";
 import { featuresOf, isPromised } from "./isa_features.ts";
 import type { Values } from "./values.ts";

@@ -8,7 +8,8 @@ import { Bus } from "../../machine/bus.ts";
 import { embedded } from "../embedded/engine.ts";
 import { bareImage, everyException, startedVcpu } from "../testing.ts";
 import type { Vcpu } from "../vcpu.ts";
-import { type Bits, decode, encode, existsIn, memoryForms, nameOf } from "./encodings.ts";
+import { decode, encode, nameOf } from "./encodings.ts";
+import { type Bits, existsIn, memoryForms } from "./operand_kinds.ts";
 import { isPromised } from "./isa_features.ts";
 import { Values } from "./values.ts";
 
