@@ -3,7 +3,7 @@ import { assertEquals, assertGreater } from "@std/assert";
 import { describeForms, formOracleCodes, runForms } from "./form_oracle.ts";
 import { HOST_ORACLE_UNAVAILABLE } from "./host_cpu.ts";
 import { runHostOracle } from "./host_oracle.ts";
-import { say } from "./options.ts";
+import { tell } from "./options.ts";
 
 const SEED = Number(Deno.env.get("ORACLE_SEED") ?? 1);
 const STATES = 200;
@@ -16,9 +16,9 @@ for (const kind of ["integer", "vector"] as const) {
     name: `every ${kind} form agrees with the host CPU on ${STATES} random states, seed ${SEED}` +
       skipped,
     ignore,
-    fn() {
+    async fn(test) {
       const tally = runForms({ states: STATES, seed: SEED, kinds: [kind] });
-      say(`${kind}: ${describeForms(tally)}`);
+      await tell(test, `${kind}: ${describeForms(tally)}, seed ${SEED}`);
       assertEquals([...tally.mismatches.values()], []);
       assertEquals(tally.missing, [], "Forms that were not tried");
     },
@@ -34,7 +34,9 @@ Deno.test({
     `the translator agrees with the host CPU on ${PROGRAMS} random integer programs, seed ${SEED}` +
     skipped,
   ignore,
-  fn() {
-    assertGreater(runHostOracle(PROGRAMS, SEED).mnemonics, 60);
+  async fn(test) {
+    const { states, mnemonics } = runHostOracle(PROGRAMS, SEED);
+    await tell(test, `${states} programs, ${mnemonics} mnemonics, seed ${SEED}`);
+    assertGreater(mnemonics, 60);
   },
 });

@@ -1,5 +1,6 @@
 // A short run of the QEMU oracle, with every test run: some of the system trials, and random programs in every mode.
 import { assertEquals, assertGreater } from "@std/assert";
+import { tell } from "./options.ts";
 import { qemuUnavailable } from "./qemu.ts";
 import { runPaging, runPlain, runSystem } from "./qemu_oracle.ts";
 import { describeMismatch, Session } from "./session.ts";
@@ -16,7 +17,7 @@ Deno.test({
   name: `the embedded CPU agrees with QEMU's in every mode, seed ${SEED}` +
     (unavailable ? ` (skipped: ${unavailable})` : ""),
   ignore: unavailable !== undefined,
-  async fn() {
+  async fn(test) {
     const session = new Session();
     try {
       await runSystem(session, undefined, SPARSENESS);
@@ -26,6 +27,8 @@ Deno.test({
       await session.stop();
     }
     const { mismatches, compared } = session.tally;
+    const trials = [...compared.values()].reduce((sum, count) => sum + count, 0);
+    await tell(test, `${trials} trials in ${compared.size} modes, seed ${SEED}`);
     assertEquals(mismatches.map(describeMismatch), []);
     assertGreater(compared.size, 10);
   },

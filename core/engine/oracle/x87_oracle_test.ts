@@ -12,6 +12,7 @@ import { bareImage, everyException, startedVcpu } from "../testing.ts";
 import type { Vcpu } from "../vcpu.ts";
 import { HOST_ORACLE_UNAVAILABLE, HostCpu } from "./host_cpu.ts";
 import { PLACE } from "./host_stub.ts";
+import { tell } from "./options.ts";
 import { Random } from "./random.ts";
 import { differences } from "./x87_compare.ts";
 import { type X87Form, x87Forms } from "./x87_forms.ts";
@@ -126,7 +127,7 @@ Deno.test({
   name: `x87 instructions agree with the host CPU, seed ${SEED}` +
     (HOST_ORACLE_UNAVAILABLE ? ` (skipped: ${HOST_ORACLE_UNAVAILABLE})` : ""),
   ignore: HOST_ORACLE_UNAVAILABLE !== undefined,
-  fn() {
+  async fn(test) {
     using host = new HostCpu();
     const random = new Random(SEED);
     const vcpu = startedVcpu(
@@ -136,16 +137,23 @@ Deno.test({
     );
     const tried = x87Forms().filter(({ name }) => !ONLY || new RegExp(ONLY).test(name));
     const found = new Map<string, string[]>();
+    let tally = 0;
     for (const form of tried) {
       const states = /sti/.test(form.name) ? Math.ceil(STATES / 8) : STATES;
       const code = program(vcpu, form);
       for (let i = 0; i < states; i++) {
+        tally++;
         const wrong = trial(host, vcpu, form, code, random);
         const key = Code[form.code] ?? "";
         if (wrong) found.set(key, [...(found.get(key) ?? []), wrong]);
       }
     }
     vcpu.dispose();
+    const forms = new Set<number>(tried.map(({ code }) => code)).size;
+    await tell(
+      test,
+      `x87: ${forms} forms, ${tried.length} encodings, ${tally} states, seed ${SEED}`,
+    );
     const report = [...found].map(([key, list]) =>
       `${key}: ${list.length}\n  ${list.slice(0, SHOWN).join("\n  ")}`
     );
