@@ -2,7 +2,8 @@
 // detect, alignment checks. The handler keeps a log in memory and returns, with or without RF; the last one ends the trial.
 import { RFLAGS } from "../../base/registers.ts";
 import { assemble, sourceOfFile } from "../../guest/asm/assemble.ts";
-import { KERNEL, KERNEL_SELECTOR, trialKernel } from "./bochs_kernel.ts";
+import { trialKernel } from "./bochs_kernel.ts";
+import { KERNEL, KERNEL_SELECTOR } from "./bochs_layout.ts";
 import { type BochsTrial, END, gateBytes } from "./bochs_trials.ts";
 import type { Random } from "./random.ts";
 

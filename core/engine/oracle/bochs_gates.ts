@@ -1,7 +1,7 @@
 // Random trials of what descriptors decide, for Bochs: far transfers with and without call gates, interrupts through gates of
 // 16 and 32 bits, returns, loads of segment registers, and the instructions that only ask. From any level.
 import { RFLAGS } from "../../base/registers.ts";
-import { KERNEL, KERNEL_SELECTOR } from "./bochs_kernel.ts";
+import { KERNEL, KERNEL_SELECTOR } from "./bochs_layout.ts";
 import {
   anySelector,
   AREA,

@@ -1,73 +1,22 @@
 // The ROM that runs trials one after the other, on Bochs and on the engine alike: each in a mode, with descriptors, registers
 // and memory of its own; and prints what became of it. See `bochs_trials.ts` for what a trial is.
 import { assemble, sourceOfFile } from "../../guest/asm/assemble.ts";
-import { OUTPUT_PORT, ROM_AT, ROM_BYTES, SHUT_DOWN } from "./bochs.ts";
-
-/** Linear addresses. Tables and areas are put back before every trial, and are part of what is compared. */
-export const KERNEL = {
-  /** IVT, GDT, IDT, TSS, LDT; from 0x2400 on there is room for a trial's own tables. */
-  tables: { start: 0, end: 0x4000 },
-  gdt: 0x1000,
-  gdtEnd: 0x1800,
-  idt: 0x1800,
-  tss: 0x2000,
-  ldt: 0x2100,
-  ldtEnd: 0x2200,
-  free: 0x2400,
-  realHandlers: 0x6000,
-  cells: 0x7000,
-  stack: 0x9000,
-  /** Where trials have code, data and stacks: the ends of segments, and what is beyond them. */
-  areas: [{ start: 0xf000, end: 0x12000 }, { start: 0x1f000, end: 0x21000 }],
-  /** Of the first area so much is for code: breakpoints, to begin with; the rest holds random bytes. */
-  codeBytes: 0x800,
-  /** From 0 to here all memory is the kernel's, or breakpoints. */
-  end: 0x24000,
-  /** What tables and areas are put back from, one after the other; and the trials. */
-  pristine: 0x100000,
-  records: 0x140000,
-} as const;
-
-/** Selectors of the GDT that every trial starts with; from `free` on the slots are the trial's. */
-export const KERNEL_SELECTOR = {
-  code: 0x08,
-  data: 0x10,
-  realCode: 0x18,
-  realData: 0x20,
-  tss: 0x28,
-  ldt: 0x30,
-  userCode: 0x3b,
-  userData: 0x43,
-  free: 0x80,
-} as const;
-
-/** A trial ends by this interrupt, which any level may raise. */
-export const END_VECTOR = 0x30;
-
-/** How a trial is entered. */
-export const ENTRY = {
-  /** By IRET to level 3, or to virtual-8086 mode where its flags say so. */
-  outward: 0,
-  /** At level 0, by IRET; what IRET pops is on the trial's own stack. */
-  inner: 1,
-  /** In real mode, by a far jump. */
-  real: 2,
-} as const;
-
-/** Dwords of a record, in order; patches follow: address, length, bytes up to the next dword; address 0 ends them. */
-export const RECORD = [
-  ...["next", "entry", "setup", "eflags", "eip", "cs", "ss", "esp", "ds", "es", "fs", "gs"],
-  ...["eax", "ecx", "edx", "ebx", "ebp", "esi", "edi"],
-] as const;
-
-/** What is printed of a trial, in order: hexadecimal dwords. */
-export const OUTCOME = [
-  ...["vector", "error", "eip", "cs", "eflags", "esp", "ss", "ds", "es", "fs", "gs"],
-  ...["eax", "ecx", "edx", "ebx", "ebp", "esi", "edi"],
-  ...["cr0", "cr2", "dr6", "tr", "ldtr", "tables", "area0", "area1"],
-] as const;
-/** Printed of a trial that shut the processor down. */
-export const SHUTDOWN_LINE = "shutdown";
+import { BOCHS_MEMORY, OUTPUT_PORT, ROM_AT, ROM_BYTES, SHUT_DOWN } from "./bochs.ts";
+import {
+  CELL,
+  COPY,
+  END_VECTOR,
+  ENTRY,
+  field,
+  KERNEL,
+  KERNEL_SELECTOR,
+  OUTCOME,
+  RECORD,
+  result,
+  RESULTS,
+  SHUTDOWN_LINE,
+} from "./bochs_layout.ts";
+import { REAL, realStub } from "./bochs_real.ts";
 
 /** Vectors with handlers, and those that push an error code (SDM vol. 3, table 6-1). */
 const VECTORS = [...Array.from({ length: 32 }, (_, vector) => vector), END_VECTOR];
@@ -79,14 +28,11 @@ const FILLING = 0xcccc_cccc;
 /** CR0: PE, MP, ET, NE; CR4: OSFXSR, OSXMMEXCPT. */
 const CR0 = 0x33, CR4 = 0x600;
 
-const CURRENT = KERNEL.cells, RUNNING = KERNEL.cells + 4;
-/** The record under way, where code in any mode finds it. */
-const COPY = KERNEL.cells + 0x10;
-const RESULTS = KERNEL.cells + 0x100;
-const field = (name: typeof RECORD[number]) => COPY + 4 * RECORD.indexOf(name);
-const result = (name: typeof OUTCOME[number]) => RESULTS + 4 * OUTCOME.indexOf(name);
-/** Cells of the kernel's data. */
-export const CELL = { current: CURRENT, running: RUNNING } as const;
+/**
+ * Bochs gives memory its place block by block, as each is first reached, but loads a file as if its blocks were neighbours:
+ * they are when the ROM reaches for them in order, before any other.
+ */
+const BOCHS_BLOCK = 128 << 10;
 
 const restore = (start: number, end: number) => `
     mov   edi, ${start}
@@ -134,13 +80,19 @@ protected:
     mov   ebp, .started
     jmp   flat
 .started:
+    mov   esi, ${KERNEL.pristine}
+.memory:
+    mov   eax, [esi]
+    add   esi, ${BOCHS_BLOCK}
+    cmp   esi, ${BOCHS_MEMORY}
+    jb    .memory
     xor   eax, eax
     xor   ecx, ecx
     xor   edx, edx
     xor   ebx, ebx
     mov   fs, ax
     mov   gs, ax
-    cmp   dword [${RUNNING}], 0
+    cmp   dword [${CELL.running}], 0
     je    trial
     mov   esi, shutdown_line
 .letter:
@@ -150,13 +102,13 @@ protected:
     jne   .letter
 next:
     mov   eax, [${field("next")}]
-    mov   [${CURRENT}], eax
+    mov   [${CELL.current}], eax
 `;
 
 const TRIAL = `
 trial:
     xor   ebx, ebx
-    mov   dword [${RUNNING}], 1
+    mov   dword [${CELL.running}], 1
     cld
     mov   esi, ${KERNEL.pristine}
     ${restore(KERNEL.tables.start, KERNEL.tables.end)}
@@ -165,7 +117,7 @@ trial:
     mov   eax, ${FILLING}
     ${fill(AREA0.end, AREA1.start)}
     ${fill(AREA1.end, KERNEL.end)}
-    mov   esi, [${CURRENT}]
+    mov   esi, [${CELL.current}]
     ${restore(COPY, COPY + 4 * RECORD.length)}
     cmp   dword [${field("next")}], 0
     je    finished
@@ -354,72 +306,6 @@ checksum:
 finished:
 ${SHUT_DOWN}
 `;
-
-/** Code in RAM, which in real mode runs at segment 0, so that CS reaches the cells. */
-const REAL = `
-    mov   eax, cr0
-    and   al, 0xfe
-    mov   cr0, eax
-    jmp   0:.real
-.real:
-    lidt  [cs:.idtr]
-    mov   sp, ${KERNEL.stack - 0x100}
-    push  dword [cs:${field("eflags")}]
-    popfd
-    mov   ds, [cs:${field("ds")}]
-    mov   es, [cs:${field("es")}]
-    mov   fs, [cs:${field("fs")}]
-    mov   gs, [cs:${field("gs")}]
-    mov   ss, [cs:${field("ss")}]
-    mov   esp, [cs:${field("esp")}]
-    mov   eax, [cs:${field("cs")}]
-    mov   [cs:.target + 2], ax
-    mov   eax, [cs:${field("eip")}]
-    mov   [cs:.target], ax
-    mov   eax, [cs:${field("eax")}]
-    mov   ecx, [cs:${field("ecx")}]
-    mov   edx, [cs:${field("edx")}]
-    mov   ebx, [cs:${field("ebx")}]
-    mov   ebp, [cs:${field("ebp")}]
-    mov   esi, [cs:${field("esi")}]
-    mov   edi, [cs:${field("edi")}]
-    jmp   far [cs:.target]
-.target:
-    dw    0, 0
-.idtr:
-    dw    0x3ff, 0, 0
-handler:
-    mov   [cs:${result("eax")}], eax
-    mov   eax, 0
-    mov   [cs:${result("error")}], eax
-    mov   [cs:${result("eip")}], eax
-    mov   [cs:${result("cs")}], eax
-    mov   [cs:${result("eflags")}], eax
-    pop   word [cs:${result("eip")}]
-    pop   word [cs:${result("cs")}]
-    pop   word [cs:${result("eflags")}]
-    mov   [cs:${result("esp")}], esp
-    mov   [cs:${result("ss")}], ss
-    mov   [cs:${result("ds")}], ds
-    mov   [cs:${result("es")}], es
-    mov   [cs:${result("fs")}], fs
-    mov   [cs:${result("gs")}], gs
-    mov   [cs:${result("ecx")}], ecx
-    mov   [cs:${result("edx")}], edx
-    mov   [cs:${result("ebx")}], ebx
-    mov   [cs:${result("ebp")}], ebp
-    mov   [cs:${result("esi")}], esi
-    mov   [cs:${result("edi")}], edi
-    mov   eax, cr0
-    mov   [cs:${result("cr0")}], eax
-    or    al, 1
-    mov   cr0, eax
-`;
-
-const realStub = (vector: number) => `
-stub${vector}:
-    mov   dword [cs:${result("vector")}], ${vector}
-    jmp   handler`;
 
 interface Part {
   readonly bytes: Uint8Array;

@@ -1,7 +1,7 @@
 // Random trials of segmentation: segments of every kind, and instructions that access them at and around their edges. For
 // `bochs_compare.ts`.
 import { assemble, sourceOfFile } from "../../guest/asm/assemble.ts";
-import { KERNEL } from "./bochs_kernel.ts";
+import { KERNEL } from "./bochs_layout.ts";
 import { type BochsTrial, descriptorBytes, END } from "./bochs_trials.ts";
 import type { Random } from "./random.ts";
 import { BRANCHES, type Snippet, SNIPPETS } from "./segmentation_snippets.ts";

@@ -1,5 +1,5 @@
 // Descriptors of every kind, for trials that load, call and switch to them: what `bochs_trials.ts` patches into the tables.
-import { KERNEL, KERNEL_SELECTOR } from "./bochs_kernel.ts";
+import { KERNEL, KERNEL_SELECTOR } from "./bochs_layout.ts";
 import { descriptorBytes } from "./bochs_trials.ts";
 import type { Random } from "./random.ts";
 

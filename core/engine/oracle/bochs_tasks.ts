@@ -2,7 +2,7 @@
 // right but for one; reached by JMP, CALL, INT, an exception or IRET, directly or through a gate, from any level and from
 // virtual-8086 mode. In most trials a third task takes the faults.
 import { RFLAGS } from "../../base/registers.ts";
-import { KERNEL, KERNEL_SELECTOR } from "./bochs_kernel.ts";
+import { KERNEL, KERNEL_SELECTOR } from "./bochs_layout.ts";
 import {
   anySelector,
   AREA,

@@ -1,6 +1,7 @@
 // Trials for Bochs and the engine: up to thousands in one ROM, each with registers, descriptors, code and memory of its own.
 import { Random } from "./random.ts";
 import { BOCHS_MEMORY, type BochsImage } from "./bochs.ts";
+import { trialKernel } from "./bochs_kernel.ts";
 import {
   CELL,
   END_VECTOR,
@@ -9,8 +10,8 @@ import {
   KERNEL_SELECTOR,
   OUTCOME,
   RECORD,
-} from "./bochs_kernel.ts";
-import { SHUTDOWN_LINE, trialKernel } from "./bochs_kernel.ts";
+  SHUTDOWN_LINE,
+} from "./bochs_layout.ts";
 
 type Field = Exclude<typeof RECORD[number], "next" | "entry" | "setup">;
 

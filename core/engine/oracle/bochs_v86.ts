@@ -1,7 +1,7 @@
 // Random trials of virtual-8086 mode, for Bochs: what depends on IOPL, on CR4.VME, on the I/O and redirection bitmaps of the
 // task-state segment; interrupts out of it; and CLI and STI under CR4.PVI at level 3.
 import { CR4, RFLAGS } from "../../base/registers.ts";
-import { END_VECTOR, KERNEL } from "./bochs_kernel.ts";
+import { END_VECTOR, KERNEL } from "./bochs_layout.ts";
 import { AREA, dwords, FREE_SLOT, LEVEL, SEGMENTS, SELECTOR, words } from "./bochs_segments.ts";
 import { type BochsTrial, descriptorBytes, END, gateBytes } from "./bochs_trials.ts";
 import type { Random } from "./random.ts";

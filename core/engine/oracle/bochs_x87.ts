@@ -2,7 +2,7 @@
 // the pointers to the last instruction lead, and the four layouts of the environment. In every mode of 16 and 32 bits.
 import { Code } from "iced-x86";
 import { CR0, RFLAGS } from "../../base/registers.ts";
-import { KERNEL_SELECTOR } from "./bochs_kernel.ts";
+import { KERNEL_SELECTOR } from "./bochs_layout.ts";
 import { AREA, dwords, SEGMENTS, SELECTOR, words } from "./bochs_segments.ts";
 import { type BochsTrial, END } from "./bochs_trials.ts";
 import type { Random } from "./random.ts";

@@ -67,6 +67,11 @@ export const AVOIDED: readonly Avoided[] = [
       insn.isIpRelMemoryOperand,
   },
   {
+    why:
+      "CLFLUSH and CLFLUSHOPT fault as loads do; QEMU's does nothing, and it has no CLFLUSHOPT (SDM vol. 2, CLFLUSH)",
+    avoids: (insn) => insn.mnemonic === Mnemonic.Clflush || insn.mnemonic === Mnemonic.Clflushopt,
+  },
+  {
     why: "random numbers differ, and QEMU 7.2 has no RDPID (SDM vol. 2, RDRAND, RDSEED, RDPID)",
     avoids: (insn) => UNPREDICTABLE.has(insn.mnemonic),
   },
@@ -190,6 +195,12 @@ export const LENIENCES: readonly Lenience[] = [
     covers: (d, { fault, culprit }) =>
       fault?.vector === VECTOR.PF && culprit !== undefined &&
       STRING_COMPARES.has(culprit.mnemonic) && (d.what === "cr2" || d.address === fault.code),
+  },
+  {
+    why: "the same where one operand is not canonical: whether the other's tables are read",
+    covers: (d, { fault, culprit }) =>
+      fault?.vector === VECTOR.GP && culprit !== undefined &&
+      STRING_COMPARES.has(culprit.mnemonic) && isTable(d.address) && onlyIn(d, ACCESSED),
   },
   {
     why: "PUSHA stores AX first, at the highest address; QEMU DI (SDM vol. 2, PUSHA)",

@@ -12,8 +12,8 @@ const MACHINE =
   "microvm,accel=tcg,pit=off,pic=off,rtc=off,acpi=off,x-option-roms=off,isa-serial=off," +
   "auto-kernel-cmdline=off,memory-backend=ram";
 /** The features that the embedded CPU reports, or has without reporting them; Intel's rules for SYSCALL and SYSENTER. */
-const CPU =
-  "qemu64,vendor=GenuineIntel,+smep,+smap,+umip,+la57,+fsgsbase,+pdpe1gb,+rdtscp,+popcnt,+bmi1,+abm";
+const CPU = "qemu64,vendor=GenuineIntel,+smep,+smap,+umip,+la57,+fsgsbase,+pdpe1gb,+rdtscp," +
+  "+popcnt,+bmi1,+bmi2,+adx,+movbe,+abm,+sse4.2";
 /** A trial that has not ended by then does not end. */
 const PATIENCE_MS = 500;
 

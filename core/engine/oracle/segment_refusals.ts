@@ -45,7 +45,8 @@ export function isRefused(insn: Instruction, info: InstructionInfo, state: Addre
     if (!name || memory.access === OpAccess.NoMemAccess) return false;
     const { limit, attributes } = state.segment(name);
     if (!state.real && !permits(attributes, WRITES.has(memory.access))) return true;
-    const size = Math.max(1, MemorySizeExt.size(memory.memorySize));
+    // A repeated instruction's operands are of unknown size.
+    const size = MemorySizeExt.size(memory.memorySize || insn.memorySize);
     return !holds(limit, state.real ? 0 : attributes, offsetOf(insn, memory, state), size);
   });
   for (const memory of used) memory.free();

@@ -3,6 +3,7 @@
 import { Decoder, DecoderOptions, InstructionInfoFactory, type Mnemonic, OpAccess } from "iced-x86";
 import type { Segment } from "../../base/registers.ts";
 import { nullSegment, parseDescriptor, RPL_MASK, TABLE_INDICATOR } from "../../cpu/descriptors.ts";
+import { ATTRIBUTE } from "../../cpu/state.ts";
 import { AT, WATCHED } from "./machine.ts";
 import { type AddressState, isRefused } from "./segment_refusals.ts";
 import type { Outcome, Trial } from "./trial.ts";
@@ -65,8 +66,10 @@ export function isReal(outcome: Outcome): boolean {
 
 /** Linear address of the stack pointer. */
 export function stackPointer(outcome: Outcome): number {
-  const base = registerBits(outcome) === 64 ? 0n : registerOf(outcome, "ss.base");
-  return Number(base + registerOf(outcome, "rsp"));
+  const rsp = registerOf(outcome, "rsp");
+  if (registerBits(outcome) === 64) return Number(rsp);
+  const wide = (Number(registerOf(outcome, "ss.attributes")) & ATTRIBUTE.DB) !== 0;
+  return Number(registerOf(outcome, "ss.base") + BigInt.asUintN(wide ? 32 : 16, rsp));
 }
 
 interface FoundFault {
