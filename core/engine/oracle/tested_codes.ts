@@ -8,7 +8,7 @@ import { MODES } from "./machine.ts";
 import { plainTrial } from "./programs.ts";
 import { Random } from "./random.ts";
 import { systemTrials } from "./system_trials.ts";
-import { x87Forms } from "./x87_forms.ts";
+import { waitingForms, x87Forms } from "./x87_forms.ts";
 
 /** Oracles, by name: the codes that each has tried. */
 export type Tested = ReadonlyMap<string, ReadonlySet<number>>;
@@ -27,10 +27,9 @@ export function testedCodes(): Tested {
   ]);
 }
 
-/** The waiting forms are the others behind a WAIT, which decoders take for an instruction. */
 function x87Codes(): Set<number> {
   const codes = new Set<number>();
-  for (const { code } of x87Forms()) codes.add(code);
+  for (const { code } of [...x87Forms(), ...waitingForms()]) codes.add(code);
   return codes;
 }
 

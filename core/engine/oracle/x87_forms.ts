@@ -16,19 +16,19 @@ const FEATURES: ReadonlySet<CpuidFeature> = new Set([
 
 /** ModRM: [rsi]. */
 const RSI = 6;
-const OPERAND_SIZE = 0x66;
+const OPERAND_SIZE = 0x66, WAIT = 0x9b;
 
-/** With a WAIT in front; decoders tell of two instructions. */
-const isWaiting = (name: string) =>
-  /^F(stenv|stcw|save|stsw|init|clex|eni|disi|setpm)_|^F(init|clex|eni|disi|setpm)$/.test(name);
+/** All forms but those that wait; those that name a register, with each. */
+export const x87Forms = (): X87Form[] => allForms().filter(({ bytes }) => bytes[0] !== WAIT);
 
-/** All forms; those that name a register, with each. */
-export function x87Forms(): X87Form[] {
+/** FSTENV, FINIT and the like: the others behind a WAIT, which decoders take for an instruction; and WAIT. */
+export const waitingForms = (): X87Form[] => allForms().filter(({ bytes }) => bytes[0] === WAIT);
+
+function allForms(): X87Form[] {
   const found: X87Form[] = [];
   for (const code of Object.values(Code)) {
     if (typeof code !== "number") continue;
-    const name = Code[code] ?? "";
-    if (isOfFeatures(code) && !isWaiting(name)) found.push(...encodings(code, name));
+    if (isOfFeatures(code)) found.push(...encodings(code, Code[code] ?? ""));
   }
   return found;
 }
@@ -43,9 +43,9 @@ function isOfFeatures(code: Code): boolean {
 
 function encodings(code: Code, name: string): X87Form[] {
   const info = CodeExt.opCode(code);
-  const { opCode, opCodeLength, groupIndex, operandSize } = info;
+  const { opCode, opCodeLength, groupIndex, operandSize, fwait } = info;
   info.free();
-  const prefix = operandSize === 16 ? [OPERAND_SIZE] : [];
+  const prefix = [...(fwait ? [WAIT] : []), ...(operandSize === 16 ? [OPERAND_SIZE] : [])];
   if (opCodeLength === 1) {
     const modrm = groupIndex << 3 | RSI;
     return [{ code, name, bytes: Uint8Array.from([...prefix, opCode, modrm]) }];
@@ -54,6 +54,6 @@ function encodings(code: Code, name: string): X87Form[] {
   return numbers.map((i) => ({
     code,
     name: /_sti/.test(name) ? `${name}(${i})` : name,
-    bytes: Uint8Array.from([opCode >> 8, (opCode & 255) + i]),
+    bytes: Uint8Array.from([...prefix, opCode >> 8, (opCode & 255) + i]),
   }));
 }

@@ -15,7 +15,7 @@ import { PLACE } from "./host_stub.ts";
 import { tell } from "./options.ts";
 import { Random } from "./random.ts";
 import { differences } from "./x87_compare.ts";
-import { type X87Form, x87Forms } from "./x87_forms.ts";
+import { waitingForms, type X87Form, x87Forms } from "./x87_forms.ts";
 import { image, IMAGE_BYTES, operandBytes } from "./x87_states.ts";
 
 const SEED = Number(Deno.env.get("ORACLE_SEED") ?? 1);
@@ -135,7 +135,9 @@ Deno.test({
       bareImage({ entry: "long64", memory: 2 << 20, start: CODE }),
       { controls: everyException() },
     );
-    const tried = x87Forms().filter(({ name }) => !ONLY || new RegExp(ONLY).test(name));
+    const tried = [...x87Forms(), ...waitingForms()].filter(({ name }) =>
+      !ONLY || new RegExp(ONLY).test(name)
+    );
     const found = new Map<string, string[]>();
     let tally = 0;
     for (const form of tried) {
