@@ -15,6 +15,9 @@ export const TYPE = {
   CODE: 8,
 } as const;
 
+/** Of a segment with all 4 GiB. */
+export const MAX_LIMIT = 0xffff_ffff;
+
 /** Bits of RIP that count. 16-bit code does not wrap at 64 KiB: it meets the segment's limit. */
 export function ripBits(bits: 16 | 32 | 64): 32 | 64 {
   return bits === 64 ? 64 : 32;
@@ -66,11 +69,14 @@ function permits({ attributes }: Segment, write: boolean): boolean {
   return !write || (attributes & TYPE.WRITABLE) !== 0;
 }
 
-/** Do `size` bytes at `offset` lie in the segment? Expand-down segments hold what is above their limit. */
+/**
+ * Do `size` bytes at `offset` lie in the segment? Expand-down segments hold what is above their limit. Where all 4 GiB are in
+ * it, an access may go round their end: the manual leaves that to the processor (SDM vol. 3, 5.3), and Bochs lets it in flat segments.
+ */
 export function withinLimit({ limit, attributes }: Segment, offset: number, size: number): boolean {
   const last = offset + size - 1;
   if ((attributes & (TYPE.CODE | TYPE.DOWN | ATTRIBUTE.S)) === (TYPE.DOWN | ATTRIBUTE.S)) {
     return offset > limit && last <= (attributes & ATTRIBUTE.DB ? 0xffff_ffff : 0xffff);
   }
-  return last <= limit;
+  return last <= limit || limit === MAX_LIMIT;
 }

@@ -11,6 +11,7 @@ export const PAGE_FAULT = { P: 1, W: 2, U: 4, RSVD: 8, I: 16 } as const;
 
 const WP = BigInt(CR0.WP);
 const PAE = BigInt(CR4.PAE), SMEP = BigInt(CR4.SMEP), SMAP = BigInt(CR4.SMAP);
+const FOUR_GIGABYTES = 0x1_0000_0000n;
 const LMA = BigInt(EFER.LMA), NXE = BigInt(EFER.NXE);
 
 /** One page of a monitor's shadow tables. */
@@ -257,11 +258,23 @@ export class Mmu implements AddressSpace {
     if (breakpoints.watching) breakpoints.access(linear, size, write);
   }
 
+  /**
+   * Where the second part of an access that crosses a page begins. What is not canonical there is #GP(0) before any page is
+   * looked at. Addresses of 16 and 32-bit code go round at 4 GiB, those of the CPU's own tables in long mode do not.
+   */
+  nextPage(linear: bigint, implicit = false): bigint {
+    const state = this.#state;
+    const next = (linear | 0xfffn) + 1n;
+    if (!(state.control("efer") & LMA)) return BigInt.asUintN(32, next);
+    if (next === FOUR_GIGABYTES && state.bitness !== 64 && !implicit) return 0n;
+    if (!isCanonical(next, state.linearBits)) throw new GuestFault(VECTOR.GP, 0);
+    return BigInt.asUintN(64, next);
+  }
+
   /** The two parts of an access that crosses a page: offset in the value, bytes, guest-physical address. */
   #pieces(linear: bigint, size: number, access: AccessType): [number, number, number][] {
     const first = 4096 - Number(linear & 0xfffn);
-    const bits = this.#state.control("efer") & LMA ? 64 : 32;
-    const second = BigInt.asUintN(bits, linear + BigInt(first));
+    const second = this.nextPage(linear, access.implicit);
     return [
       [0, first, this.translate(linear, access)],
       [first, size - first, this.translate(second, access)],

@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import { CR0, CR4, RFLAGS, VECTOR } from "../base/registers.ts";
 import type { AccessType } from "./cpu.ts";
 import { Mmu } from "./mmu.ts";
+import { ATTRIBUTE } from "./state.ts";
 import { caught, longMode, TABLES, type TestCpu } from "./testing.ts";
 
 const PT = TABLES.pages + 0x3000;
@@ -162,6 +163,21 @@ Deno.test("Mmu.write() stores nothing when the second page is missing", () => {
   cpu.poke64(PT + 8 * 0x21, 0n);
   assertEquals(caught(() => cpu.memory.write(0x20ffen, 4, 0xffff_ffffn)), [VECTOR.PF, W, 0x21000n]);
   assertEquals(cpu.peek16(0x20ffe), 0);
+});
+
+Deno.test("Mmu.nextPage() goes round at 4 GiB in 32-bit code, and finds no page beyond the canonical ones", () => {
+  const long = longMode();
+  assertEquals(long.memory.nextPage(0xffff_fffen), 0x1_0000_0000n);
+  assertEquals(long.memory.nextPage(-1n), 0n);
+  const beyond = 0x7fff_ffff_fffen;
+  assertEquals(caught(() => long.memory.nextPage(beyond)), [VECTOR.GP, 0]);
+  // The first page is missing too, and that counts less.
+  assertEquals(caught(() => long.memory.read(beyond, 4)), [VECTOR.GP, 0]);
+  const cs = long.state.segment("cs");
+  long.state.setSegment("cs", { ...cs, attributes: cs.attributes & ~ATTRIBUTE.L | ATTRIBUTE.DB });
+  assertEquals(long.memory.nextPage(0xffff_fffen), 0n);
+  assertEquals(long.memory.nextPage(0xffff_fffen, true), 0x1_0000_0000n);
+  assertEquals(long.memory.nextPage(0x1_ffff_fffen), 0x2_0000_0000n);
 });
 
 Deno.test("Mmu.flush() is what makes a cached MMU see less, and nothing is needed to see more", () => {

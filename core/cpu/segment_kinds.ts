@@ -1,7 +1,7 @@
 // Which checks a segment's accesses need: translated code is made for the kinds of its segments, so that flat ones cost
 // nothing (SDM vol. 3, 5.3 to 5.5). 64-bit code has no limits and no types.
 import * as L from "./layout.ts";
-import { isRealLike, TYPE } from "./linear.ts";
+import { isRealLike, MAX_LIMIT, TYPE } from "./linear.ts";
 import { ATTRIBUTE, type CpuState } from "./state.ts";
 
 /** Letters, so that the kinds of all segments are one string. */
@@ -18,7 +18,7 @@ export const KIND = {
   other: "o",
 } as const;
 
-export const MAX_LIMIT = 0xffff_ffff, REAL_LIMIT = 0xffff;
+export const REAL_LIMIT = 0xffff;
 
 /** ES, CS, SS, DS, FS, GS. */
 const SEGMENTS = 6;

@@ -3,7 +3,8 @@
 import { type Instruction, OpKind, Register, RegisterExt } from "iced-x86";
 import { VECTOR } from "../../base/registers.ts";
 import * as L from "../layout.ts";
-import { KIND, MAX_LIMIT, REAL_LIMIT } from "../segment_kinds.ts";
+import { MAX_LIMIT } from "../linear.ts";
+import { KIND, REAL_LIMIT } from "../segment_kinds.ts";
 import { isCanonical } from "../walk.ts";
 import type { Translation } from "./translation.ts";
 import { I64, type Local } from "./wasm.ts";

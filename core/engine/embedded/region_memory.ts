@@ -72,7 +72,7 @@ export class RegionMemory implements SlowPaths {
   #readAcross(linear: bigint, size: number, write: boolean): bigint {
     // With intent to write, both pages must let it: the fault is a write's.
     if (write) {
-      for (const at of [linear, nextPage(linear)]) {
+      for (const at of [linear, this.#parts.mmu.nextPage(linear)]) {
         this.#parts.mmu.translate(at, { write, execute: false, user: this.user });
       }
     }
@@ -99,7 +99,7 @@ export class RegionMemory implements SlowPaths {
   /** Code under the running region must not change: such stores, and all that cross pages into code, are single-stepped. */
   #writeAcross(linear: bigint, value: bigint, size: number): "step" | undefined {
     if (!this.stepping) {
-      for (const at of [linear, nextPage(linear)]) {
+      for (const at of [linear, this.#parts.mmu.nextPage(linear)]) {
         const gpa = this.#parts.mmu.translate(at, { write: true, execute: false, user: this.user });
         if (this.#parts.code.isCode(gpa)) return "step";
       }
@@ -208,9 +208,4 @@ export function guarded<T>(work: () => T): T | GuestFault | DeviceAccess {
 
 function crossesPage(linear: bigint, size: number): boolean {
   return Number(linear & 0xfffn) + size > 4096;
-}
-
-/** Where the second part of an access that crosses a page begins: what CR2 tells when that page is missing. */
-function nextPage(linear: bigint): bigint {
-  return (linear | 0xfffn) + 1n;
 }

@@ -73,3 +73,33 @@ Deno.test("instructions have fifteen bytes at most", () => {
     }
   }
 });
+
+Deno.test("accesses of 32-bit code go round at 4 GiB, where the segment has all of them, however they are done", () => {
+  const FIRST = 0x1122_3344, DEVICE = 0xffff;
+  const around: readonly [name: string, code: number[], rax: bigint][] = [
+    ["mov eax, [0xfffffffe]", [0xa1, 0xfe, 0xff, 0xff, 0xff], 0x3344_ffffn],
+    ["add eax, [0xfffffffe]", [0x31, 0xc0, 0x03, 0x05, 0xfe, 0xff, 0xff, 0xff], 0x3344_ffffn],
+    // Done in TypeScript: the upper byte of the selector, 0, goes to address 0.
+    ["sldt [0xffffffff]; mov eax, [0]", [
+      ...[0x0f, 0x00, 0x05, 0xff, 0xff, 0xff, 0xff],
+      ...[0xa1, 0, 0, 0, 0],
+    ], 0x1122_3300n],
+  ];
+  for (const [name, code, rax] of around) {
+    for (const grant of GRANTS) {
+      const image = bareImage({ entry: "protected32", memory: MEMORY, start: CODE });
+      const vcpu = startedVcpu(embedded, image, { controls: everyException() });
+      vcpu.memory.write(gpa(0), new Uint8Array(Uint32Array.of(FIRST).buffer));
+      vcpu.memory.write(gpa(CODE), Uint8Array.from([...code, HLT]));
+      for (;;) {
+        const stop = vcpu.run(grant);
+        if (stop.reason === "idle") break;
+        if (stop.reason === "budget") continue;
+        assertEquals(stop.reason === "exit" && stop.exit.kind, "mmio", name);
+        vcpu.complete(BigInt(DEVICE));
+      }
+      assertEquals(vcpu.get("rax"), rax, name);
+      vcpu.dispose();
+    }
+  }
+});
