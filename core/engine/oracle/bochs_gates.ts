@@ -54,6 +54,13 @@ function stack(random: Random, level: number): number {
   return level === 3 && random.oneIn(3) ? SELECTOR.data16of3 | 3 : found;
 }
 
+/** For IRET: Bochs raises #NP for a stack that is absent, the manual has #SS (SDM vol. 2, IRET). */
+function presentStack(random: Random, level: number): number {
+  const selector = stack(random, level);
+  return ABSENT.has(selector & ~3) ? LEVEL[level as Level].ss : selector;
+}
+const ABSENT: ReadonlySet<number> = new Set([SELECTOR.absentData0, SELECTOR.absentData3]);
+
 const offset = (random: Random) => random.oneIn(8) ? BEYOND : TARGET;
 
 /** Bytes of an instruction and of what it finds at the top of the stack. */
@@ -108,7 +115,7 @@ const SNIPPETS: readonly ((random: Random) => Snippet)[] = [
       stack: [
         // Bochs takes 16 bits of EIP to virtual-8086 mode; the manual has #GP(0) (SDM vol. 2, IRET).
         ...put(is16, virtual ? TARGET : offset(random), virtual ? AREA >> 4 : cs, flags, OUTER_TOP),
-        ...put(is16, virtual ? AREA >> 4 : stack(random, cs & 3)),
+        ...put(is16, virtual ? AREA >> 4 : presentStack(random, cs & 3)),
         ...put(is16, ...[0, 0, 0, 0].map(() => random.below(0x10000))),
       ],
     };

@@ -97,6 +97,7 @@ export interface Lenience {
 
 const { P, W, RSVD } = PAGE_FAULT;
 const RF_BYTE = 2;
+const PAGE = 0x1000n, MAX_OPERAND = 16n;
 const ACCESSED = 0x20;
 const STATUS = RFLAGS.CF | RFLAGS.PF | RFLAGS.AF | RFLAGS.ZF | RFLAGS.SF | RFLAGS.OF;
 /** Do two bytes or numbers differ in these bits alone? */
@@ -166,6 +167,16 @@ export const LENIENCES: readonly Lenience[] = [
   },
   {
     why:
+      "and where it crosses into a page that may not even be read, QEMU tells of that one (SDM vol. 3, 4.7, W/R flag)",
+    covers: (d, { fault, culprit, theirs, ours }) => {
+      if (fault?.vector !== VECTOR.PF || culprit?.modifies !== true) return false;
+      const [next, first] = [registerOf(theirs, "cr2"), registerOf(ours, "cr2")];
+      const crosses = next % PAGE === 0n && next > first && next - first < MAX_OPERAND;
+      return crosses && (d.what === "cr2" || d.address === fault.code && onlyIn(d, W | P | RSVD));
+    },
+  },
+  {
+    why:
       "whether a walk that ends in a fault marks the entries above as accessed is left open; QEMU marks them, the " +
       "embedded CPU does not, nor does Bochs (SDM vol. 3, 4.8)",
     covers: (d, { fault }) =>
@@ -191,16 +202,13 @@ export const LENIENCES: readonly Lenience[] = [
       onlyIn(d, d.address === fault.flags + 1 ? STATUS >> 8 : STATUS),
   },
   {
-    why: "which operand of CMPS is read first is nowhere said (SDM vol. 2, CMPS)",
+    why:
+      "which operand of CMPS is read first, and which fault is told, is nowhere said (SDM vol. 2, CMPS)",
     covers: (d, { fault, culprit }) =>
-      fault?.vector === VECTOR.PF && culprit !== undefined &&
-      STRING_COMPARES.has(culprit.mnemonic) && (d.what === "cr2" || d.address === fault.code),
-  },
-  {
-    why: "the same where one operand is not canonical: whether the other's tables are read",
-    covers: (d, { fault, culprit }) =>
-      fault?.vector === VECTOR.GP && culprit !== undefined &&
-      STRING_COMPARES.has(culprit.mnemonic) && isTable(d.address) && onlyIn(d, ACCESSED),
+      fault?.code !== undefined && culprit !== undefined &&
+      STRING_COMPARES.has(culprit.mnemonic) &&
+      (d.what === "cr2" || isTable(d.address) && onlyIn(d, ACCESSED) ||
+        d.address !== undefined && d.address >= fault.at && d.address < fault.code + 4),
   },
   {
     why: "PUSHA stores AX first, at the highest address; QEMU DI (SDM vol. 2, PUSHA)",
@@ -249,9 +257,10 @@ export const LENIENCES: readonly Lenience[] = [
   },
   {
     why:
-      "SYSENTER in long mode loads a CS whose D bit is clear; QEMU sets it (SDM vol. 2, SYSENTER)",
+      "SYSENTER in long mode, and SYSEXIT to it, load a CS whose D bit is clear; QEMU sets it (SDM vol. 2, SYSENTER, SYSEXIT)",
     covers: (d, { trial }) =>
-      d.what === "cs.attributes" && trial.name.endsWith("; sysenter") && onlyIn(d, ATTRIBUTE.DB),
+      d.what === "cs.attributes" && /; (sysenter|o64 sysexit)$/.test(trial.name) &&
+      onlyIn(d, ATTRIBUTE.DB),
   },
   {
     why:

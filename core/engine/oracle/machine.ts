@@ -188,3 +188,4 @@ export function msrsOf(mode: Mode): readonly (readonly [msr: number, value: bigi
 
 /** Pages from 4 MiB on (2 MiB apart from long mode's): entries that refuse something, all leading to one frame. */
 export const SPECIAL_PAGES = 0x400000;
+export const SPECIAL_BYTES = 0x8000, SPECIAL_FRAME = 0x7a000;

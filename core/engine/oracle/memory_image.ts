@@ -1,7 +1,7 @@
 // Memory of the oracle's machine before anything runs: descriptor tables, gates, task state, page tables, and handlers that
 // record which vector brought them up.
 import { descriptor } from "../../guest/boot.ts";
-import { AT, type Family, ROOT, SELECTOR } from "./machine.ts";
+import { AT, type Family, ROOT, SELECTOR, SPECIAL_FRAME } from "./machine.ts";
 
 /** Bytes from one handler to the next. */
 const HANDLER_STRIDE = 8;
@@ -128,18 +128,17 @@ function putTaskState(view: DataView, family: Family): void {
 
 /** Present, writable, user, accessed, dirty. */
 const OPEN = 0x67;
-const FRAME = 0x7a000;
 const NX = 0x8000_0000;
 /** [lower half, upper half]: in order, page by page; user read-only, kernel writable, kernel read-only, absent, ... */
 const SPECIAL_ENTRIES: readonly (readonly [number, number])[] = [
-  [FRAME | 7, 0],
-  [FRAME | 5, 0],
-  [FRAME | 3, 0],
-  [FRAME | 1, 0],
-  [FRAME | 6, 0],
-  [FRAME | 7, NX],
-  [FRAME | 7, 0x80000], // reserved bit 51
-  [FRAME | 3, NX],
+  [SPECIAL_FRAME | 7, 0],
+  [SPECIAL_FRAME | 5, 0],
+  [SPECIAL_FRAME | 3, 0],
+  [SPECIAL_FRAME | 1, 0],
+  [SPECIAL_FRAME | 6, 0],
+  [SPECIAL_FRAME | 7, NX],
+  [SPECIAL_FRAME | 7, 0x80000], // reserved bit 51
+  [SPECIAL_FRAME | 3, NX],
 ];
 
 function putPageTables(view: DataView): void {

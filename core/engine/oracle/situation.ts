@@ -4,7 +4,7 @@ import { Decoder, DecoderOptions, InstructionInfoFactory, type Mnemonic, OpAcces
 import type { Segment } from "../../base/registers.ts";
 import { nullSegment, parseDescriptor, RPL_MASK, TABLE_INDICATOR } from "../../cpu/descriptors.ts";
 import { ATTRIBUTE } from "../../cpu/state.ts";
-import { AT, WATCHED } from "./machine.ts";
+import { AT, SPECIAL_BYTES, SPECIAL_FRAME, SPECIAL_PAGES, WATCHED } from "./machine.ts";
 import { type AddressState, isRefused } from "./segment_refusals.ts";
 import type { Outcome, Trial } from "./trial.ts";
 
@@ -82,7 +82,7 @@ function faultOf(outcome: Outcome): FoundFault | undefined {
   if (outcome.end !== "handler") return undefined;
   const real = isReal(outcome);
   const size = real ? 2 : registerBits(outcome) / 8;
-  const at = stackPointer(outcome);
+  const at = physical(stackPointer(outcome));
   const vector = watchedWord(outcome, at) & 0xff;
   if (vector >= EXCEPTIONS) return undefined;
   const hasCode = !real && WITH_CODE.has(vector);
@@ -109,7 +109,7 @@ function stateBefore(outcome: Outcome, ripAt: number, size: number): AddressStat
     : Number(registerOf(outcome, "ss.selector"));
   const sp = framed
     ? BigInt(watchedWord(outcome, ripAt + 3 * size))
-    : registerOf(outcome, "rsp") + BigInt(ripAt + 3 * size - stackPointer(outcome));
+    : registerOf(outcome, "rsp") + BigInt(ripAt + 3 * size - physical(stackPointer(outcome)));
   return {
     real,
     register: (name) => name === "rsp" ? sp : registerOf(outcome, name),
@@ -131,6 +131,12 @@ function descriptorOf(outcome: Outcome, selector: number): Segment {
   const at = (selector & TABLE_INDICATOR ? AT.ldt : AT.gdt) + (selector & ~7);
   const [low, high] = [watchedWord(outcome, at), watchedWord(outcome, at + 4)];
   return parseDescriptor(selector, BigInt(high) << 32n | BigInt(low));
+}
+
+/** Where a linear address of the machine leads. */
+function physical(linear: number): number {
+  const isSpecial = linear >= SPECIAL_PAGES && linear < SPECIAL_PAGES + SPECIAL_BYTES;
+  return isSpecial ? SPECIAL_FRAME + linear % 0x1000 : linear;
 }
 
 /** Four bytes of watched memory; 0 for any other. */
