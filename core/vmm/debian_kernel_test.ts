@@ -1,10 +1,12 @@
-// An unmodified Linux kernel as a guest: TRIVISOR_KERNEL names Debian's vmlinuz, and the machine has gcc and lz4. Its only
-// process is a program of `fixtures/programs`; that has to print what it prints here, and to power the machine off.
+// Unmodified kernels as guests. TRIVISOR_KERNEL names Debian's vmlinuz, and the machine has gcc and lz4: its only process is a
+// program of `fixtures/programs`; that has to print what it prints here, and to power the machine off. TRIVISOR_XEN names
+// Debian's Xen, a multiboot kernel that is strict about its machine.
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { compile, FREESTANDING, hasCompiler, runFile, span } from "./testing_files.ts";
+import { compile, FREESTANDING, hasCompiler, PC_BACKENDS, runFile, span } from "./testing_files.ts";
 import { CHARACTER_DEVICE, DIRECTORY, EXECUTABLE, initramfs } from "./testing_initramfs.ts";
 
 const KERNEL = Deno.env.get("TRIVISOR_KERNEL");
+const XEN = Deno.env.get("TRIVISOR_XEN");
 const COMMAND_LINE = "console=ttyS0 nokaslr rdinit=/init quiet";
 const FLAGS = `-m64 -O2 ${FREESTANDING}`;
 const SOURCES = ["programs/floating.c", "programs/runtime.c", "programs/native.c"];
@@ -54,5 +56,23 @@ Deno.test({
     const { text, end } = runFile("native", { guest, initrd }, changes, LIMITS);
     assertStringIncludes(text.replaceAll("\r", ""), expected);
     assertEquals(end, { kind: "shutdown", code: 0 });
+  },
+});
+
+Deno.test({
+  name: "Debian's Xen starts, misses a first domain, and reboots, on every back end (TRIVISOR_XEN)",
+  ignore: !XEN,
+  async fn() {
+    const { body } = new Response(await Deno.readFile(XEN ?? ""));
+    assert(body);
+    const plain = new Response(body.pipeThrough(new DecompressionStream("gzip")));
+    const guest = new Uint8Array(await plain.arrayBuffer());
+    const changes = { memory: 128 << 20, commandLine: "com1=115200,8n1 console=com1" };
+    for (const backend of PC_BACKENDS) {
+      const { text, end } = runFile(backend, { guest }, changes, LIMITS);
+      assertStringIncludes(text, "Xen version", backend);
+      assertStringIncludes(text, "dom0 kernel not specified", backend);
+      assertEquals(end, { kind: "triple-fault" }, backend);
+    }
   },
 });
