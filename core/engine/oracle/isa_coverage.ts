@@ -106,10 +106,11 @@ class Prober {
   }
 }
 
-/** Not what only some older or other vendor's processor took its bytes for. */
+/** Not what only some older or other vendor's processor takes its bytes for. */
 function isOurs(code: Code): boolean {
   const op = CodeExt.opCode(code);
-  const ours = op.decoderOption === 0;
+  const ours = op.decoderOption === 0 &&
+    (op.intelDecoder16 || op.intelDecoder32 || op.intelDecoder64);
   op.free();
   return ours;
 }

@@ -4,6 +4,7 @@ import { CpuidFeature } from "iced-x86";
 import { type Coverage, coverageOf, everyCode } from "./isa_coverage.ts";
 import { featuresOf } from "./isa_features.ts";
 import { say, textOption } from "./options.ts";
+import { handCodes } from "./tested_by_hand.ts";
 import { type Tested, testedCodes } from "./tested_codes.ts";
 
 /** One line of the report: the codes that need the same features. */
@@ -73,7 +74,7 @@ if (import.meta.main) {
     Deno.exit(2);
   }
   const coverage = coverageOf(everyCode());
-  const tested = testedCodes();
+  const tested = new Map([...testedCodes(), ["by hand", handCodes()] as const]);
   if (Deno.args.includes("--json")) {
     const codes = coverage.map(({ code, name, standing, runs }) => ({
       name,

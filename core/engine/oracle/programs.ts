@@ -24,7 +24,9 @@ import { undefinedFlags } from "./undefined_flags.ts";
 const RCX = 1, RSP = 4;
 /** Longest instruction. */
 const MAX_LENGTH = 15;
-const JCC_SHORT = 0x70, LOOPNE = 0xe0;
+const JCC_SHORT = 0x70, LOOPNE = 0xe0, JMP_NEAR = 0xe9, ADDRESS_SIZE = 0x67;
+/** Behind 0F. */
+const JCC_NEAR = 0x80;
 
 /** Instructions that trials of plain code leave out: what stops the machine, and what has trials of its own. */
 const LEFT_OUT = new Set<Mnemonic>([
@@ -92,15 +94,24 @@ function randomInstruction(random: Random, bits: 16 | 32 | 64): Tried {
   }
 }
 
+/** A branch, mostly on a condition, over so many bytes. */
+function branchOver(random: Random, bits: 16 | 32 | 64, distance: number): number[] {
+  // LOOPNE to JCXZ count RCX down, or look at it, or as much of it as their address size says.
+  if (random.oneIn(4)) {
+    return [...(random.oneIn(3) ? [ADDRESS_SIZE] : []), LOOPNE + random.below(4), distance];
+  }
+  if (random.below(3)) return [JCC_SHORT + random.below(16), distance];
+  const opcode = random.oneIn(8) ? [JMP_NEAR] : [0x0f, JCC_NEAR + random.below(16)];
+  return [...opcode, distance, ...new Array<number>(bits === 16 ? 1 : 3).fill(0)];
+}
+
 /** Up to six instructions, some jumped over; ends with the first that leaves flags undefined. */
 function randomCode(random: Random, bits: 16 | 32 | 64): { code: Uint8Array; undefined: bigint } {
   const code: number[] = [];
   for (let left = 1 + random.below(6); left > 0; left--) {
     const next = randomInstruction(random, bits);
     if (next.undefined === 0n && random.oneIn(4)) {
-      // LOOPNE to JCXZ count RCX down, or look at it.
-      const opcode = random.oneIn(4) ? LOOPNE + random.below(4) : JCC_SHORT + random.below(16);
-      code.push(opcode, next.bytes.length);
+      code.push(...branchOver(random, bits, next.bytes.length));
     }
     code.push(...next.bytes);
     if (next.undefined) return { code: Uint8Array.from(code), undefined: next.undefined };
