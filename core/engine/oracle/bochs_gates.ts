@@ -63,6 +63,21 @@ const ABSENT: ReadonlySet<number> = new Set([SELECTOR.absentData0, SELECTOR.abse
 
 const offset = (random: Random) => random.oneIn(8) ? BEYOND : TARGET;
 
+/**
+ * May a CALL fail because its target lies beyond its segment? Bochs has pushed the return address by then, and the manual's
+ * pseudo-code has not (SDM vol. 2, CALL).
+ */
+function mayMiss(code: readonly number[], gates: readonly number[]): boolean {
+  const [short, beyond] = [words(SELECTOR.shortCode0), BEYOND >> 16];
+  const namesShort = [...code, 0, ...gates].some((byte, i, all) =>
+    (byte & ~3) === short[0] && all[i + 1] === short[1]
+  );
+  const opcode = code.indexOf(0x9a);
+  const direct = code[opcode + 3] === beyond && code.length - opcode > 5;
+  return opcode >= 0 && opcode <= 1 &&
+    (namesShort || direct || [0, 1, 2, 3].some((gate) => gates[8 * gate + 6] === beyond));
+}
+
 /** Bytes of an instruction and of what it finds at the top of the stack. */
 interface Snippet {
   readonly bytes: readonly number[];
@@ -228,6 +243,8 @@ export function gateTrial(random: Random, name: string): BochsTrial {
   const level = random.pick<Level>([0, 0, 1, 2, 3, 3]);
   const snippet = random.pick(SNIPPETS)(random);
   const wide = !random.oneIn(4);
+  const descriptors = tables(random, wide);
+  const gates = descriptors.find(({ address }) => address === KERNEL.gdt + FREE_SLOT);
   const data = () => random.pick([0, KERNEL_SELECTOR.userData, SELECTOR.readOnly3 | 3]);
   return {
     name,
@@ -251,9 +268,10 @@ export function gateTrial(random: Random, name: string): BochsTrial {
       { address: CODE, bytes: [...snippet.bytes, ...END] },
       ...[TARGET, BEYOND, AREA + TARGET].map((address) => ({ address, bytes: END })),
       { address: TOP, bytes: snippet.stack ?? [] },
-      ...tables(random, wide),
+      ...descriptors,
     ],
     undefinedFlags: snippet.undefinedFlags ?? 0,
+    ignored: mayMiss(snippet.bytes, [...gates?.bytes ?? []]) ? ["area0"] : [],
     ...(wide ? {} : { setup: SETUP }),
   };
 }

@@ -133,7 +133,8 @@ const stack = (text: string, frame = false): Snippet => ({
   frame,
   call: isCall(text),
   wild: isWild(text),
-  inside: text === "retf" || text === "pop es",
+  // Bochs pushes 16 bits of a segment register, as Intel's newer processors do; the engine 32 (SDM vol. 2, PUSH).
+  inside: text === "retf" || text === "pop es" || isPartial(text),
   partial: isPartial(text),
   text: () => text,
 });
