@@ -1,6 +1,6 @@
 // How a trial ended, for those who judge differences: the fault and its frame on the handler's stack, and the instruction
 // that it is about.
-import { Decoder, DecoderOptions, InstructionInfoFactory, type Mnemonic, OpAccess } from "iced-x86";
+import { Decoder, DecoderOptions, InstructionInfoFactory, Mnemonic, OpAccess } from "iced-x86";
 import type { Segment } from "../../base/registers.ts";
 import { nullSegment, parseDescriptor, RPL_MASK, TABLE_INDICATOR } from "../../cpu/descriptors.ts";
 import { ATTRIBUTE } from "../../cpu/state.ts";
@@ -12,6 +12,9 @@ import type { Outcome, Trial } from "./trial.ts";
 const WITH_CODE: ReadonlySet<number> = new Set([8, 10, 11, 12, 13, 14, 17]);
 /** Vectors above are of INT n alone. */
 const EXCEPTIONS = 32;
+
+/** Rotates through CF. */
+const ROTATES: ReadonlySet<Mnemonic> = new Set<Mnemonic>([Mnemonic.Rcl, Mnemonic.Rcr]);
 
 export interface Fault {
   readonly vector: number;
@@ -168,7 +171,8 @@ function culpritAt(
   const culprit = {
     mnemonic: insn.mnemonic,
     modifies,
-    readsFlags: insn.rflagsRead !== 0,
+    // RCL and RCR by 0 too, though they have no use for them.
+    readsFlags: insn.rflagsRead !== 0 || ROTATES.has(insn.mnemonic),
     refused: mode.bits !== 64 && isRefused(insn, info, before),
   };
   for (const object of [...memory, info, factory, insn, decoder]) object.free();
