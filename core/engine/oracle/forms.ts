@@ -26,11 +26,11 @@ export interface Form {
 /** General registers alone; or XMM, MMX and MXCSR too. */
 export type FormKind = "integer" | "vector";
 
-const VECTOR_FEATURES: ReadonlySet<CpuidFeature> = new Set([
+const VECTOR_FEATURES: ReadonlySet<CpuidFeature> = new Set<CpuidFeature>([
   ...[CpuidFeature.MMX, CpuidFeature.SSE, CpuidFeature.SSE2, CpuidFeature.SSE3],
   ...[CpuidFeature.SSSE3, CpuidFeature.SSE4_1, CpuidFeature.SSE4_2],
 ]);
-const X87_FEATURES: ReadonlySet<CpuidFeature> = new Set([
+const X87_FEATURES: ReadonlySet<CpuidFeature> = new Set<CpuidFeature>([
   ...[CpuidFeature.FPU, CpuidFeature.FPU287, CpuidFeature.FPU387],
 ]);
 

@@ -19,6 +19,9 @@ const oneOf = (...codes: Code[]) => (insn: Instruction) => codes.includes(insn.c
 const UNPREDICTABLE: ReadonlySet<Mnemonic> = new Set<Mnemonic>([
   ...[Mnemonic.Rdrand, Mnemonic.Rdseed, Mnemonic.Rdpid],
 ]);
+const CACHE_LINES: ReadonlySet<Mnemonic> = new Set<Mnemonic>([
+  ...[Mnemonic.Clflush, Mnemonic.Clflushopt, Mnemonic.Clwb],
+]);
 const isLegacyPrefix = (byte: number) =>
   [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3].includes(byte);
 const isRex = (byte: number) => (byte & 0xf0) === 0x40;
@@ -68,8 +71,8 @@ export const AVOIDED: readonly Avoided[] = [
   },
   {
     why:
-      "CLFLUSH and CLFLUSHOPT fault as loads do; QEMU's does nothing, and it has no CLFLUSHOPT (SDM vol. 2, CLFLUSH)",
-    avoids: (insn) => insn.mnemonic === Mnemonic.Clflush || insn.mnemonic === Mnemonic.Clflushopt,
+      "CLFLUSH and CLFLUSHOPT fault as loads do; QEMU's does nothing, and it has no CLFLUSHOPT nor CLWB (SDM vol. 2, CLFLUSH)",
+    avoids: (insn) => CACHE_LINES.has(insn.mnemonic),
   },
   {
     why: "random numbers differ, and QEMU 7.2 has no RDPID (SDM vol. 2, RDRAND, RDSEED, RDPID)",

@@ -48,11 +48,11 @@ export const FIXED: Partial<Record<K, Register>> = {
   [K.st0]: Register.ST0,
 };
 
-export const MEMORY_OR_REGISTER: ReadonlySet<K> = new Set([
+export const MEMORY_OR_REGISTER: ReadonlySet<K> = new Set<K>([
   ...[K.r8_or_mem, K.r16_or_mem, K.r32_or_mem, K.r32_or_mem_mpx, K.r64_or_mem, K.r64_or_mem_mpx],
   ...[K.mm_or_mem, K.xmm_or_mem, K.ymm_or_mem, K.zmm_or_mem, K.bnd_or_mem_mpx, K.k_or_mem],
 ]);
-const MEMORY: ReadonlySet<K> = new Set([K.mem, K.mem_mpx, K.mem_mib, K.sibmem, K.mem_offs]);
+const MEMORY: ReadonlySet<K> = new Set<K>([K.mem, K.mem_mpx, K.mem_mib, K.sibmem, K.mem_offs]);
 export const VECTOR_INDEX: Partial<Record<K, Register>> = {
   [K.mem_vsib32x]: Register.XMM1,
   [K.mem_vsib64x]: Register.XMM1,

@@ -8,7 +8,7 @@ export interface X87Form {
   readonly bytes: Uint8Array;
 }
 
-const FEATURES: ReadonlySet<CpuidFeature> = new Set([
+const FEATURES: ReadonlySet<CpuidFeature> = new Set<CpuidFeature>([
   CpuidFeature.FPU,
   CpuidFeature.FPU287,
   CpuidFeature.FPU387,

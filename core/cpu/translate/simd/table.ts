@@ -15,7 +15,7 @@ const TABLE: ReadonlyMap<Mnemonic, Emit> = new Map(
 );
 
 /** These have a vector in memory alone, in one of their forms. */
-const TO_GENERAL: ReadonlySet<Mnemonic> = new Set([
+const TO_GENERAL: ReadonlySet<Mnemonic> = new Set<Mnemonic>([
   Mnemonic.Cvtss2si,
   Mnemonic.Cvttss2si,
   Mnemonic.Cvtsd2si,
