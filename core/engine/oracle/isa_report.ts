@@ -74,7 +74,7 @@ if (import.meta.main) {
     Deno.exit(2);
   }
   const coverage = coverageOf(everyCode());
-  const tested = new Map([...testedCodes(), ["by hand", handCodes()] as const]);
+  const tested = new Map([...testedCodes(), ["hand", handCodes()] as const]);
   if (Deno.args.includes("--json")) {
     const codes = coverage.map(({ code, name, standing, runs }) => ({
       name,
