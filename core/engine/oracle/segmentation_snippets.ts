@@ -20,7 +20,8 @@ export interface Snippet {
   readonly call?: boolean;
   /**
    * The stack pointer is in the middle of its segment. Bochs 2.7 does not wrap it between the parts of a far return, and of a
-   * selector with 32 bits it reads 16, as it writes them: the manual lets processors do either (vol. 2, PUSH).
+   * selector with 32 bits it reads 16, as it writes them: the manual lets processors do either (vol. 2, PUSH). And it reads the
+   * slot that POPA skips (vol. 2, POPA).
    */
   readonly inside?: boolean;
   /** Pushes a selector of 32 bits, of which processors may write the upper half or not (SDM vol. 2, PUSH). */
@@ -134,7 +135,7 @@ const stack = (text: string, frame = false): Snippet => ({
   call: isCall(text),
   wild: isWild(text),
   // Bochs pushes 16 bits of a segment register, as Intel's newer processors do; the engine 32 (SDM vol. 2, PUSH).
-  inside: text === "retf" || text === "pop es" || isPartial(text),
+  inside: ["retf", "pop es", "popa", "popad"].includes(text) || isPartial(text),
   partial: isPartial(text),
   text: () => text,
 });
