@@ -126,6 +126,11 @@ const QUIRKS: readonly (readonly [trial: RegExp, why: string])[] = [
     /wrgsbase rdx$|^mov ecx, 0xc0000101; mov edx, 0x1000000; wrmsr/,
     "bases are canonical (SDM vol. 2, WRGSBASE; vol. 4, IA32_GS_BASE)",
   ],
+  [
+    /^mov rax, 0x7ffffffffffe; mov ecx, \[rax\]$/,
+    "an access that ends where no address is canonical is #GP (SDM vol. 1, 3.3.7.1), also where its first page is absent: " +
+    "so it is on AMD's Zen 4; QEMU raises #PF",
+  ],
   [/^mov eax, 16; mov cr8/, "CR8 has four bits (SDM vol. 2, MOV CR)"],
   [/lss rsp, \[rbx\]$/, "LSS with REX.W takes m16:64 (SDM vol. 2, LSS); AMD's and QEMU's do not"],
   [
