@@ -4,39 +4,15 @@ import { assertEquals } from "@std/assert";
 import { gpa } from "../../base/address.ts";
 import { CR0, CR4, VECTOR } from "../../base/registers.ts";
 import type { Vcpu } from "../vcpu.ts";
-import { embedded } from "./engine.ts";
-import { bareImage, everyException, startedVcpu } from "../testing.ts";
+import { DATA, guest, mapWithout, poke, run } from "./testing_snippets.ts";
 
-const MEMORY = 2 << 20;
-const CODE = 0x100000, DATA = 0x120000;
-const HLT = 0xf4;
 const RSI = [0x06];
 const DEFAULT_MXCSR = 0x1f80;
-
-function guest(): Vcpu {
-  const image = bareImage({ entry: "long64", memory: MEMORY, start: CODE });
-  return startedVcpu(embedded, image, { controls: everyException() });
-}
-
-/** Runs code to its HLT, or to its fault: vector, error code, address, and where it stands. */
-function run(vcpu: Vcpu, code: number[], rsi = DATA): unknown[] {
-  vcpu.memory.write(gpa(CODE), Uint8Array.from([...code, HLT]));
-  vcpu.set("rip", BigInt(CODE));
-  vcpu.set("rsi", BigInt(rsi));
-  const stop = vcpu.run(1000);
-  if (stop.reason !== "exit" || stop.exit.kind !== "exception") return [stop.reason];
-  const { vector, errorCode, address } = stop.exit.detail;
-  return [vector, errorCode, address].filter((value) => value !== undefined);
-}
 
 function words(vcpu: Vcpu, at: number, count: number): string[] {
   const bytes = vcpu.memory.read(gpa(at), 4 * count);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return Array.from({ length: count }, (_, i) => view.getUint32(4 * i, true).toString(16));
-}
-
-function poke(vcpu: Vcpu, at: number, ...values: number[]): void {
-  vcpu.memory.write(gpa(at), new Uint8Array(Uint32Array.from(values).buffer));
 }
 
 const ADDPS = [0x0f, 0x58, 0xc1], MOVAPS_LOAD = [0x0f, 0x28, ...RSI], PADDB_MM = [0x0f, 0xfc, 0xc1];
@@ -99,19 +75,6 @@ Deno.test("aligned forms raise #GP(0) when an operand of 16 bytes is not aligned
   }
   vcpu.dispose();
 });
-
-/** Maps the first 2 MiB to themselves in small pages, but for one. */
-function mapWithout(vcpu: Vcpu, missing: number): void {
-  const TABLES = 0x180000, PRESENT_WRITABLE = 3;
-  for (let level = 0; level < 3; level++) {
-    poke(vcpu, TABLES + 0x1000 * level, TABLES + 0x1000 * (level + 1) | PRESENT_WRITABLE, 0);
-  }
-  for (let page = 0; page < 512; page++) {
-    const entry = page * 4096 === missing ? 0 : page * 4096 | PRESENT_WRITABLE;
-    poke(vcpu, TABLES + 0x3000 + 8 * page, entry, 0);
-  }
-  vcpu.set("cr3", BigInt(TABLES));
-}
 
 Deno.test("16 bytes across two pages fault as a whole when the second page is missing", () => {
   const vcpu = guest();

@@ -4,12 +4,7 @@ import { assertEquals } from "@std/assert";
 import { gpa } from "../../base/address.ts";
 import { CR0, VECTOR } from "../../base/registers.ts";
 import type { Vcpu } from "../vcpu.ts";
-import { bareImage, everyException, startedVcpu } from "../testing.ts";
-import { embedded } from "./engine.ts";
-
-const MEMORY = 2 << 20;
-const CODE = 0x100000, DATA = 0x120000, IMAGE = 0x128000;
-const HLT = 0xf4;
+import { CODE, DATA, guest, IMAGE, mapWithout, poke, run } from "./testing_snippets.ts";
 
 const FNINIT = [0xdb, 0xe3], FLD1 = [0xd9, 0xe8], FLDZ = [0xd9, 0xee], FWAIT = [0x9b];
 const FDIVP = [0xde, 0xf9], FADD = [0xd8, 0xc1], FNSTSW_AX = [0xdf, 0xe0], FNCLEX = [0xdb, 0xe2];
@@ -22,30 +17,6 @@ const FNSAVE = [0xdd, 0x37];
 /** EAX = 1 / 0, an exception that FLDCW has unmasked. */
 const DIVIDE_BY_ZERO = [...FLD1, ...FLDZ, ...FDIVP];
 const UNMASKED = 0x340;
-
-function guest(): Vcpu {
-  const image = bareImage({ entry: "long64", memory: MEMORY, start: CODE });
-  return startedVcpu(embedded, image, { controls: everyException() });
-}
-
-/** Runs code to its HLT, or to its fault: vector, error code, address. `budget`: instructions a turn. */
-function run(vcpu: Vcpu, code: number[], rsi = DATA, budget = 1000): unknown[] {
-  vcpu.memory.write(gpa(CODE), Uint8Array.from([...code, HLT]));
-  vcpu.set("rip", BigInt(CODE));
-  vcpu.set("rsi", BigInt(rsi));
-  vcpu.set("rdi", BigInt(IMAGE));
-  for (;;) {
-    const stop = vcpu.run(budget);
-    if (stop.reason === "budget") continue;
-    if (stop.reason !== "exit" || stop.exit.kind !== "exception") return [stop.reason];
-    const { vector, errorCode, address } = stop.exit.detail;
-    return [vector, errorCode, address].filter((value) => value !== undefined);
-  }
-}
-
-function poke(vcpu: Vcpu, at: number, ...values: number[]): void {
-  vcpu.memory.write(gpa(at), new Uint8Array(Uint32Array.from(values).buffer));
-}
 
 function view(vcpu: Vcpu, at: number): DataView {
   const bytes = vcpu.memory.read(gpa(at), 512);
@@ -116,19 +87,6 @@ Deno.test("an exception waits for the next instruction that does, and the pointe
   assertEquals(run(vcpu, [...FNCLEX, ...FLD1]), ["idle"]);
   vcpu.dispose();
 });
-
-/** Maps the first 2 MiB to themselves in small pages, but for one. */
-function mapWithout(vcpu: Vcpu, missing: number): void {
-  const TABLES = 0x180000, PRESENT_WRITABLE = 3;
-  for (let level = 0; level < 3; level++) {
-    poke(vcpu, TABLES + 0x1000 * level, TABLES + 0x1000 * (level + 1) | PRESENT_WRITABLE, 0);
-  }
-  for (let page = 0; page < 512; page++) {
-    const entry = page * 4096 === missing ? 0 : page * 4096 | PRESENT_WRITABLE;
-    poke(vcpu, TABLES + 0x3000 + 8 * page, entry, 0);
-  }
-  vcpu.set("cr3", BigInt(TABLES));
-}
 
 Deno.test("a store that faults changes neither memory nor the FPU", () => {
   const vcpu = guest();

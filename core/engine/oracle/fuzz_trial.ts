@@ -45,9 +45,7 @@ export class Breach extends Error {
 
 /** Runs program `index` of `seed`: the same every time. Throws what the engine throws, and a {@linkcode Breach}. */
 export function fuzz(seed: number, index: number): FuzzResult {
-  const random = new Random(seed * 2 ** 30 + index);
-  const start = random.pick(STARTS);
-  const program = random.oneIn(3) ? random.bytes(48 + random.below(80)) : shaped(random);
+  const { random, start, program } = drawn(seed, index);
   // The next vCPU of this size gets this core: what is around its RAM can be looked at.
   const core = takeCore(MEMORY);
   giveCore(core);
@@ -75,11 +73,17 @@ function isZero(buffer: ArrayBuffer, from: number, to: number): boolean {
   return true;
 }
 
-/** The program as hexadecimal digits: for a report. */
-export function fuzzedBytes(seed: number, index: number): string {
+/** Mode and bytes of a program, and the numbers that follow them. */
+function drawn(seed: number, index: number) {
   const random = new Random(seed * 2 ** 30 + index);
   const start = random.pick(STARTS);
   const program = random.oneIn(3) ? random.bytes(48 + random.below(80)) : shaped(random);
+  return { random, start, program };
+}
+
+/** The program as hexadecimal digits: for a report. */
+export function fuzzedBytes(seed: number, index: number): string {
+  const { start, program } = drawn(seed, index);
   return `${start} ${program.toHex()}`;
 }
 
