@@ -34,7 +34,7 @@
  * const profile = costProfile("kvm-2017");
  * assert(scenario && profile);
  * for (const group of plan(scenario, { backends: ["native", "full-hw"] })) {
- *   const result = runGroup(group, { profile });
+ *   const result = await runGroup(group, { profile });
  *   assertEquals(result.verdict, "passed");
  *   assertEquals(result.cases.map((c) => c.figures?.exits.total), [0, 2]);
  * }

@@ -36,11 +36,11 @@ export function smallGroup(): CaseGroup {
 }
 
 /** Cases a second, over some runs of the group. */
-export function casesPerSecond(group: CaseGroup, profile: CostProfile): number {
+export async function casesPerSecond(group: CaseGroup, profile: CostProfile): Promise<number> {
   const start = performance.now();
   let cases = 0;
   for (let i = 0; i < GROUPS; i++) {
-    const result = runGroup(group, { profile });
+    const result = await runGroup(group, { profile });
     if (result.verdict !== "passed") {
       throw new Error(
         `The small case: ${result.cases.find((c) => c.reason)?.reason ?? result.verdict}`,

@@ -29,7 +29,7 @@ export interface BootOptions {
 const PATIENCE = "36000 s";
 
 /** Runs the file on each back end; its console goes to standard output, the rest to standard error. */
-export function boot(path: string, options: BootOptions): ExitCode {
+export async function boot(path: string, options: BootOptions): Promise<ExitCode> {
   const { backends, format, memory, cpus, commandLine, modules = [], instructions } = options;
   const guest = {
     file: path,
@@ -56,7 +56,7 @@ export function boot(path: string, options: BootOptions): ExitCode {
   for (const group of plan(scenario, { backends })) {
     const runner = new GroupRunner(group, context);
     for (const subject of group.cases) {
-      const outcome = runner.run(subject);
+      const outcome = await runner.run(subject);
       if ("skipped" in outcome) throw new Complaint(`${subject.backend}: ${outcome.skipped}`);
       if ("error" in outcome) {
         const { error } = outcome;

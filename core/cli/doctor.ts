@@ -22,7 +22,7 @@ expect: { end: { shutdown: 42 } }
 `;
 
 /** Prints the machine's state; fails if a subject that should work does not. */
-export function doctor(): ExitCode {
+export async function doctor(): Promise<ExitCode> {
   const { deno, v8, typescript } = Deno.version;
   const lines = [
     `Deno ${deno}, V8 ${v8}, TypeScript ${typescript}, ${Deno.build.os} ${Deno.build.arch}, ` +
@@ -35,7 +35,7 @@ export function doctor(): ExitCode {
     "",
     "subjects",
   ];
-  const results = canaries();
+  const results = await canaries();
   for (const backend of BACKENDS) {
     const summary = BACKEND_DEFINITIONS.get(backend)?.summary ?? "not built in this version";
     lines.push(`  ${left(`${backend}@embedded`, 26)}${results.get(backend) ?? "did not run"}`);
@@ -56,14 +56,14 @@ function permission(name: "read" | "write" | "run" | "ffi" | "env"): string {
 }
 
 /** Runs the canary on every back end: by back end, `works` or what went wrong. */
-function canaries(): Map<string, string> {
+async function canaries(): Promise<Map<string, string>> {
   const file = { name: "canary.yaml", text: CANARY };
   const { scenario, diagnostics } = parseScenario(file, "canary");
   if (!scenario) return new Map(BACKENDS.map((b) => [b, diagnostics[0]?.message ?? "no canary"]));
   const profile = loadProfile();
-  const results = plan(scenario, { backends: BACKENDS }).flatMap((group) =>
-    runGroup(group, { profile }).cases
-  );
+  const groups = plan(scenario, { backends: BACKENDS });
+  const results = (await Promise.all(groups.map((group) => runGroup(group, { profile }))))
+    .flatMap(({ cases }) => cases);
   return new Map(results.map(({ backend, verdict, reason }) => [
     backend,
     verdict === "passed" ? "works" : `${verdict}: ${reason ?? "no reason given"}`,

@@ -80,7 +80,7 @@ function commands(done: (code: ExitCode) => void) {
   program.addCommand(
     new Command("doctor")
       .description("which subjects this machine has, and why not the others")
-      .action(async () => done((await import("./doctor.ts")).doctor())),
+      .action(async () => done(await (await import("./doctor.ts")).doctor())),
   );
   program.addCommand(
     new Command("schema")
@@ -153,15 +153,17 @@ function bootCommand(done: (code: ExitCode) => void) {
     .action(async (path, flags) => {
       const { backend, format, memory, cpus, commandLine, module, instructions } = flags;
       const { boot } = await import("./boot.ts");
-      done(boot(path, {
-        backends: backend ?? ["native"],
-        ...(format === undefined ? {} : { format }),
-        ...(memory === undefined ? {} : { memory }),
-        ...(cpus === undefined ? {} : { cpus }),
-        ...(commandLine === undefined ? {} : { commandLine }),
-        ...(module === undefined ? {} : { modules: module }),
-        ...(instructions === undefined ? {} : { instructions }),
-      }));
+      done(
+        await boot(path, {
+          backends: backend ?? ["native"],
+          ...(format === undefined ? {} : { format }),
+          ...(memory === undefined ? {} : { memory }),
+          ...(cpus === undefined ? {} : { cpus }),
+          ...(commandLine === undefined ? {} : { commandLine }),
+          ...(module === undefined ? {} : { modules: module }),
+          ...(instructions === undefined ? {} : { instructions }),
+        }),
+      );
     });
 }
 

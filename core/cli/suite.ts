@@ -85,7 +85,7 @@ async function runAll(
     for (const item of prepared) {
       const result = "broken" in item
         ? item.broken
-        : runGroup(item.group, { profile, filesFor, onCase });
+        : await runGroup(item.group, { profile, filesFor, onCase });
       if (!take(result)) return;
     }
     return;

@@ -32,9 +32,8 @@ export async function trace(id: string, options: TraceOptions): Promise<ExitCode
   const { group, subject } = await findCase(id, options);
   const chosen = subject ?? group.cases.find((c) => c.skip === undefined);
   if (!chosen) throw new Complaint(`No case of ${group.id} runs; \`trivisor explain\` says why`);
-  const outcome = new GroupRunner(group, { profile: loadProfile(options.profile), filesFor }).run(
-    chosen,
-  );
+  const context = { profile: loadProfile(options.profile), filesFor };
+  const outcome = await new GroupRunner(group, context).run(chosen);
   if ("skipped" in outcome) throw new Complaint(`${chosen.id} is skipped: ${outcome.skipped}`);
   if ("error" in outcome) {
     const { faultOf } = await import("../judge/judge.ts");

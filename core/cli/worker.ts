@@ -5,10 +5,10 @@ import type { FromWorker, ToWorker } from "./pool.ts";
 import { runGroup } from "../judge/run_group.ts";
 import { filesFor } from "./project.ts";
 
-self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
+self.onmessage = async ({ data }: MessageEvent<ToWorker>) => {
   const { index, group, profile } = data;
   const answer = (message: FromWorker) => self.postMessage(message);
-  const result = runGroup(group, {
+  const result = await runGroup(group, {
     profile,
     filesFor,
     onCase: (id) => answer({ type: "case", id }),

@@ -11,6 +11,8 @@ import type { TreatmentTable } from "../cpu/sensitive_operations.ts";
 /** What an engine can do. */
 export interface Capabilities {
   readonly exits: "exact" | "coarse" | "none";
+  /** The kinds of exit that come to the VMM, where others are handled below it; absent: all. */
+  readonly exitKinds?: readonly ExitKind[];
   readonly deterministic: boolean;
   readonly singleStep: boolean;
   /** Monitors may supply shadow page tables, treatments and exception bitmaps. */
@@ -111,7 +113,7 @@ export interface Vcpu {
   readonly capabilities: Capabilities;
   readonly memory: GuestMemory;
 
-  /** Guest instructions retired since creation. */
+  /** Guest instructions retired since creation; 0 for ever on an engine that does not count them. */
   readonly retired: number;
   /** Sensitive operations that translated code did without leaving, by name; exact. */
   inlined(): Record<string, number>;
@@ -130,8 +132,11 @@ export interface Vcpu {
   /** FERR#: who is told when an x87 exception comes up without CR0.NE; `run` returns then. */
   watchFloatErrors(listener: () => void): void;
 
-  /** Runs until an exit, for at most `budget` guest instructions (at least 1). */
-  run(budget: number): Stop;
+  /**
+   * Runs until an exit, for at most `budget` guest instructions (at least 1); on an engine with `hostTime`, which can't count
+   * those, for about `nanoseconds` of measured time instead.
+   */
+  run(budget: number, nanoseconds?: number): Stop;
 
   /**
    * Completes the last exit, if it was a port or device-memory access, as KVM does on re-entry: `value` is what was read.
@@ -193,12 +198,19 @@ export interface Vcpu {
    */
   init(): void;
 
+  /** With `hostTime`: the guest has slept for so long without its VMM doing so; its time stamp counter goes ahead. */
+  skipTime?(nanoseconds: number): void;
+  /** What the layer below the VMM counted for this machine, by its own names: coarse, and not a function of the guest alone. */
+  statistics?(): Readonly<Record<string, number>>;
+
   /** Gives its memory back; the Vcpu is not used again. */
   dispose(): void;
 }
 
 /** Makes virtual CPUs. */
 export interface VcpuFactory {
+  /** Its guests' time is the host's, as nobody counts their instructions. Absent: time is virtual, by retired instructions. */
+  readonly hostTime?: true;
   create(config: VcpuConfig): Vcpu;
   /** The CPUs of one machine, over one memory of the size that the first one states. Absent: a machine has one CPU. */
   createAll?(configs: readonly VcpuConfig[]): readonly Vcpu[];

@@ -1,10 +1,12 @@
 // Builds, runs and judges the cases of one group: the pipeline from Case to Verdict. Called in the main thread, in a worker
 // with `--jobs`, and by the bench.
+import { type SubjectId, subjectName } from "../base/backend.ts";
 import type { Diagnostic } from "../base/diagnostic.ts";
 import { buildGuest, type BuildOptions } from "../guest/build.ts";
 import type { GuestImage, Platform } from "../guest/image.ts";
 import type { Case, CaseGroup } from "../scenario/case.ts";
 import type { CostProfile } from "../vmm/cost_profile.ts";
+import { type Found, SubjectLacks, type SubjectSource } from "../vmm/subject.ts";
 import { subjectOf } from "../vmm/subjects.ts";
 import { judgeGroup, type RunOutcome } from "./judge.ts";
 import { unknownLabels } from "./labels.ts";
@@ -16,6 +18,8 @@ export interface GroupContext {
   readonly profile: CostProfile;
   /** Finds what the scenario in this file includes and loads. Without it there is nothing to include or load. */
   readonly filesFor?: (file: string) => BuildOptions;
+  /** What runs the cases; absent: the back ends on the embedded engine. */
+  readonly subjects?: SubjectSource;
   /** Told the id of each case before it runs. */
   readonly onCase?: (id: string) => void;
 }
@@ -25,7 +29,7 @@ type Built =
   | { readonly error: readonly Diagnostic[] };
 
 /**
- * Builds, runs and judges every case of a group. Never throws: a guest that can't be built, or a defect of the harness,
+ * Builds, runs and judges every case of a group. Never rejects: a guest that can't be built, or a defect of the harness,
  * is the verdict `error` of its case.
  *
  * @example What a port write costs under hardware assistance: an exit to user space, of 6209 cycles
@@ -42,19 +46,25 @@ type Built =
  * const profile = costProfile("kvm-2017");
  * assert(scenario && profile);
  * for (const group of plan(scenario, { backends: ["full-hw"] })) {
- *   const [result] = runGroup(group, { profile }).cases;
+ *   const [result] = (await runGroup(group, { profile })).cases;
  *   assertEquals(result?.figures?.exits.kinds, { io: 1 });
  *   assertEquals(result?.figures?.cycles.vmm, 6209);
  * }
  * ```
  */
-export function runGroup(group: CaseGroup, context: GroupContext): GroupResult {
+export async function runGroup(group: CaseGroup, context: GroupContext): Promise<GroupResult> {
   const runner = new GroupRunner(group, context);
-  const outcomes = new Map(group.cases.map((subject) => {
+  const outcomes = new Map<string, RunOutcome>();
+  for (const subject of group.cases) {
     context.onCase?.(subject.id);
-    return [subject.id, runner.run(subject)] as const;
-  }));
+    outcomes.set(subject.id, await runner.run(subject));
+  }
   return judgeGroup(group, outcomes);
+}
+
+function embeddedSubject(id: SubjectId): Found {
+  const subject = subjectOf(id);
+  return subject ? { subject } : { absent: `${subjectName(id)} is not on the embedded engine` };
 }
 
 /** Runs cases of one group; the program is assembled once for each platform. */
@@ -63,13 +73,15 @@ export class GroupRunner {
 
   constructor(readonly group: CaseGroup, readonly context: GroupContext) {}
 
-  /** Runs one case. Never throws: what goes wrong is an outcome. */
-  run(subject: Case): RunOutcome {
+  /** Runs one case. Never rejects: what goes wrong is an outcome. */
+  async run(subject: Case): Promise<RunOutcome> {
     if (subject.skip !== undefined) return { skipped: subject.skip };
-    const runs = subjectOf(subject);
-    if (!runs) return { skipped: `the engine ${subject.engine} is not built in this version` };
     try {
-      const available = runs.probe();
+      const { subjects } = this.context;
+      const found = subjects ? await subjects.find(subject) : embeddedSubject(subject);
+      if ("absent" in found) return { skipped: found.absent };
+      const runs = found.subject;
+      const available = await runs.probe();
       if (!available.available) return { skipped: available.why };
       const { group } = this;
       const unsuited = runs.unsuited(group.guest);
@@ -79,9 +91,10 @@ export class GroupRunner {
       const { image, warnings } = built;
       const unknown = unknownLabels(group.guest, subject, image);
       if (unknown.length > 0) return { error: unknown };
-      const trace = runs.run({ group, subject, image, profile: this.context.profile });
+      const trace = await runs.run({ group, subject, image, profile: this.context.profile });
       return { image, trace, warnings };
     } catch (error) {
+      if (error instanceof SubjectLacks) return { skipped: error.message };
       return {
         error: `The harness failed: ${error instanceof Error ? error.message : String(error)}`,
       };

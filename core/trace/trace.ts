@@ -82,10 +82,15 @@ export interface Trace {
   readonly wallNs: number;
   /** What this subject could not observe: expectations on it are `unobserved`. */
   readonly unobserved: readonly Observable[];
+  /** The only kinds of exit that this subject shows; absent: all, or as `unobserved` says none. */
+  readonly exitKinds?: readonly ExitKind[];
+  /** What the host's own VMM counted for this machine, by its names (KVM's statistics): coarse, never judged. */
+  readonly coarse?: Readonly<Record<string, number>>;
 }
 
 /** What an expectation may need to see. */
 export type Observable =
+  | "instructions"
   | "exits"
   | "accesses"
   | "injections"

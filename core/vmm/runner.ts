@@ -15,10 +15,11 @@ import type { Observable, Trace } from "../trace/trace.ts";
 import { cyclesOf } from "./cost_model.ts";
 import type { CostProfile } from "./cost_profile.ts";
 import { finalMemory, finalRegisters } from "./final_state.ts";
+import { HostTime } from "./host_time.ts";
 import { LateMemory } from "./late_memory.ts";
 import type { BackendDefinition, Monitor, Outcome } from "./monitor.ts";
 import { TURN, Turns } from "./turns.ts";
-import { VirtualTime } from "./virtual_time.ts";
+import { type GuestTime, VirtualTime } from "./virtual_time.ts";
 
 export interface RunOptions {
   readonly group: Pick<CaseGroup, "guest" | "limits">;
@@ -62,7 +63,7 @@ class Run {
   readonly #options: RunOptions;
   readonly #limits: Limits;
   readonly #wallClock: () => number;
-  readonly #time: VirtualTime;
+  readonly #time: GuestTime;
   readonly #clock: VirtualClock;
   readonly #recorder: Recorder;
   readonly #disks: readonly MemoryDisk[];
@@ -84,7 +85,9 @@ class Run {
     // Devices ask for the time while they are built, before there is a CPU.
     const made: { cpus?: Turns } = {};
     const retired = () => made.cpus?.retired ?? 0;
-    this.#time = new VirtualTime(profile, retired);
+    this.#time = engine.hostTime
+      ? new HostTime(this.#wallClock)
+      : new VirtualTime(profile, retired);
     this.#clock = new VirtualClock(() => this.#time.now());
     this.#recorder = new Recorder(retired, () => made.cpus?.current);
     this.#disks = image.disks.map((spec) => new MemoryDisk(spec));
@@ -205,7 +208,7 @@ class Run {
       this.#cpus.turn,
     );
     this.#inGuest = true;
-    const stop = this.#vcpu.run(budget);
+    const stop = this.#vcpu.run(budget, this.#time.nanosecondsUntil(until));
     this.#inGuest = false;
     if (this.#inlines) this.#time.inlined(this.#cpus.inlined());
     return stop;
@@ -270,7 +273,7 @@ class Run {
       const next = this.#clock.nextAlarm();
       if (next === undefined || this.#cpus.deaf) return { kind: "halt" };
       if (next > this.#limits.time || this.#wallLimit()) return { kind: "limit", limit: "time" };
-      this.#time.idleUntil(next);
+      this.#sleepUntil(next);
       this.#clock.runDue();
     }
     return undefined;
@@ -280,7 +283,13 @@ class Run {
   #wait(deadline: number | undefined): void {
     this.#cpus.endTurn();
     if (this.#cpus.current !== undefined || this.#monitor.wakeable()) return;
-    if (deadline !== undefined) this.#time.idleUntil(Math.min(deadline, this.#limits.time));
+    if (deadline !== undefined) this.#sleepUntil(Math.min(deadline, this.#limits.time));
+  }
+
+  #sleepUntil(deadline: number): void {
+    const before = this.#time.now();
+    this.#time.idleUntil(deadline);
+    for (const { vcpu } of this.#cpus.all) vcpu.skipTime?.(Math.max(0, deadline - before));
   }
 
   #limit(): EndState | undefined {
@@ -326,6 +335,8 @@ class Run {
     const { subject, group, image, profile } = this.#options;
     const { counts, events, dropped } = this.#recorder;
     const { vcpu } = this.#cpus.first;
+    const { exitKinds } = vcpu.capabilities;
+    const coarse = vcpu.statistics?.();
     counts.instructions = this.#cpus.retired;
     Object.assign(counts.inlined, this.#cpus.inlined());
     return {
@@ -342,10 +353,15 @@ class Run {
       },
       wallNs: Math.round((this.#wallClock() - this.#started) * 1e6),
       unobserved: this.#unobserved(),
+      ...(exitKinds ? { exitKinds } : {}),
+      ...(coarse ? { coarse } : {}),
     };
   }
 
   #unobserved(): readonly Observable[] {
-    return this.#vcpu.capabilities.exits === "exact" ? [] : ["exits"];
+    return [
+      ...(this.#options.engine.hostTime ? ["instructions" as const] : []),
+      ...(this.#vcpu.capabilities.exits === "none" ? ["exits" as const] : []),
+    ];
   }
 }

@@ -36,11 +36,36 @@ export interface Subject {
   readonly summary: string;
   /** What the pv-ops of its guests are to be bound to. */
   readonly platform: Platform;
-  /** Can it run here at all? Cheap, without side effects, and the same whenever it is asked. */
-  probe(): Availability;
+  /** Can it run here at all? Asked once before it runs anything; a foreign subject is tried by a canary then. */
+  probe(): Availability | Promise<Availability>;
   /** Can it run this image? A sentence says why not. */
   unsuited(image: Pick<GuestImage, "entry" | "cpus">): string | undefined;
-  /** Runs a case to its end. Throws only on defects of the harness itself. */
+  /**
+   * Runs a case to its end. Throws only on defects of the harness itself, and {@linkcode SubjectLacks} where the run has shown
+   * that this subject can't do it here.
+   */
+  run(job: Job): Trace | Promise<Trace>;
+  /** Ends what it holds: processes, workers. It may be used again afterwards. */
+  close?(): Promise<void>;
+}
+
+/** Where the subjects of a run come from. */
+export interface SubjectSource {
+  /** The subject of this back end and engine, the same one every time; or why there is no such pair. */
+  find(id: SubjectId): Found | Promise<Found>;
+}
+
+/** `absent` is a sentence without a full stop: the reason of a skipped case. */
+export type Found = { readonly subject: Subject } | { readonly absent: string };
+
+/** The run met something that this subject is known not to have on this machine: the case is skipped, for this reason. */
+export class SubjectLacks extends Error {
+  override readonly name = "SubjectLacks";
+}
+
+/** A subject in this thread: what it does, it does at once. */
+export interface LocalSubject extends Subject {
+  probe(): Availability;
   run(job: Job): Trace;
 }
 
@@ -49,7 +74,7 @@ export function monitorSubject(
   id: SubjectId,
   backend: BackendDefinition,
   engine: VcpuFactory,
-): Subject {
+): LocalSubject {
   if (backend.backend !== id.backend) {
     throw new Error(`${subjectName(id)} can't be made of ${backend.backend}`);
   }

@@ -2,10 +2,10 @@
 import { type SubjectId, subjectName } from "../base/backend.ts";
 import { embedded } from "../engine/embedded/engine.ts";
 import { BACKEND_DEFINITIONS } from "./backends.ts";
-import { monitorSubject, type Subject } from "./subject.ts";
+import { type LocalSubject, monitorSubject } from "./subject.ts";
 
 /** By name, as in `hybrid@embedded`, in the order in which tables show the back ends. */
-const SUBJECTS: ReadonlyMap<string, Subject> = new Map(
+const SUBJECTS: ReadonlyMap<string, LocalSubject> = new Map(
   [...BACKEND_DEFINITIONS.values()].map((definition) => {
     const id: SubjectId = { backend: definition.backend, engine: "embedded" };
     return [subjectName(id), monitorSubject(id, definition, embedded)];
@@ -26,6 +26,6 @@ const SUBJECTS: ReadonlyMap<string, Subject> = new Map(
  * assertEquals(subjectOf({ backend: "para", engine: "kvm" }), undefined);
  * ```
  */
-export function subjectOf(id: SubjectId): Subject | undefined {
+export function subjectOf(id: SubjectId): LocalSubject | undefined {
   return SUBJECTS.get(subjectName(id));
 }

@@ -4,8 +4,26 @@ import type { ExitVia } from "../trace/exit.ts";
 import type { CostProfile } from "./cost_profile.ts";
 import { exitCost, inlinedCost, instructionCost, nativeCost } from "./cost_model.ts";
 
+/** The time that a guest, its devices and its limits go by. */
+export interface GuestTime {
+  /** Nanoseconds since power on. */
+  now(): number;
+  /** How many instructions fit until `deadline` (nanoseconds), at least 1. */
+  instructionsUntil(deadline: number): number;
+  /** How long the guest may run until then, at least 1; undefined where it is instructions that are granted. */
+  nanosecondsUntil(deadline: number): number | undefined;
+  /** Pays for an exit. */
+  exit(via: ExitVia, kind: string): void;
+  /** Pays for something that costs on bare hardware too. */
+  native(operation: string): void;
+  /** Pays for what has been inlined so far; the counts are totals, and never fall. */
+  inlined(totals: Readonly<Record<string, number>>): void;
+  /** The guest sleeps until `deadline`; the past is no deadline. */
+  idleUntil(deadline: number): void;
+}
+
 /** Virtual time of one run. */
-export class VirtualTime {
+export class VirtualTime implements GuestTime {
   readonly #perInstruction: number;
   readonly #profile: CostProfile;
   readonly #retired: () => number;
@@ -22,17 +40,18 @@ export class VirtualTime {
     this.#perInstruction = instructionCost(profile);
   }
 
-  /** Nanoseconds since power on. */
   now(): number {
     return Math.floor(this.#retired() * this.#perInstruction + this.#beyond + this.#inlined);
   }
 
-  /** How many instructions fit until `deadline` (nanoseconds), at least 1. */
   instructionsUntil(deadline: number): number {
     return Math.max(1, Math.ceil((deadline - this.now()) / this.#perInstruction));
   }
 
-  /** Pays for an exit. */
+  nanosecondsUntil(): undefined {
+    return undefined;
+  }
+
   exit(via: ExitVia, kind: string): void {
     const key = `${via}/${kind}`;
     let cost = this.#exitCosts.get(key);
@@ -42,7 +61,6 @@ export class VirtualTime {
     this.#beyond += cost;
   }
 
-  /** Pays for something that costs on bare hardware too. */
   native(operation: string): void {
     let cost = this.#nativeCosts.get(operation);
     if (cost === undefined) {
@@ -51,7 +69,6 @@ export class VirtualTime {
     this.#beyond += cost;
   }
 
-  /** Pays for what has been inlined so far; the counts are totals, and never fall. */
   inlined(totals: Readonly<Record<string, number>>): void {
     let cycles = 0;
     for (const operation in totals) {
@@ -60,7 +77,6 @@ export class VirtualTime {
     this.#inlined = Math.max(this.#inlined, cycles);
   }
 
-  /** The guest sleeps until `deadline`; the past is no deadline. */
   idleUntil(deadline: number): void {
     this.#beyond += Math.max(0, deadline - this.now());
   }
