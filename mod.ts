@@ -85,7 +85,16 @@ export type { Selection } from "./core/scenario/plan.ts";
 export { buildGuest } from "./core/guest/build.ts";
 export type { BuildOptions, Built } from "./core/guest/build.ts";
 export { subjectOf } from "./core/vmm/subjects.ts";
-export type { Availability, Job, Subject } from "./core/vmm/subject.ts";
+export { type SubjectOptions, Subjects } from "./core/foreign/subjects.ts";
+export {
+  type Availability,
+  type Found,
+  type Job,
+  type LocalSubject,
+  type Subject,
+  SubjectLacks,
+  type SubjectSource,
+} from "./core/vmm/subject.ts";
 export { judgeGroup } from "./core/judge/judge.ts";
 export type { RunOutcome } from "./core/judge/judge.ts";
 export { runGroup } from "./core/judge/run_group.ts";

@@ -81,8 +81,6 @@ export class GroupRunner {
       const found = subjects ? await subjects.find(subject) : embeddedSubject(subject);
       if ("absent" in found) return { skipped: found.absent };
       const runs = found.subject;
-      const available = await runs.probe();
-      if (!available.available) return { skipped: available.why };
       const { group } = this;
       const unsuited = runs.unsuited(group.guest);
       if (unsuited) return { skipped: unsuited };

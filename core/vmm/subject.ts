@@ -51,7 +51,7 @@ export interface Subject {
 
 /** Where the subjects of a run come from. */
 export interface SubjectSource {
-  /** The subject of this back end and engine, the same one every time; or why there is no such pair. */
+  /** The subject of this back end and engine, the same one every time; or why there is none that works here. */
   find(id: SubjectId): Found | Promise<Found>;
 }
 
@@ -60,12 +60,15 @@ export type Found = { readonly subject: Subject } | { readonly absent: string };
 
 /** The run met something that this subject is known not to have on this machine: the case is skipped, for this reason. */
 export class SubjectLacks extends Error {
+  /** For whoever catches it. */
   override readonly name = "SubjectLacks";
 }
 
 /** A subject in this thread: what it does, it does at once. */
 export interface LocalSubject extends Subject {
+  /** As {@linkcode Subject.probe}, at once. */
   probe(): Availability;
+  /** As {@linkcode Subject.run}, at once. */
   run(job: Job): Trace;
 }
 
