@@ -10,7 +10,8 @@ import { runCase } from "./runner.ts";
 
 /** Can a subject run on this machine? */
 export type Availability =
-  | { readonly available: true }
+  /** `gaps`: what it is known not to do on this machine; cases that turn out to need it are skipped, for that reason. */
+  | { readonly available: true; readonly gaps?: readonly string[] }
   /** `why` is a sentence for `doctor`, and the reason of a skipped case. */
   | { readonly available: false; readonly why: string };
 
@@ -36,6 +37,10 @@ export interface Subject {
   readonly summary: string;
   /** What the pv-ops of its guests are to be bound to. */
   readonly platform: Platform;
+  /** Of the program, or of the kernel, that is outside of trivisor, as in `7.2.13`; known once it has been probed. */
+  readonly version?: string | undefined;
+  /** What it runs on, where that matters to its deviations: `pvm`, `svm`, `vmx`; known once it has been probed. */
+  readonly host?: string | undefined;
   /** Can it run here at all? Asked once before it runs anything; a foreign subject is tried by a canary then. */
   probe(): Availability | Promise<Availability>;
   /** Can it run this image? A sentence says why not. */
