@@ -18,8 +18,8 @@ const PATTERNS_SHOWN = 12;
 /** Prints everything that is known without running it. */
 export async function explain(id: string, options: SelectionOptions): Promise<ExitCode> {
   // Found whatever the filters say: whether they select it is part of the answer.
-  const { paths, engine } = options;
-  const everything = { paths, ...(engine ? { engine } : {}) };
+  const { paths, engines } = options;
+  const everything = { paths, ...(engines ? { engines } : {}) };
   const groups = await findScenario(id, everything);
   if (groups.length > 1) {
     toStdout(expansion(id, groups, options).map((line) => line.trimEnd() + "\n").join(""));

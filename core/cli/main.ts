@@ -1,9 +1,9 @@
 // The command line. Each verb is loaded when it is asked for, as start-up time is part of every run.
 import { Command, CommanderError } from "@commander-js/extra-typings";
-import { BACKENDS } from "../base/backend.ts";
+import { BACKENDS, ENGINES } from "../base/backend.ts";
 import { EXIT_CODE, type ExitCode } from "../judge/verdict.ts";
 import { complaintOf } from "./complaint.ts";
-import { backends, engine, list as words, oneOf, positive, shard } from "./options.ts";
+import { backends, engines, list as words, oneOf, positive, shard } from "./options.ts";
 import { toStderr, toStdout } from "./output.ts";
 import type { SelectionOptions } from "./prepare.ts";
 
@@ -33,7 +33,7 @@ export async function main(args: readonly string[]): Promise<ExitCode> {
 
 interface SelectionFlags {
   readonly backend?: SelectionOptions["backends"];
-  readonly engine?: SelectionOptions["engine"];
+  readonly engine?: SelectionOptions["engines"];
   readonly tag?: SelectionOptions["tags"];
   readonly grep?: string;
   readonly shard?: SelectionOptions["shard"];
@@ -44,7 +44,7 @@ function selection(paths: readonly string[], flags: SelectionFlags): SelectionOp
   return {
     paths: paths.length > 0 ? paths : DEFAULT_PATHS,
     ...(flags.backend ? { backends: flags.backend } : {}),
-    ...(flags.engine ? { engine: flags.engine } : {}),
+    ...(flags.engine ? { engines: flags.engine } : {}),
     ...(flags.tag ? { tags: flags.tag } : {}),
     ...(flags.grep === undefined ? {} : { grep: flags.grep }),
     ...(flags.shard ? { shard: flags.shard } : {}),
@@ -56,9 +56,11 @@ function selecting(name: string) {
   return new Command(name)
     .option("-b, --backend <names>", `with commas or repeated: ${BACKENDS.join(", ")}`, backends)
     .option(
-      "--engine <name>",
-      "what executes the guest's instructions: embedded (doctor tells of others)",
-      engine,
+      "--engine <names>",
+      `what executes the guests, with commas or repeated: ${
+        ENGINES.join(", ")
+      } (default: embedded)`,
+      engines,
     )
     .option("-t, --tag <tags>", "scenarios with any of these tags; !tag rules out", words)
     .option("-g, --grep <text>", "groups and cases whose id has this text, or matches this pattern")

@@ -23,8 +23,10 @@ export function backends(text: string, before: readonly Backend[] = []): readonl
   return [...new Set([...before, ...names])];
 }
 
-export function engine(text: string): Engine {
-  return oneOf("engine", text, ENGINES);
+/** `embedded,kvm`, or given several times. */
+export function engines(text: string, before: readonly Engine[] = []): readonly Engine[] {
+  const names = text.split(",").map((name) => oneOf("engine", name.trim(), ENGINES));
+  return [...new Set([...before, ...names])];
 }
 
 /** An option that may be given several times, or with commas. */

@@ -17,7 +17,8 @@ export interface SelectionOptions {
   readonly paths: readonly string[];
   /** Absent: those that each scenario suits. */
   readonly backends?: readonly Backend[];
-  readonly engine?: Engine;
+  /** Absent: the embedded one. */
+  readonly engines?: readonly Engine[];
   readonly tags?: readonly string[];
   readonly grep?: string;
   readonly shard?: Shard;
@@ -51,10 +52,10 @@ async function prepareOne(
     }
     return [{ broken: brokenScenario(name, file.name, inOrder(diagnostics)) }];
   }
-  const { backends, engine } = options;
+  const { backends, engines } = options;
   const planned = plan(parsed.scenario, {
     ...(backends ? { backends } : {}),
-    ...(engine ? { engine } : {}),
+    ...(engines ? { engines } : {}),
   });
   return filterGroups(planned, options).map((group) => ({ group }));
 }

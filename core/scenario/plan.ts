@@ -2,9 +2,12 @@
 import {
   type Backend,
   BACKENDS,
-  DEFAULT_BACKENDS,
+  DEFAULT_ENGINE,
   type Engine,
+  ENGINES,
+  PAIRS,
   subjectName,
+  whyAbsent,
 } from "../base/backend.ts";
 import type { Case, CaseGroup, GuestSpec } from "./case.ts";
 import { describeParameters } from "./parameters.ts";
@@ -15,13 +18,13 @@ import type { Instance, Scenario } from "./scenario.ts";
 export interface Selection {
   /** Instead of the default ones and those that the scenario names. */
   readonly backends?: readonly Backend[];
-  /** `embedded` if absent. */
-  readonly engine?: Engine;
+  /** `embedded` alone if absent. */
+  readonly engines?: readonly Engine[];
 }
 
 /**
  * The cases of a scenario on the selected subjects: a group for each combination of parameters, in the order of the
- * scenario. Subjects that it rules out become cases with a reason to skip.
+ * scenario, with a case for each back end of each engine. Subjects that it rules out become cases with a reason to skip.
  *
  * ```ts
  * import { assertEquals } from "@std/assert";
@@ -36,9 +39,11 @@ export interface Selection {
  * ```
  */
 export function plan(scenario: Scenario, selection: Selection = {}): readonly CaseGroup[] {
-  const wanted = selection.backends ?? [...DEFAULT_BACKENDS, ...scenario.named];
-  const backends = BACKENDS.filter((backend) => wanted.includes(backend));
-  const engine = selection.engine ?? "embedded";
+  const { backends, engines = [DEFAULT_ENGINE] } = selection;
+  const subjects = ENGINES.filter((engine) => engines.includes(engine)).flatMap((engine) =>
+    BACKENDS.filter((backend) => isWanted(backend, engine, backends, scenario.named))
+      .map((backend) => ({ backend, engine }))
+  );
   return scenario.instances.map((instance) => {
     const id = scenario.name + describeParameters(instance.parameters);
     return {
@@ -51,9 +56,23 @@ export function plan(scenario: Scenario, selection: Selection = {}): readonly Ca
       guest: instance.guest,
       limits: instance.limits,
       comparisons: instance.comparisons,
-      cases: backends.map((backend) => planCase(id, scenario, instance, backend, engine)),
+      cases: subjects.map(({ backend, engine }) =>
+        planCase(id, scenario, instance, backend, engine)
+      ),
     };
   });
+}
+
+/** A pair that the user asks for is planned even where there is no such pair, and says why it is skipped. */
+function isWanted(
+  backend: Backend,
+  engine: Engine,
+  asked: readonly Backend[] | undefined,
+  named: readonly Backend[],
+): boolean {
+  if (asked) return asked.includes(backend);
+  const pairing = PAIRS[engine][backend];
+  return pairing === "usual" || (engine === DEFAULT_ENGINE && named.includes(backend));
 }
 
 function planCase(
@@ -79,6 +98,8 @@ function reasonToSkip(
   backend: Backend,
   engine: Engine,
 ): string | undefined {
+  const absent = whyAbsent({ backend, engine });
+  if (absent) return `there is no ${subjectName({ backend, engine })}: ${absent}`;
   const { backends, engines } = requires;
   // Who asks for hardware assistance asks for it with either kind of paging.
   const technique = backend === "full-hw/shadow" ? "full-hw" : backend;

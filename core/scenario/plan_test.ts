@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import type { Engine } from "../base/backend.ts";
 import { load, planned } from "./testdata/load.ts";
 
 const HEAD = 'why: x\nguest: { program: "hlt" }\n';
@@ -30,8 +31,33 @@ Deno.test("`plan()` adds the back ends that a scenario names, in the order of ta
 });
 
 Deno.test("`plan()` takes the user's back ends and engine", () => {
-  const [group] = planned(HEAD, { backends: ["hybrid", "native"], engine: "kvm" });
-  assertEquals(group?.cases.map(({ id }) => id), ["test@native+kvm", "test@hybrid+kvm"]);
+  const [group] = planned(HEAD, { backends: ["hybrid", "full-hw"], engines: ["kvm", "embedded"] });
+  assertEquals(group?.cases.map(({ id }) => id), [
+    "test@full-hw+embedded",
+    "test@hybrid+embedded",
+    "test@full-hw+kvm",
+    "test@hybrid+kvm",
+  ]);
+});
+
+Deno.test("`plan()` pairs each engine with the back ends that it has", () => {
+  const cases: readonly [engine: Engine, backends: readonly string[]][] = [
+    ["embedded", [...DEFAULT.slice(0, 3), "full-hw/shadow", ...DEFAULT.slice(3)]],
+    ["kvm", ["full-hw", "para", "hybrid"]],
+    ["qemu", ["full-bt", "full-hw"]],
+    ["external", ["full-hw"]],
+  ];
+  for (const [engine, backends] of cases) {
+    const [group] = planned(HEAD + "per: { full-hw/shadow: {} }", { engines: [engine] });
+    assertEquals(group?.cases.map(({ backend }) => backend), backends, engine);
+  }
+});
+
+Deno.test("`plan()` skips a pair that is asked for and does not exist, and says why", () => {
+  const [group] = planned(HEAD, { backends: ["para"], engines: ["qemu"] });
+  assertEquals(group?.cases.map(({ skip }) => skip), [
+    "there is no para@qemu: QEMU emulates Xen for guests with hardware assistance, not for ported ones",
+  ]);
 });
 
 Deno.test("`plan()` says why a subject is skipped", () => {
