@@ -85,7 +85,7 @@ export type { Selection } from "./core/scenario/plan.ts";
 export { buildGuest } from "./core/guest/build.ts";
 export type { BuildOptions, Built } from "./core/guest/build.ts";
 export { subjectOf } from "./core/vmm/subjects.ts";
-export { type SubjectOptions, Subjects } from "./core/foreign/subjects.ts";
+export { type Inspected, type SubjectOptions, Subjects } from "./core/foreign/subjects.ts";
 export {
   type Availability,
   type Found,

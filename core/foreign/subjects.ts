@@ -1,7 +1,7 @@
 // The subjects of a run: the back ends on the embedded engine, and on real KVM, QEMU and the user's own VMM. What runs outside
 // of this thread is loaded, tried by a canary and kept when it is first asked for, and ended with the run.
 import { type Backend, type Engine, type SubjectId, subjectName } from "../base/backend.ts";
-import type { Found, Subject, SubjectSource } from "../vmm/subject.ts";
+import type { Availability, Found, Subject, SubjectSource } from "../vmm/subject.ts";
 import { subjectOf } from "../vmm/subjects.ts";
 
 /** What the user says about subjects outside of trivisor. */
@@ -25,10 +25,15 @@ const MAKERS: Readonly<Record<Engine, Maker>> = {
   external: () => Promise.resolve({ absent: "the engine external is not built in this version" }),
 };
 
+/** A subject and what its probe said; or why there is no such pair. */
+export type Inspected =
+  | { readonly subject: Subject; readonly availability: Availability }
+  | { readonly absent: string };
+
 /** Finds subjects, each tried once. `close` ends whatever they hold. */
 export class Subjects implements SubjectSource {
   readonly #options: SubjectOptions;
-  readonly #found = new Map<string, Promise<Found>>();
+  readonly #inspected = new Map<string, Promise<Inspected>>();
   readonly #open: Subject[] = [];
 
   /** Nothing is started yet. */
@@ -37,26 +42,34 @@ export class Subjects implements SubjectSource {
   }
 
   /** The subject, if it is there and its canary has come through. */
-  find(id: SubjectId): Promise<Found> {
-    const name = subjectName(id);
-    const known = this.#found.get(name);
-    if (known) return known;
-    const found = this.#try(id);
-    this.#found.set(name, found);
-    return found;
+  async find(id: SubjectId): Promise<Found> {
+    const inspected = await this.inspect(id);
+    if ("absent" in inspected) return inspected;
+    const { subject, availability } = inspected;
+    return availability.available ? { subject } : { absent: availability.why };
   }
 
-  async #try(id: SubjectId): Promise<Found> {
-    const found = await MAKERS[id.engine](id.backend, this.#options);
-    if ("absent" in found) return found;
-    this.#open.push(found.subject);
-    const availability = await found.subject.probe();
-    return availability.available ? found : { absent: availability.why };
+  /** The same, for whoever wants to know what it can't do. */
+  inspect(id: SubjectId): Promise<Inspected> {
+    const name = subjectName(id);
+    const known = this.#inspected.get(name);
+    if (known) return known;
+    const inspected = this.#inspect(id);
+    this.#inspected.set(name, inspected);
+    return inspected;
+  }
+
+  async #inspect(id: SubjectId): Promise<Inspected> {
+    const made = await MAKERS[id.engine](id.backend, this.#options);
+    if ("absent" in made) return made;
+    const { subject } = made;
+    this.#open.push(subject);
+    return { subject, availability: await subject.probe() };
   }
 
   /** Ends processes and workers; what is asked for afterwards is made anew. */
   async close(): Promise<void> {
-    this.#found.clear();
+    this.#inspected.clear();
     await Promise.all(this.#open.splice(0).map((subject) => subject.close?.()));
   }
 }
