@@ -1,0 +1,50 @@
+// Children live in sessions of their own, where neither Ctrl-C nor the terminal's end reaches them: when a signal ends this
+// process, they are ended first. Used by `child.ts`.
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+const ENDED_BY_SIGNAL = 130;
+
+const kills = new Set<() => void>();
+const listeners = new Map<Deno.Signal, () => void>();
+
+/** Calls `kill` should a signal end this process, or `Deno.exit`; what is returned takes that back. */
+export function shield(kill: () => void): () => void {
+  if (kills.size === 0) watch();
+  kills.add(kill);
+  return () => {
+    if (kills.delete(kill) && kills.size === 0) unwatch();
+  };
+}
+
+function killAll(): void {
+  for (const kill of kills) kill();
+}
+
+function watch(): void {
+  globalThis.addEventListener("unload", killAll);
+  for (const signal of SIGNALS) {
+    const listener = () => {
+      killAll();
+      unwatch();
+      try {
+        // Now the signal does what it does without a listener.
+        Deno.kill(Deno.pid, signal);
+      } catch {
+        Deno.exit(ENDED_BY_SIGNAL); // no permission to run anything
+      }
+    };
+    try {
+      Deno.addSignalListener(signal, listener);
+      listeners.set(signal, listener);
+    } catch {
+      // Not on this system.
+    }
+  }
+}
+
+function unwatch(): void {
+  globalThis.removeEventListener("unload", killAll);
+  for (const [signal, listener] of listeners) Deno.removeSignalListener(signal, listener);
+  listeners.clear();
+}
