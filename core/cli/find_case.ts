@@ -1,5 +1,5 @@
 // Finds the one case or group that a user names, by its whole id or a part of it that only it has.
-import { BACKENDS } from "../base/backend.ts";
+import { BACKENDS, ENGINES, type SubjectId } from "../base/backend.ts";
 import { didYouMean } from "../base/diagnostic.ts";
 import type { Case, CaseGroup } from "../scenario/case.ts";
 import { Complaint } from "./complaint.ts";
@@ -31,10 +31,15 @@ export async function findCase(
     if (subject) return { group, subject };
     if (!id.startsWith(`${group.id}@`)) continue;
     // One that runs only where it is asked for, as `full-hw/shadow` does.
-    const asked = BACKENDS.find((b) =>
-      id === `${group.id}@${b}` || id === `${group.id}@${b}+embedded`
-    );
-    if (asked && !options.backends) return findCase(id, { ...options, backends: [asked] });
+    const asked = subjectIn(id.slice(group.id.length + 1));
+    if (asked && !options.backends) {
+      const { backend, engine } = asked;
+      return findCase(`${group.id}@${backend}+${engine}`, {
+        ...options,
+        backends: [backend],
+        engines: [engine],
+      });
+    }
     throw new Complaint(noSubject(id, group));
   }
   const broken = prepared.flatMap((p) =>
@@ -43,6 +48,14 @@ export async function findCase(
   const [first] = broken;
   if (first) throw new Complaint(first.fault?.text ?? "The scenario has errors");
   throw new Complaint(notFound(id, groups));
+}
+
+/** `para`, `para+embedded` or `para@embedded`, as ids of cases and tables of subjects write it. */
+function subjectIn(text: string): SubjectId | undefined {
+  const [name, on = "embedded"] = text.split(/[+@]/);
+  const backend = BACKENDS.find((b) => b === name);
+  const engine = ENGINES.find((e) => e === on);
+  return backend && engine && { backend, engine };
 }
 
 function noSubject(id: string, { id: name, cases }: CaseGroup): string {

@@ -3,7 +3,16 @@ import { Command, CommanderError } from "@commander-js/extra-typings";
 import { BACKENDS, ENGINES } from "../base/backend.ts";
 import { EXIT_CODE, type ExitCode } from "../judge/verdict.ts";
 import { complaintOf } from "./complaint.ts";
-import { backends, engines, list as words, oneOf, positive, shard } from "./options.ts";
+import {
+  backends,
+  command,
+  engines,
+  list as words,
+  oneOf,
+  outside,
+  positive,
+  shard,
+} from "./options.ts";
 import { toStderr, toStdout } from "./output.ts";
 import type { SelectionOptions } from "./prepare.ts";
 
@@ -81,8 +90,10 @@ function commands(done: (code: ExitCode) => void) {
   program.addCommand(bootCommand(done));
   program.addCommand(
     new Command("doctor")
+      .option(...QEMU)
+      .option(...VMM)
       .description("which subjects this machine has, and why not the others")
-      .action(async () => done(await (await import("./doctor.ts")).doctor())),
+      .action(async (flags) => done(await (await import("./doctor.ts")).doctor(outside(flags)))),
   );
   program.addCommand(
     new Command("schema")
@@ -107,8 +118,18 @@ function commands(done: (code: ExitCode) => void) {
   return program;
 }
 
+/** Where to find what is outside of trivisor. */
+const QEMU = ["--qemu <program>", "the QEMU to run (default: the one that is installed)"] as const;
+const VMM = [
+  "--vmm <command>",
+  "your own VMM, with its arguments: the engine external",
+  command,
+] as const;
+
 function runCommand(done: (code: ExitCode) => void) {
   return selecting("run")
+    .option(...QEMU)
+    .option(...VMM)
     .description("run scenarios and judge them")
     .argument("[paths...]", "scenario files and folders (default: scenarios)")
     .option(
@@ -128,6 +149,7 @@ function runCommand(done: (code: ExitCode) => void) {
       done(
         await run({
           ...selection(paths, flags),
+          outside: outside(flags),
           reporter: flags.reporter ?? "console",
           ...(flags.output === undefined ? {} : { output: flags.output }),
           ...(flags.jobs === undefined ? {} : { jobs: flags.jobs }),
@@ -203,6 +225,8 @@ function explainCommand(done: (code: ExitCode) => void) {
 
 function traceCommand(done: (code: ExitCode) => void) {
   return new Command("trace")
+    .option(...QEMU)
+    .option(...VMM)
     .description(
       "run a case and print its exits, accesses and injections, with disassembly and source",
     )
@@ -212,11 +236,12 @@ function traceCommand(done: (code: ExitCode) => void) {
     .option("--limit <n>", "events to print (default: 1000)", positive("--limit"))
     .option("--profile <name>", "cost profile: a name, or a YAML file (default: kvm-2017)")
     .addHelpText("after", TRACE_HELP)
-    .action(async (id, paths, { json, limit, profile }) => {
+    .action(async (id, paths, { json, limit, profile, ...flags }) => {
       const { trace } = await import("./trace.ts");
       done(
         await trace(id, {
           paths: paths.length > 0 ? paths : DEFAULT_PATHS,
+          outside: outside(flags),
           ...(json ? { json } : {}),
           ...(limit === undefined ? {} : { limit }),
           ...(profile === undefined ? {} : { profile }),

@@ -2,6 +2,7 @@
 import { type Backend, BACKENDS, type Engine, ENGINES } from "../base/backend.ts";
 import { didYouMean } from "../base/diagnostic.ts";
 import { parseShard, type Shard } from "../scenario/filter.ts";
+import type { SubjectOptions } from "../foreign/subjects.ts";
 import { Complaint } from "./complaint.ts";
 
 /** Is it one of these words? */
@@ -50,4 +51,23 @@ export function shard(text: string): Shard {
   const parsed = parseShard(text);
   if (!parsed) throw new Complaint(`--shard: "${text}" is none; write 2/5 for the second of five`);
   return parsed;
+}
+
+/** What a command line says of what is outside of trivisor. */
+export interface OutsideFlags {
+  readonly qemu?: string;
+  readonly vmm?: readonly string[];
+}
+
+/** The same for {@linkcode Subjects}. */
+export function outside({ qemu, vmm }: OutsideFlags): SubjectOptions {
+  return { ...(qemu === undefined ? {} : { qemu }), ...(vmm === undefined ? {} : { vmm }) };
+}
+
+/** `my-vmm --fast "a b"`: a program and its arguments; quotes hold words together, and there is no shell. */
+export function command(text: string): readonly string[] {
+  const words = [...text.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)]
+    .map(([, double, single, plain]) => double ?? single ?? plain ?? "");
+  if (words.length === 0) throw new Complaint("--vmm: there is no program");
+  return words;
 }

@@ -1,5 +1,6 @@
 // Runs a suite from start to end. The programmatic way in: `trivisor run` adds a reporter and an exit code.
 import { exitCodeOf, summarize, type Summary } from "../judge/verdict.ts";
+import { type SubjectOptions, Subjects } from "../foreign/subjects.ts";
 import type { GroupResult } from "../judge/result.ts";
 import type { Reporter, SuiteOutcome } from "../report/reporter.ts";
 import type { CostProfile } from "../vmm/cost_profile.ts";
@@ -14,6 +15,8 @@ export interface SuiteOptions extends SelectionOptions {
   readonly jobs?: number;
   /** Stop after the first group that does not pass. */
   readonly failFast?: boolean;
+  /** What is outside of trivisor. */
+  readonly outside?: SubjectOptions;
 }
 
 /** Below so many groups a second worker costs more (it loads everything again) than it brings. */
@@ -41,8 +44,15 @@ export async function runSuite(
     return !(options.failFast && exitCodeOf(summaryOf([result]), 0) !== 0);
   };
   const onCase = (id: string) => reporter.report({ type: "case", id });
-  const jobs = Math.min(options.jobs ?? jobsFor(groups.length), groups.length);
-  await runAll(prepared, take, { jobs, profile, onCase });
+  // Processes and workers of other engines are this thread's.
+  const local = groups.every(({ cases }) => cases.every(({ engine }) => engine === "embedded"));
+  const jobs = local ? Math.min(options.jobs ?? jobsFor(groups.length), groups.length) : 1;
+  const subjects = new Subjects(options.outside);
+  try {
+    await runAll(prepared, take, { jobs, profile, subjects, onCase });
+  } finally {
+    await subjects.close();
+  }
   const outcome: SuiteOutcome = {
     groups: results,
     summary: summaryOf(results),
@@ -70,6 +80,7 @@ function jobsFor(groups: number): number {
 interface Running {
   readonly jobs: number;
   readonly profile: CostProfile;
+  readonly subjects: Subjects;
   readonly onCase: (id: string) => void;
 }
 
@@ -77,7 +88,7 @@ interface Running {
 async function runAll(
   prepared: readonly Prepared[],
   take: (result: GroupResult) => boolean,
-  { jobs, profile, onCase }: Running,
+  { jobs, profile, subjects, onCase }: Running,
 ): Promise<void> {
   if (jobs <= 1) {
     // The engine and the assembler are loaded only now: a suite of broken scenarios never needs them.
@@ -85,7 +96,7 @@ async function runAll(
     for (const item of prepared) {
       const result = "broken" in item
         ? item.broken
-        : await runGroup(item.group, { profile, filesFor, onCase });
+        : await runGroup(item.group, { profile, filesFor, subjects, onCase });
       if (!take(result)) return;
     }
     return;

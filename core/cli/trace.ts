@@ -1,5 +1,6 @@
 // `trivisor trace CASE`: runs one case and prints what happened, with disassembly and the lines of the program.
 import { EXIT_CODE, type ExitCode } from "../judge/verdict.ts";
+import { type SubjectOptions, Subjects } from "../foreign/subjects.ts";
 import { GroupRunner } from "../judge/run_group.ts";
 import { Places, sourceLine } from "../judge/place.ts";
 import { cut, grouped, left, WIDTH } from "../report/columns.ts";
@@ -20,6 +21,8 @@ import { loadProfile } from "./profile.ts";
 export interface TraceOptions extends SelectionOptions {
   readonly json?: boolean;
   readonly profile?: string;
+  /** What is outside of trivisor. */
+  readonly outside?: SubjectOptions;
   /** Events to print at most. */
   readonly limit?: number;
 }
@@ -32,8 +35,10 @@ export async function trace(id: string, options: TraceOptions): Promise<ExitCode
   const { group, subject } = await findCase(id, options);
   const chosen = subject ?? group.cases.find((c) => c.skip === undefined);
   if (!chosen) throw new Complaint(`No case of ${group.id} runs; \`trivisor explain\` says why`);
-  const context = { profile: loadProfile(options.profile), filesFor };
-  const outcome = await new GroupRunner(group, context).run(chosen);
+  const subjects = new Subjects(options.outside);
+  const context = { profile: loadProfile(options.profile), filesFor, subjects };
+  const outcome = await new GroupRunner(group, context).run(chosen)
+    .finally(() => subjects.close());
   if ("skipped" in outcome) throw new Complaint(`${chosen.id} is skipped: ${outcome.skipped}`);
   if ("error" in outcome) {
     const { faultOf } = await import("../judge/judge.ts");
