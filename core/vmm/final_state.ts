@@ -16,28 +16,40 @@ export function finalRegisters(vcpu: Vcpu): Record<string, bigint> {
   return { ...general, ...special };
 }
 
-/**
- * Memory by label: what is observed, and what this case expects something of. A label that is not in RAM at the end
- * comes out shorter than asked for, or empty.
- */
+/** Memory that is kept under a label. */
+export interface Watched {
+  readonly label: string;
+  /** Linear. */
+  readonly address: bigint;
+  /** In bytes. */
+  readonly size: number;
+}
+
+/** What is observed, and what this case expects something of. */
+export function watchedMemory(image: GuestImage, guest: GuestSpec, subject: Case): Watched[] {
+  const expected = subject.expect.memory;
+  const labels = [...Object.keys(guest.observe.memory), ...Object.keys(expected)];
+  return [...new Set(labels)].toSorted().flatMap((label) => {
+    const address = own(image.symbols, label);
+    if (address === undefined) return [];
+    const matcher = own(expected, label)?.value;
+    const size = own(guest.observe.memory, label) ??
+      Math.max(matcher ? statedSize(matcher) : 0, roomAt(image, address));
+    return [{ label, address, size: Math.min(size, MAX_OBSERVED) }];
+  });
+}
+
+/** Memory by label. One that is not in RAM at the end comes out shorter than asked for, or empty. */
 export function finalMemory(
   vcpu: Vcpu,
   image: GuestImage,
   guest: GuestSpec,
   subject: Case,
 ): Record<string, Uint8Array> {
-  const result = new Map<string, Uint8Array>();
-  const expected = subject.expect.memory;
-  const labels = [...Object.keys(guest.observe.memory), ...Object.keys(expected)].toSorted();
-  for (const label of labels) {
-    const address = own(image.symbols, label);
-    if (address === undefined || result.has(label)) continue;
-    const matcher = own(expected, label)?.value;
-    const size = own(guest.observe.memory, label) ??
-      Math.max(matcher ? statedSize(matcher) : 0, roomAt(image, address));
-    result.set(label, readLinear(vcpu, address, Math.min(size, MAX_OBSERVED)));
-  }
-  return Object.fromEntries(result);
+  const watched = watchedMemory(image, guest, subject);
+  return Object.fromEntries(
+    watched.map(({ label, address, size }) => [label, readLinear(vcpu, address, size)]),
+  );
 }
 
 /** Bytes that a matcher compares with. */
