@@ -1,11 +1,13 @@
 // `trivisor boot FILE`: runs a kernel or a ROM without a scenario and prints what it says: for a first look at a guest that
 // will be a scenario's later.
-import type { Backend } from "../base/backend.ts";
+import { type Backend, type Engine, subjectName } from "../base/backend.ts";
 import { renderDiagnostic } from "../base/diagnostic.ts";
-import { GroupRunner } from "../judge/run_group.ts";
+import { type SubjectOptions, Subjects } from "../foreign/subjects.ts";
+import { type GroupContext, GroupRunner } from "../judge/run_group.ts";
 import { EXIT_CODE, type ExitCode } from "../judge/verdict.ts";
 import { grouped } from "../report/columns.ts";
 import { parseScenario } from "../scenario/parse.ts";
+import type { CaseGroup } from "../scenario/case.ts";
 import { plan } from "../scenario/plan.ts";
 import { describeEnd } from "../trace/print.ts";
 import type { EndState } from "../trace/exit.ts";
@@ -15,6 +17,9 @@ import { loadProfile } from "./profile.ts";
 
 export interface BootOptions {
   readonly backends: readonly Backend[];
+  readonly engines: readonly Engine[];
+  /** What is outside of trivisor. */
+  readonly outside?: SubjectOptions;
   /** As in a scenario; absent: what the file looks like. */
   readonly format?: string;
   readonly memory?: string;
@@ -30,7 +35,8 @@ const PATIENCE = "36000 s";
 
 /** Runs the file on each back end; its console goes to standard output, the rest to standard error. */
 export async function boot(path: string, options: BootOptions): Promise<ExitCode> {
-  const { backends, format, memory, cpus, commandLine, modules = [], instructions } = options;
+  const { backends, engines, format, memory, cpus, commandLine, modules = [], instructions } =
+    options;
   const guest = {
     file: path,
     ...(format === undefined ? {} : { format }),
@@ -51,13 +57,23 @@ export async function boot(path: string, options: BootOptions): Promise<ExitCode
   if (!scenario) throw new Complaint(diagnostics.map(renderDiagnostic).join("\n"));
   // The user names these files, not a scenario that may be hostile.
   const readFile = ({ value }: { readonly value: string }) => readNamed(value);
-  const context = { profile: loadProfile(), filesFor: () => ({ readFile }) };
+  const subjects = new Subjects(options.outside);
+  const context = { profile: loadProfile(), filesFor: () => ({ readFile }), subjects };
+  try {
+    return await bootOn(plan(scenario, { backends, engines }), context);
+  } finally {
+    await subjects.close();
+  }
+}
+
+async function bootOn(groups: readonly CaseGroup[], context: GroupContext): Promise<ExitCode> {
   let code: ExitCode = EXIT_CODE.ok;
-  for (const group of plan(scenario, { backends })) {
+  for (const group of groups) {
     const runner = new GroupRunner(group, context);
     for (const subject of group.cases) {
+      const name = subject.engine === "embedded" ? subject.backend : subjectName(subject);
       const outcome = await runner.run(subject);
-      if ("skipped" in outcome) throw new Complaint(`${subject.backend}: ${outcome.skipped}`);
+      if ("skipped" in outcome) throw new Complaint(`${name}: ${outcome.skipped}`);
       if ("error" in outcome) {
         const { error } = outcome;
         throw new Complaint(
@@ -67,7 +83,7 @@ export async function boot(path: string, options: BootOptions): Promise<ExitCode
       const { console, end, counts, wallNs } = outcome.trace;
       toStdout(new TextDecoder().decode(console));
       toStderr(
-        `${subject.backend}: ${describeEnd(end)}, ${grouped(counts.instructions)} instructions, ` +
+        `${name}: ${describeEnd(end)}, ${grouped(counts.instructions)} instructions, ` +
           `${grouped(counts.exits.total)} exits, ${(wallNs / 1e9).toFixed(1)} s\n`,
       );
       if (!isOrderly(end)) code = EXIT_CODE.failed;

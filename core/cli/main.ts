@@ -167,6 +167,9 @@ function bootCommand(done: (code: ExitCode) => void) {
     .description("run a kernel or a ROM without a scenario, and print its console")
     .argument("<file>", "flat, ELF, multiboot, PVH, or a ROM")
     .option("-b, --backend <names>", `default: native; ${BACKENDS.join(", ")}`, backends)
+    .option("--engine <names>", "default: embedded; kvm, qemu, external", engines)
+    .option(...QEMU)
+    .option(...VMM)
     .option("--format <name>", "flat, elf, multiboot, pvh or rom (default: what it looks like)")
     .option("--memory <size>", "as in 128 MiB (default: 64 MiB)")
     .option("--cpus <n>", "1 to 8", positive("--cpus"))
@@ -180,6 +183,8 @@ function bootCommand(done: (code: ExitCode) => void) {
       done(
         await boot(path, {
           backends: backend ?? ["native"],
+          engines: flags.engine ?? ["embedded"],
+          outside: outside(flags),
           ...(format === undefined ? {} : { format }),
           ...(memory === undefined ? {} : { memory }),
           ...(cpus === undefined ? {} : { cpus }),
