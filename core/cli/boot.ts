@@ -16,7 +16,8 @@ import { toStderr, toStdout } from "./output.ts";
 import { loadProfile } from "./profile.ts";
 
 export interface BootOptions {
-  readonly backends: readonly Backend[];
+  /** Absent: the usual ones of each engine. */
+  readonly backends?: readonly Backend[];
   readonly engines: readonly Engine[];
   /** What is outside of trivisor. */
   readonly outside?: SubjectOptions;
@@ -60,7 +61,7 @@ export async function boot(path: string, options: BootOptions): Promise<ExitCode
   const subjects = new Subjects(options.outside);
   const context = { profile: loadProfile(), filesFor: () => ({ readFile }), subjects };
   try {
-    return await bootOn(plan(scenario, { backends, engines }), context);
+    return await bootOn(plan(scenario, { ...(backends ? { backends } : {}), engines }), context);
   } finally {
     await subjects.close();
   }

@@ -182,7 +182,8 @@ function bootCommand(done: (code: ExitCode) => void) {
       const { boot } = await import("./boot.ts");
       done(
         await boot(path, {
-          backends: backend ?? ["native"],
+          // On another engine, what it has.
+          ...(backend ? { backends: backend } : flags.engine ? {} : { backends: ["native"] }),
           engines: flags.engine ?? ["embedded"],
           outside: outside(flags),
           ...(format === undefined ? {} : { format }),
