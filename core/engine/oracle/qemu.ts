@@ -2,8 +2,9 @@
 // that this process writes and reads too; code alone goes through the stub, which tells the translator of it.
 import { endAt } from "./embedded.ts";
 import { AT, MEMORY, type Mode, WATCHED } from "./machine.ts";
+import { type RegisterLayout, registerLayout } from "../gdb/layout.ts";
 import { initialMemory } from "./memory_image.ts";
-import { fromHex, RemoteProtocol, toHex, type Wire } from "./rsp.ts";
+import { fromHex, RemoteProtocol, toHex, type Wire } from "../gdb/rsp.ts";
 import { parameters, SETUP } from "./setup.ts";
 import type { End, Outcome, Trial } from "./trial.ts";
 
@@ -17,12 +18,6 @@ const CPU = "qemu64,vendor=GenuineIntel,+smep,+smap,+umip,+la57,+fsgsbase,+pdpe1
 /** A trial that has not ended by then does not end. */
 const PATIENCE_MS = 500;
 
-/** Registers of a `g` packet: offset and bytes, by name. */
-type Layout = ReadonlyMap<
-  string,
-  { readonly at: number; readonly size: number; readonly number: number }
->;
-
 const GENERAL = [
   ...["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi"],
   ...["r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"],
@@ -33,7 +28,7 @@ export class QemuCpu {
   readonly #folder: string;
   readonly #ram: Deno.FsFile;
   readonly #remote: RemoteProtocol;
-  readonly #layout: Layout;
+  readonly #layout: RegisterLayout;
   /** `g` packets of modes that were entered, before trials put their registers in. */
   #family: string | undefined;
   #initial: Uint8Array = new Uint8Array();
@@ -42,7 +37,7 @@ export class QemuCpu {
     process: Deno.ChildProcess,
     folder: string,
     remote: RemoteProtocol,
-    layout: Layout,
+    layout: RegisterLayout,
   ) {
     this.#process = process;
     this.#folder = folder;
@@ -68,7 +63,7 @@ export class QemuCpu {
     }).spawn();
     const remote = new RemoteProtocol(await connect(`${folder}/gdb`));
     await remote.ask("qSupported:xmlRegisters=i386");
-    const layout = readLayout(await description(remote));
+    const layout = await registerLayout(remote);
     await remote.ask("Qqemu.PhyMemMode:1");
     const cpu = new QemuCpu(process, folder, remote, layout);
     const stops = [AT.end, AT.target, AT.handled, AT.realHandled, ...SETUP.ready];
@@ -283,31 +278,6 @@ async function connect(path: string): Promise<Wire> {
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
   }
-}
-
-/** The stub's own description of its registers, in parts. */
-async function description(remote: RemoteProtocol): Promise<string> {
-  await remote.ask("qXfer:features:read:target.xml:0,ffb");
-  let text = "";
-  for (;;) {
-    const part = await remote.ask(
-      `qXfer:features:read:i386-64bit.xml:${text.length.toString(16)},800`,
-    );
-    text += part.slice(1);
-    if (part.startsWith("l")) return text;
-  }
-}
-
-function readLayout(xml: string): Layout {
-  const layout = new Map<string, { at: number; size: number; number: number }>();
-  let at = 0;
-  const live = xml.replaceAll(/<!--[^]*?-->/g, "");
-  for (const [, name = "", bits = "0"] of live.matchAll(/<reg name="(\w+)" bitsize="(\d+)"/g)) {
-    const size = Number(bits) / 8;
-    layout.set(name, { at, size, number: layout.size });
-    at += size;
-  }
-  return layout;
 }
 
 /** Why QEMU can't be asked, if it can't. */
