@@ -198,12 +198,12 @@ export class Child {
     // Aborting drops what the child has not read; not waited for, as a pipe that somebody holds need not be emptied.
     const closed = grace > 0 ? this.#writer.close() : this.#writer.abort();
     closed.catch(() => {});
-    if (grace > 0 && !await this.#gone(grace)) {
+    if (grace > 0 && !await this.exit(grace)) {
       this.#signal("SIGTERM");
-      await this.#gone(grace);
+      await this.exit(grace);
     }
     if (!this.#ended) this.#kill();
-    const gone = await this.#gone(KILL_MS);
+    const gone = await this.exit(KILL_MS);
     this.#unshield();
     this.#writer.abort().catch(() => {});
     await Promise.all([
@@ -215,7 +215,7 @@ export class Child {
   }
 
   /** Its end, if that comes within `ms`. */
-  async #gone(ms: number): Promise<Ended | undefined> {
+  async exit(ms: number): Promise<Ended | undefined> {
     if (this.#ended) return this.#ended;
     const late = Promise.withResolvers<undefined>();
     const timer = setTimeout(() => late.resolve(undefined), ms);
