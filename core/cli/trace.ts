@@ -3,7 +3,8 @@ import { EXIT_CODE, type ExitCode } from "../judge/verdict.ts";
 import { type SubjectOptions, Subjects } from "../foreign/subjects.ts";
 import { GroupRunner } from "../judge/run_group.ts";
 import { Places, sourceLine } from "../judge/place.ts";
-import { cut, grouped, left, WIDTH } from "../report/columns.ts";
+import { figuresOf, isExact } from "../judge/metrics.ts";
+import { cut, grouped, left, WIDTH, wrap } from "../report/columns.ts";
 import { costTable } from "../report/costs.ts";
 import { toJson } from "../report/json.ts";
 import type { Case, CaseGroup } from "../scenario/case.ts";
@@ -58,10 +59,11 @@ export async function trace(id: string, options: TraceOptions): Promise<ExitCode
 function traceToText(
   group: CaseGroup,
   subject: Case,
-  { events, dropped, counts, cycles, end }: Trace,
+  trace: Trace,
   places: Places,
   limit: number,
 ): string {
+  const { events, dropped, counts, cycles, end } = trace;
   const more = events.length + dropped - Math.min(limit, events.length);
   const lines = [
     subject.id,
@@ -72,12 +74,33 @@ function traceToText(
     ...(more > 0 ? [`    ${grouped(more)} more; --limit shows them`] : []),
     "",
     `end: ${describeEnd(end)}`,
-    `${grouped(counts.instructions)} instructions, ${grouped(counts.exits.total)} exits`,
-    "",
-    ...costTable(counts, cycles),
+    ...totals(trace),
+    ...(isExact(figuresOf(trace)) ? ["", ...costTable(counts, cycles)] : []),
   ];
   return lines.map((line) => line.trimEnd() + "\n").join("");
 }
+
+/** What was counted, as far as the subject shows it, and what its host counted. */
+function totals({ counts, unobserved, exitKinds, coarse = {} }: Trace): string[] {
+  const instructions = unobserved.includes("instructions")
+    ? "instructions are not counted here"
+    : `${grouped(counts.instructions)} instructions`;
+  const exits = unobserved.includes("exits")
+    ? "exits are not shown"
+    : `${grouped(counts.exits.total)} exits`;
+  const statistics = Object.entries(coarse).filter(([, count]) => count !== 0);
+  return [
+    `${instructions}, ${exits}`,
+    ...(exitKinds
+      ? wrap(`of these kinds, which are all that it shows: ${exitKinds.join(", ")}`, WIDTH)
+      : []),
+    ...(statistics.length > 0 ? ["", "coarse, counted by the host's KVM"] : []),
+    ...statistics.map(([name, count]) => `  ${left(name, COARSE_WIDTH)}${grouped(count)}`),
+  ];
+}
+
+/** Width of the names of KVM's statistics. */
+const COARSE_WIDTH = 32;
 
 /** Width of the column of retired instructions, and of the one that says how an exit came or what else it is. */
 const AT_WIDTH = 9;
@@ -106,6 +129,7 @@ function eventLines(event: TraceEvent, places: Places): string[] {
 
 function traceToJson(subject: Case, trace: Trace, places: Places, limit: number): string {
   const { events, dropped, counts, cycles, console, end, final, unobserved } = trace;
+  const { exitKinds = null, coarse = null } = trace;
   return toJson({
     version: 1,
     id: subject.id,
@@ -118,6 +142,8 @@ function traceToJson(subject: Case, trace: Trace, places: Places, limit: number)
     registers: final.registers,
     memory: Object.fromEntries(Object.entries(final.memory).map(([k, v]) => [k, hexBytes(v)])),
     unobserved,
+    exitKinds,
+    coarse,
   }) + "\n";
 }
 

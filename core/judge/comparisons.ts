@@ -1,18 +1,19 @@
 // `compare`: what the scenario says about the cost of one back end beside another's.
-import type { Backend } from "../base/backend.ts";
+import { type Backend, DEFAULT_ENGINE, type Engine, subjectName } from "../base/backend.ts";
 import { didYouMean } from "../base/diagnostic.ts";
 import type { Comparison } from "../scenario/case.ts";
 import { compiledProfile, PROFILE_NAMES } from "../vmm/compiled_profiles.ts";
-import { metricOf, priced } from "./metrics.ts";
+import { metricOf, priced, unseenBy } from "./metrics.ts";
 import { sourceLine } from "./place.ts";
 import type { ComparisonResult, Figures } from "./result.ts";
 import type { Verdict } from "./verdict.ts";
 
-/** Judges one comparison of a group. `figures` holds the back ends that ran. */
+/** Judges one comparison of a group on one engine. `figures` holds the back ends that ran. */
 export function judgeComparison(
   group: string,
   comparison: Comparison,
   figures: ReadonlyMap<Backend, Figures>,
+  engine: Engine = DEFAULT_ENGINE,
 ): ComparisonResult {
   const wanted = backendsOf(comparison);
   const profile = comparison.profile === undefined
@@ -25,10 +26,11 @@ export function judgeComparison(
     if (value !== undefined) values[backend] = value;
   }
   const { verdict, reason } = comparison.profile === undefined || profile
-    ? decide(comparison, wanted, figures, values)
+    ? decide(comparison, engine, figures, values)
     : { verdict: "error" as const, reason: unknownProfile(comparison.profile) };
   return {
     group,
+    engine,
     metric: comparison.metric,
     expected: describeComparison(comparison),
     source: sourceLine(comparison.span),
@@ -62,12 +64,20 @@ export function describeComparison(comparison: Comparison): string {
 
 function decide(
   comparison: Comparison,
-  wanted: readonly Backend[],
+  engine: Engine,
   figures: ReadonlyMap<Backend, Figures>,
   values: Partial<Record<Backend, number>>,
 ): { verdict: Verdict; reason?: string } {
+  const wanted = backendsOf(comparison);
   const absent = wanted.filter((backend) => !figures.has(backend));
   if (absent.length > 0) return { verdict: "skipped", reason: `${absent.join(", ")} did not run` };
+  for (const backend of wanted) {
+    const ran = figures.get(backend);
+    const unseen = ran && unseenBy(ran, comparison.metric);
+    if (!unseen) continue;
+    const reason = `${subjectName({ backend, engine })} does not show ${unseen}`;
+    return { verdict: "skipped", reason };
+  }
   const numbers = wanted.map((backend) => values[backend]);
   if (numbers.some((n) => n === undefined)) {
     return { verdict: "error", reason: `There is no metric "${comparison.metric}"` };

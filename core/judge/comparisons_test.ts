@@ -131,3 +131,25 @@ for (const [metric, value] of METRICS) {
     assertEquals(metricOf(figuresOf(trace), metric), value);
   });
 }
+
+Deno.test("judgeComparison() skips what the engine does not show, and says what", () => {
+  const partly = (unobserved: "instructions"[], exitKinds?: "io"[]) =>
+    figuresOf(makeTrace({ exits: [out(1, 1)], unobserved, ...(exitKinds ? { exitKinds } : {}) }));
+  const kvm = new Map<Backend, ReturnType<typeof exits>>([
+    ["para", partly(["instructions"], ["io"])],
+    ["full-hw", partly(["instructions"], ["io"])],
+  ]);
+  const rows: readonly [metric: string, verdict: string, reason?: string][] = [
+    ["exits", "skipped", "para@kvm does not show all exits"],
+    ["exits/cpuid", "skipped", "para@kvm does not show exits by cpuid"],
+    ["exits/io", "failed", "para has 1, not less than full-hw's 1"],
+    ["vmm-cycles", "skipped", "para@kvm does not show all exits"],
+    ["cycles", "skipped", "para@kvm does not show all exits"],
+    ["instructions", "skipped", "para@kvm does not show instructions"],
+    ["accesses", "failed", "para has 0, not less than full-hw's 0"],
+  ];
+  for (const [metric, verdict, reason] of rows) {
+    const judged = judgeComparison("g", order(metric, "para", "full-hw"), kvm, "kvm");
+    assertEquals([judged.engine, judged.verdict, judged.reason], ["kvm", verdict, reason], metric);
+  }
+});

@@ -1,7 +1,7 @@
 // Did all back ends behave alike? Compared are the end, the console, and what the scenario observes; how it came about
 // (exits, cycles) is what they may differ in.
 import { own } from "../base/own.ts";
-import type { Backend } from "../base/backend.ts";
+import { namesAmong } from "../base/backend.ts";
 import type { Case, GuestSpec } from "../scenario/case.ts";
 import type { EndState, Exit } from "../trace/exit.ts";
 import { describeEnd } from "../trace/print.ts";
@@ -9,6 +9,7 @@ import type { Observable, Trace } from "../trace/trace.ts";
 import { showBytes, showValue } from "./match.ts";
 import { type Places, referTo } from "./place.ts";
 import type { Difference } from "./result.ts";
+import { stoppedElsewhere } from "./uncounted.ts";
 
 /** A run to compare. */
 export interface Run {
@@ -29,22 +30,31 @@ interface Aspect {
 
 /** The first difference of each run that disagrees with the others, by case id. */
 export function findDifferences(
-  runs: readonly Run[],
+  all: readonly Run[],
   observe: GuestSpec["observe"],
 ): Map<string, Difference> {
   const differences = new Map<string, Difference>();
+  const naming = namesAmong(all.map(({ subject }) => subject));
+  const nameOf = ({ subject }: Run) => naming(subject);
   const endAspect = aspectOfEnd;
+  const runs = comparable(all);
   const alikeEnd = largestPartition(runs, endAspect);
   for (const aspect of [endAspect, ...aspectsOf(runs, observe)]) {
     // A subject that ends otherwise, and was expected to, did not run the whole program: the rest can't be compared.
-    const comparable = aspect === endAspect ? runs : runs.filter((r) => alikeEnd.includes(r));
-    for (const partition of partitions(comparable, aspect)) {
-      for (const [run, difference] of compare(partition, aspect)) {
+    const alike = aspect === endAspect ? runs : runs.filter((r) => alikeEnd.includes(r));
+    for (const partition of partitions(alike, aspect)) {
+      for (const [run, difference] of compare(partition, aspect, nameOf)) {
         if (!differences.has(run.subject.id)) differences.set(run.subject.id, difference);
       }
     }
   }
   return differences;
+}
+
+/** Without those that were stopped by another limit than the others, because they do not count what that one is on. */
+function comparable(all: readonly Run[]): readonly Run[] {
+  const limits = all.flatMap(({ trace: { end } }) => end.kind === "limit" ? [end.limit] : []);
+  return all.filter(({ trace }) => !limits.some((limit) => stoppedElsewhere(trace, limit)));
 }
 
 const aspectOfEnd: Aspect = {
@@ -108,7 +118,11 @@ function largestPartition(runs: readonly Run[], aspect: Aspect): readonly Run[] 
 }
 
 /** Those of the runs that disagree with most of the others about one aspect. */
-function compare(runs: readonly Run[], aspect: Aspect): (readonly [Run, Difference])[] {
+function compare(
+  runs: readonly Run[],
+  aspect: Aspect,
+  nameOf: (run: Run) => string,
+): (readonly [Run, Difference])[] {
   const { name, needs } = aspect;
   const seen = runs.flatMap((run) => {
     const value = needs && run.trace.unobserved.includes(needs)
@@ -129,12 +143,12 @@ function compare(runs: readonly Run[], aspect: Aspect): (readonly [Run, Differen
   const majority = rank(first.map((e) => e.run)) > rank(second.map((e) => e.run));
   const [reference] = first;
   if (!reference) return [];
-  const agree = majority ? first.map((e) => e.run.subject.backend) : [];
+  const agree = majority ? first.map((e) => nameOf(e.run)) : [];
   return ranked.flatMap((camp) => {
     if (majority && camp === first) return [];
     const other = camp === first ? second[0] ?? reference : reference;
     return camp.map(({ run, value }) =>
-      [run, differenceOf(name, run, value, other.value, agree, other.run.subject.backend)] as const
+      [run, differenceOf(name, run, value, other.value, agree, nameOf(other.run))] as const
     );
   });
 }
@@ -162,8 +176,8 @@ function differenceOf(
   run: Run,
   value: bigint | Uint8Array | string,
   other: bigint | Uint8Array | string,
-  agree: readonly Backend[],
-  against: Backend,
+  agree: readonly string[],
+  against: string,
 ): Difference {
   const as = agree.length > 0 ? "" : ` (${against})`;
   if (value instanceof Uint8Array && other instanceof Uint8Array) {

@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import type { Backend } from "../base/backend.ts";
+import type { Backend, Engine } from "../base/backend.ts";
 import type { CaseGroup, Expectations } from "../scenario/case.ts";
 import { findDifferences } from "./equivalence.ts";
 import { Places } from "./place.ts";
@@ -145,4 +145,31 @@ Deno.test("findDifferences() tells byte, both values, who agrees and the last ex
   assertEquals(difference?.text, 'byte 3: "p" instead of "lo"');
   assertEquals(difference?.agree, ["native", "hybrid"]);
   assertStringIncludes(difference?.event?.text ?? "", "io port=1 out");
+});
+
+Deno.test("findDifferences() names subjects in full where they are on several engines", () => {
+  const run = (backend: Backend, engine: Engine, made: Made) => ({
+    subject: makeCase(backend, {}, engine),
+    trace: makeTrace(made),
+    places: new Places(),
+  });
+  const found = findDifferences([
+    run("native", "embedded", a),
+    run("full-hw", "embedded", a),
+    run("full-hw", "kvm", b),
+  ], NOTHING_OBSERVED);
+  assertEquals([...found].map(([id, { agree }]) => [id, agree]), [
+    ["test@full-hw+kvm", ["native@embedded", "full-hw@embedded"]],
+  ]);
+});
+
+Deno.test("findDifferences() leaves a run out that could not be stopped where the others were", () => {
+  const stopped = (limit: "instructions" | "time"): Made => ({ end: { kind: "limit", limit } });
+  const uncounted: Made = { ...stopped("time"), console: "more", unobserved: ["instructions"] };
+  const others = { native: [stopped("instructions")], para: [stopped("instructions")] } as const;
+  assertEquals(odd({ ...others, "full-hw": [uncounted] }), {});
+  assertEquals(odd({ ...others, "full-hw": [{ ...uncounted, unobserved: [] }] }), {
+    "full-hw": "end",
+  });
+  assertEquals(odd({ native: [{}], para: [{}], "full-hw": [uncounted] }), { "full-hw": "end" });
 });

@@ -8,6 +8,7 @@ import type {
   Located,
   SequenceExpectation,
 } from "../scenario/case.ts";
+import { LIMIT_NAMES } from "../scenario/vocabulary.ts";
 import type { EndState } from "../trace/exit.ts";
 import { describeEnd, kebab } from "../trace/print.ts";
 import type { Observable, Trace, TraceEvent } from "../trace/trace.ts";
@@ -26,11 +27,12 @@ import type { Happening } from "./pattern.ts";
 import { type Places, sourceLine } from "./place.ts";
 import type { Check, CheckLine, CheckStatus } from "./result.ts";
 import { checkSequence } from "./sequence_check.ts";
+import { stoppedElsewhere } from "./uncounted.ts";
 
 /** All checks of one case. */
 export function checkExpectations(expect: Expectations, trace: Trace, places: Places): Check[] {
   const bindings: Bindings = new Map();
-  return [
+  const checks = [
     ...checkSequences("exits", expect.exits, trace, bindings, places),
     ...checkSequences("accesses", expect.accesses, trace, bindings, places),
     ...checkSequences("injections", expect.injections, trace, bindings, places),
@@ -39,6 +41,16 @@ export function checkExpectations(expect: Expectations, trace: Trace, places: Pl
     ...checkRegisters(expect, trace, bindings),
     ...checkMemory(expect, trace, bindings),
   ];
+  // Stopped somewhere else than it should be, the guest has done more, or less, than the rest is about.
+  const stopped = checks.some((c) => c.about === "end" && c.status === "unobserved");
+  return stopped ? checks.map((c) => c.status === "not met" ? unobservedAll(c) : c) : checks;
+}
+
+function unobservedAll(check: Check): Check {
+  const lines = check.lines.map((line): CheckLine =>
+    line.status === "not met" ? { ...line, status: "unobserved" } : line
+  );
+  return { ...check, status: "unobserved", lines };
 }
 
 /** A check of one value. */
@@ -91,7 +103,9 @@ function checkSequences(
     const located = expected[kind];
     if (!located) continue;
     const about = `${which}.${kebab(kind)}`;
-    const context = { about, events, complete: trace.dropped === 0, seen, places };
+    const shown = which === "exits" ? trace.exitKinds : undefined;
+    const complete = trace.dropped === 0;
+    const context = { about, events, complete, seen, places, ...(shown ? { shown } : {}) };
     checks.push(checkSequence(kind, located, context, bindings));
   }
   for (const [kind, located] of Object.entries(expected.counts ?? {})) {
@@ -99,13 +113,18 @@ function checkSequences(
     checks.push(single(
       `${which}.counts.${kind}`,
       located,
-      seen,
+      seen && (which !== "exits" || shows(trace, kind)),
       () => matchValue(located.value, BigInt(count), bindings),
       `${kind}: ${describeValueMatcher(located.value, "decimal")}`,
       String(count),
     ));
   }
   return checks;
+}
+
+/** Does the subject show all exits of this kind, or of all kinds for `total`? */
+function shows({ exitKinds }: Trace, kind: string): boolean {
+  return exitKinds === undefined || exitKinds.some((shown) => shown === kind);
 }
 
 /** How many events of a kind there were, or `total`; exact even where events were dropped. */
@@ -145,11 +164,17 @@ const STOPPED_ENDS: ReadonlySet<EndState["kind"]> = new Set(["limit", "triple-fa
 
 function checkEnd(
   located: Located<EndMatcher> | undefined,
-  { end, final }: Trace,
+  trace: Trace,
   bindings: Bindings,
   places: Places,
 ): Check {
+  const { end, final } = trace;
   const met = located ? matchEnd(located.value, end, bindings) : !BAD_ENDS.has(end.kind);
+  const status = met
+    ? "met"
+    : located && isUncounted(located.value, trace)
+    ? "unobserved"
+    : "not met";
   const rip = "rip" in end
     ? end.rip
     : STOPPED_ENDS.has(end.kind)
@@ -158,14 +183,22 @@ function checkEnd(
   const place = rip === undefined ? "" : `, in ${places.describe(rip)}`;
   return {
     about: "end",
-    status: met ? "met" : "not met",
+    status,
     ...(located ? { source: sourceLine(located.span) } : {}),
     lines: [{
-      status: met ? "met" : "not met",
+      status,
       expected: located ? describeEndMatcher(located.value) : "shutdown or halt",
       ...(met ? {} : { actual: describeEnd(end) + place }),
     }],
   };
+}
+
+/** Is it to end by a limit on what this subject does not count, and was it stopped by another one? */
+function isUncounted(matcher: EndMatcher, trace: Trace): boolean {
+  return matcher.kind === "limit" &&
+    LIMIT_NAMES.some((limit) =>
+      stoppedElsewhere(trace, limit) && matchValue(matcher.limit, limit, new Map())
+    );
 }
 
 function matchEnd(matcher: EndMatcher, end: EndState, bindings: Bindings): boolean {

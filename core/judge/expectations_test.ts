@@ -96,6 +96,85 @@ const ROWS: readonly Row[] = [
     statuses: { "exits.never": "unobserved", "exits.counts.io": "unobserved" },
   },
   {
+    when: "some kinds of exit can't be seen",
+    expect: {
+      exits: {
+        exactly: on(4, [pattern("io"), pattern("io"), pattern("cpuid"), pattern("hlt")]),
+        inOrder: on(5, [pattern("io"), pattern("hlt")]),
+        anyOrder: on(6, [pattern("cpuid"), pattern("hlt")]),
+        never: on(7, [pattern("cpuid")]),
+        counts: { io: on(8, match(2)), cpuid: on(9, match(0)), total: on(10, match(3)) },
+      },
+    },
+    made: { exits: IO, exitKinds: ["io", "hlt"] },
+    statuses: {
+      "exits.exactly": "unobserved",
+      "exits.in-order": "met",
+      "exits.any-order": "unobserved",
+      "exits.never": "unobserved",
+      "exits.counts.io": "met",
+      "exits.counts.cpuid": "unobserved",
+      "exits.counts.total": "unobserved",
+    },
+  },
+  {
+    when: "some kinds of exit can't be seen, and what is seen is wrong",
+    expect: {
+      exits: {
+        exactly: on(4, [pattern("io"), pattern("cpuid"), pattern("hlt")]),
+        inOrder: on(5, [pattern("cpuid"), pattern("hlt"), pattern("io")]),
+        anyOrder: on(6, [pattern("cpuid"), pattern("io", {}, 3)]),
+        never: on(7, [pattern("cpuid"), pattern("hlt")]),
+        counts: { io: on(8, match(3)) },
+      },
+    },
+    made: { exits: IO, exitKinds: ["io", "hlt"] },
+    statuses: {
+      "exits.exactly": "not met",
+      "exits.in-order": "not met",
+      "exits.any-order": "not met",
+      "exits.never": "not met",
+      "exits.counts.io": "not met",
+    },
+  },
+  {
+    when: "nothing may exit, and some kinds of exit can't be seen",
+    expect: { exits: { exactly: on(4, []) } },
+    made: { exitKinds: ["io"] },
+    statuses: { "exits.exactly": "unobserved" },
+  },
+  {
+    when: "the limit on instructions should end it, and they are not counted",
+    expect: {
+      end: on(4, { kind: "limit", limit: match("instructions") }),
+      console: on(5, equal("hi")),
+    },
+    made: {
+      end: { kind: "limit", limit: "time" },
+      console: "hi and more",
+      unobserved: ["instructions"],
+    },
+    statuses: { end: "unobserved", console: "unobserved" },
+  },
+  {
+    when: "the limit on exits should end it, and not all are counted",
+    expect: { end: on(4, { kind: "limit", limit: match("exits") }) },
+    made: { end: { kind: "limit", limit: "time" }, exitKinds: ["io"] },
+    statuses: { end: "unobserved" },
+  },
+  {
+    when: "the limit on instructions should end it, and it ends by itself",
+    expect: { end: on(4, { kind: "limit", limit: match("instructions") }) },
+    made: { end: { kind: "triple-fault" }, unobserved: ["instructions"] },
+    statuses: { end: "not met" },
+  },
+  {
+    when: "a limit that is counted should end it, and another does",
+    expect: { end: on(4, { kind: "limit", limit: match("exits") }) },
+    made: { end: { kind: "limit", limit: "time" }, unobserved: ["instructions"] },
+    statuses: { end: "not met" },
+  },
+  {
     when: "events were dropped",
     expect: {
       exits: {

@@ -173,5 +173,7 @@ function compareOn(
     runs.filter((r) => r.subject.engine === engine)
       .map((r) => [r.subject.backend, figuresOf(r.trace)] as const),
   );
-  return group.comparisons.map((comparison) => judgeComparison(group.id, comparison, figures));
+  return group.comparisons.map((comparison) =>
+    judgeComparison(group.id, comparison, figures, engine)
+  );
 }

@@ -10,7 +10,7 @@ export const CONSOLE_KEPT = 65_536;
 
 /** The figures of a run; kinds in alphabetical order, so that results compare as text. */
 export function figuresOf(trace: Trace): Figures {
-  const { counts, cycles } = trace;
+  const { counts, cycles, unobserved, exitKinds, coarse } = trace;
   return {
     instructions: counts.instructions,
     exits: { total: counts.exits.total, kinds: sorted(counts.exits.kinds) },
@@ -23,7 +23,40 @@ export function figuresOf(trace: Trace): Figures {
     wallNs: trace.wallNs,
     console: bytesText(trace.console.slice(0, CONSOLE_KEPT)),
     end: trace.end,
+    ...(unobserved.length > 0 ? { unobserved } : {}),
+    ...(exitKinds ? { exitKinds } : {}),
+    ...(coarse ? { coarse } : {}),
   };
+}
+
+/** Are its exits and instructions exact, so that modelled cycles mean something? */
+export function isExact(figures: Figures): boolean {
+  return unseenBy(figures, "cycles") === undefined;
+}
+
+/** What the subject does not show of what a metric is made of, in words; undefined where it shows all of it. */
+export function unseenBy(figures: Figures, metric: string): string | undefined {
+  const { unobserved = [], exitKinds } = figures;
+  const [name, kind] = metric.split("/");
+  const instructions = unobserved.includes("instructions") ? "instructions" : undefined;
+  const exits = unobserved.includes("exits")
+    ? "exits"
+    : exitKinds && !exitKinds.some((k) => k === kind)
+    ? kind === undefined ? "all exits" : `exits by ${kind}`
+    : undefined;
+  switch (name) {
+    case "exits":
+      return exits;
+    case "accesses":
+    case "injections":
+      return unobserved.includes(name) ? name : undefined;
+    case "instructions":
+    case "guest-cycles":
+      return instructions;
+    // What is inlined, and what the VMM spends, is counted where exits are.
+    default:
+      return exits ?? instructions;
+  }
 }
 
 /** The figures with the same counts priced by another profile. */

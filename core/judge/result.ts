@@ -1,7 +1,7 @@
 // What judging makes of runs: plain values, so that they can cross from a worker to the reporters. Types only.
 import type { Backend, Engine } from "../base/backend.ts";
-import type { EndState } from "../trace/exit.ts";
-import type { Cycles } from "../trace/trace.ts";
+import type { EndState, ExitKind } from "../trace/exit.ts";
+import type { Cycles, Observable } from "../trace/trace.ts";
 import type { Verdict } from "./verdict.ts";
 
 /** An event of a trace, told: from the exit back to the line that made it. */
@@ -85,6 +85,12 @@ export interface Figures {
   readonly console: string;
   /** How it ended. */
   readonly end: EndState;
+  /** What the subject can't show: figures of it mean nothing. Absent: it shows everything. */
+  readonly unobserved?: readonly Observable[];
+  /** The only kinds of exit that it shows; absent: all. */
+  readonly exitKinds?: readonly ExitKind[];
+  /** What the host's own VMM counted, by its names: never judged. */
+  readonly coarse?: Readonly<Record<string, number>>;
 }
 
 /** Who is at fault when there is no verdict on the subject. */
@@ -125,8 +131,8 @@ export interface Difference {
   readonly aspect: string;
   /** `byte 5: "x" instead of "y"` */
   readonly text: string;
-  /** Back ends that agree with each other. Empty when there is no majority. */
-  readonly agree: readonly Backend[];
+  /** Subjects that agree with each other, in full where there are several engines. Empty when there is no majority. */
+  readonly agree: readonly string[];
   /** Where this subject's trace stood, if an event made the difference. */
   readonly event?: EventReference;
 }
@@ -135,13 +141,15 @@ export interface Difference {
 export interface ComparisonResult {
   /** `paging/remap[pages=16]` */
   readonly group: string;
+  /** The one that the back ends ran on. */
+  readonly engine: Engine;
   /** `exits`, `vmm-cycles`, `exits/io`. */
   readonly metric: string;
   /** `hybrid at most 0.5 times full-hw` */
   readonly expected: string;
   /** Where it is written. */
   readonly source: SourceLine;
-  /** `skipped` if a back end that it names did not run. */
+  /** `skipped` if a back end that it names did not run, or if the engine does not show what is weighed. */
   readonly verdict: Verdict;
   /** What broke it, or why it was skipped. */
   readonly reason?: string;

@@ -1,7 +1,7 @@
 // Tells what became of an expectation on a sequence, pattern by pattern.
 import type { EventPattern, Located } from "../scenario/case.ts";
 import type { Bindings } from "./match.ts";
-import { describePattern, type Happening, type Pattern } from "./pattern.ts";
+import { compilePattern, describePattern, type Happening, type Pattern } from "./pattern.ts";
 import { type Places, referTo, sourceLine } from "./place.ts";
 import type { Check, CheckLine, CheckStatus, EventRelation } from "./result.ts";
 import {
@@ -19,6 +19,8 @@ export interface SequenceContext {
   readonly complete: boolean;
   /** Can this subject see these events at all? */
   readonly seen: boolean;
+  /** The only kinds that it sees; absent: all. */
+  readonly shown?: readonly string[];
   readonly places: Places;
 }
 
@@ -29,12 +31,18 @@ export function checkSequence(
   context: SequenceContext,
   bindings: Bindings,
 ): Check {
-  const { about, events, seen } = context;
+  const { about, events, seen, shown } = context;
   if (!seen) return { about, status: "unobserved", source: sourceLine(located.span), lines: [] };
-  const result = judgeSequence(kind, located.value, events, bindings);
-  const status = statusOf(kind, result, context.complete);
+  const visible = located.value.filter((p) => !shown || shown.includes(p.kind));
+  const hidden = located.value.filter((p) => !visible.includes(p));
+  const result = judgeSequence(kind, visible, events, bindings);
+  const judged = statusOf(kind, result, context.complete);
+  // What is hidden is never met in silence; what is shown is held to as anywhere.
+  const isPartial = hidden.length > 0 || (kind === "exactly" && shown !== undefined);
+  const status = judged === "met" && isPartial ? "unobserved" : judged;
   const names = result.names ?? bindings;
   const lines = result.patterns.map((p) => lineOf(kind, p, context, status, names));
+  if (isPartial) lines.push(...hiddenLines(kind, hidden));
   // The line to look at is that of the first pattern that has no match.
   const unmet = result.patterns.find((p) => !p.met);
   const source = sourceLine(unmet ? unmet.pattern.source.span : located.span);
@@ -54,14 +62,22 @@ export function checkSequence(
       expected: "a match found within the search limit",
       actual: "gave up: use fewer bound names or ranges of times",
     });
-  } else if (status === "unobserved") {
+  } else if (judged === "unobserved") {
     lines.push({
-      status,
+      status: judged,
       expected: "the whole trace",
       actual: "events beyond its limit were dropped",
     });
   }
   return { about, status, source, lines };
+}
+
+/** Those left out of the matching; of `exactly`, that there was nothing else of kinds that are not shown. */
+function hiddenLines(kind: SequenceKind, hidden: readonly EventPattern[]): CheckLine[] {
+  const never = kind === "never" ? "never " : "";
+  const rest = kind === "exactly" ? ["nothing more of kinds that it does not show"] : [];
+  return [...hidden.map((p) => never + describePattern(compilePattern(p))), ...rest]
+    .map((expected) => ({ status: "unobserved", expected }));
 }
 
 /** With events dropped, only what the kept ones prove is certain. */

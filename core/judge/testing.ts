@@ -1,5 +1,5 @@
 // Made-up traces, patterns and groups, for the tests of judge and reports.
-import type { Backend } from "../base/backend.ts";
+import { type Backend, DEFAULT_ENGINE, type Engine } from "../base/backend.ts";
 import type { SourceFile, Span } from "../base/source.ts";
 import type {
   Case,
@@ -94,6 +94,7 @@ export interface Made {
   readonly disks?: Trace["final"]["disks"];
   readonly dropped?: number;
   readonly unobserved?: Trace["unobserved"];
+  readonly exitKinds?: readonly ExitKind[];
   readonly instructions?: number;
   readonly cycles?: Partial<Trace["cycles"]>;
 }
@@ -125,16 +126,21 @@ export function makeTrace(made: Made = {}): Trace {
     },
     wallNs: 1,
     unobserved: made.unobserved ?? [],
+    ...(made.exitKinds ? { exitKinds: made.exitKinds } : {}),
   };
 }
 
 export const NOTHING: Expectations = { registers: {}, memory: {} };
 
-export function makeCase(backend: Backend, expect: Partial<Expectations> = {}): Case {
+export function makeCase(
+  backend: Backend,
+  expect: Partial<Expectations> = {},
+  engine: Engine = DEFAULT_ENGINE,
+): Case {
   return {
-    id: `test@${backend}+embedded`,
+    id: `test@${backend}+${engine}`,
     backend,
-    engine: "embedded",
+    engine,
     expect: { ...NOTHING, ...expect },
   };
 }

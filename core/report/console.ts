@@ -1,9 +1,19 @@
 // Results for people: a line a group as it is done, what failed and why under it, then what it cost, in 80 columns.
 import { bold, dim, green, red, yellow } from "@std/fmt/colors";
-import type { GroupResult } from "../judge/result.ts";
+import { namesAmong } from "../base/backend.ts";
+import type { CaseResult, GroupResult } from "../judge/result.ts";
 import { isWorse, summarize, type Summary, type Verdict, worst } from "../judge/verdict.ts";
 import { left, WIDTH, widthOf, wrap } from "./columns.ts";
-import { explainCases, explainComparison, explainFaults, isBad, namesOf } from "./failure.ts";
+import {
+  countOf,
+  explainCases,
+  explainComparison,
+  explainFaults,
+  explainUnobserved,
+  isBad,
+  namesOf,
+  ranOf,
+} from "./failure.ts";
 import { overheadSummary, overheadTable } from "./overhead.ts";
 import type { Reporter, SuiteEvent, SuiteOutcome, Write } from "./reporter.ts";
 
@@ -78,7 +88,7 @@ export class ConsoleReporter implements Reporter {
       ...explainFaults(group, this.#told),
       ...explainCases(group),
       ...group.comparisons.filter((c) => isBad(c)).flatMap(explainComparison),
-      ...(this.#groups <= EACH_SHOWN ? skipLines(group) : []),
+      ...(this.#groups <= EACH_SHOWN ? [...explainUnobserved(group), ...skipLines(group)] : []),
     ];
   }
 
@@ -121,7 +131,10 @@ function titleLines(group: GroupResult, name: string = group.id): string[] {
   return [title, ...wrap(told, WIDTH - 5).map((line) => `     ${line}`)];
 }
 
-/** `5 back ends agree`; `native, para failed; hybrid diverged; 1 comparison failed`. */
+/**
+ * `5 back ends agree`; `native, para failed; hybrid diverged; 1 comparison failed`; `7 subjects agree, 2 as far as
+ * observed; full-bt@qemu deviates as known`.
+ */
 function verdictText(group: GroupResult): string {
   if (group.fault) return "the scenario has errors";
   const tried = group.cases.filter((c) => c.verdict !== "skipped");
@@ -129,27 +142,43 @@ function verdictText(group: GroupResult): string {
     return "the program has errors";
   }
   const bad = [...Map.groupBy(group.cases.filter(isBad), (c) => c.verdict)].map(
-    ([verdict, cases]) => `${namesOf(cases.map((c) => c.backend), group)} ${phrase(verdict)}`,
+    ([verdict, cases]) => `${namesOf(cases, group)} ${verdict}`,
   );
   const comparisons = group.comparisons.filter(isBad).length;
   if (comparisons > 0) bad.push(`${comparisons} comparison${comparisons > 1 ? "s" : ""} failed`);
   if (bad.length > 0) return bad.join("; ");
-  const ran = group.cases.filter((c) => c.verdict === "passed");
-  if (ran.length === 0) return "nothing ran";
-  const [only] = ran;
-  return ran.length === 1 && only ? `${only.backend} passed` : `${ran.length} back ends agree`;
+  const known = group.cases.filter((c) => c.verdict === "known-deviation");
+  const good = ranOf(group).filter((c) => !known.includes(c));
+  const told = [
+    ...(good.length > 0 ? [agreement(good, group)] : []),
+    ...(known.length > 0
+      ? [`${namesOf(known, group)} ${known.length > 1 ? "deviate" : "deviates"} as known`]
+      : []),
+  ];
+  return told.length > 0 ? told.join("; ") : "nothing ran";
 }
 
-function phrase(verdict: Verdict): string {
-  return verdict === "unobserved" ? "not fully observed" : verdict;
+function agreement(good: readonly CaseResult[], group: GroupResult): string {
+  const partial = good.filter((c) => c.verdict === "unobserved").length;
+  const [only] = good;
+  if (good.length === 1 && only) {
+    return `${namesOf([only], group)} ${partial > 0 ? "passed as far as observed" : "passed"}`;
+  }
+  const how = partial === 0
+    ? ""
+    : partial === good.length
+    ? " as far as observed"
+    : `, ${partial} as far as observed`;
+  return `${countOf(good.length, group)} agree${how}`;
 }
 
 /** One entry for all that were skipped for the same reason. */
 function skipLines(group: GroupResult): string[] {
   const skipped = group.cases.filter((c) => c.verdict === "skipped");
+  const nameOf = namesAmong(group.cases);
   return [...Map.groupBy(skipped, (c) => c.reason ?? "no reason")].flatMap(([reason, cases]) => {
     const who = ` – ${
-      left(`${group.id} ${cases.map((c) => `@${c.backend}`).join(" ")}`, ID_WIDTH)
+      left(`${group.id} ${cases.map((c) => `@${nameOf(c).replace("@", "+")}`).join(" ")}`, ID_WIDTH)
     }`;
     const why = `skipped: ${reason}`;
     const lines = widthOf(who + why) <= WIDTH ? [who + why] : [who, `     ${why}`];

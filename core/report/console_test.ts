@@ -154,6 +154,7 @@ Deno.test("ConsoleReporter explains a comparison and a divergence", () => {
     }),
   ], {
     comparisons: [{
+      engine: "embedded",
       group: "a/b",
       metric: "exits",
       expected: "para < full-hw",
@@ -204,6 +205,7 @@ Deno.test("ConsoleReporter puts what became of a group below a name that leaves 
 Deno.test("ConsoleReporter counts cases, and comparisons and unreadable scenarios apart from them", () => {
   const comparison = {
     group: "a",
+    engine: "embedded",
     metric: "exits",
     expected: "native < para",
     source: { at: "a.yaml:9:5", text: "" },
@@ -237,4 +239,20 @@ Deno.test("ConsoleReporter says that all back ends failed where all that ran did
     printed([makeGroupResult("a", [...bad, makeResult("a", "para")])]),
     "native, full-hw, hybrid failed",
   );
+});
+
+Deno.test("ConsoleReporter names subjects in full where there are several engines, and what they could not show", () => {
+  const check = { about: "exits.counts.total", status: "unobserved", lines: [] } as const;
+  const group = makeGroupResult("a/b", [
+    makeResult("a/b", "native"),
+    makeResult("a/b", "full-hw"),
+    makeResult("a/b", "full-hw", { engine: "kvm", verdict: "unobserved", checks: [check] }),
+    makeResult("a/b", "para", { engine: "kvm", verdict: "skipped", reason: "no Xen here" }),
+  ]);
+  const lines = printed([group]).split("\n");
+  assertEquals(lines.slice(0, 3), [
+    " ? a/b                              3 subjects agree, 1 as far as observed",
+    "   │ unobserved on full-hw@kvm: exits.counts.total",
+    " – a/b @para+kvm                    skipped: no Xen here",
+  ]);
 });

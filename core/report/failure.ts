@@ -1,6 +1,7 @@
 // What failed, told line by line: the expectation, where it is written, what came nearest, and the line of the program
 // and the instruction that made it.
 import { red, yellow } from "@std/fmt/colors";
+import { DEFAULT_ENGINE, namesAmong, type SubjectId } from "../base/backend.ts";
 import type {
   CaseResult,
   Check,
@@ -11,7 +12,7 @@ import type {
   EventRelation,
   GroupResult,
 } from "../judge/result.ts";
-import type { Verdict } from "../judge/verdict.ts";
+import { isWorse, type Verdict } from "../judge/verdict.ts";
 import { cut, left, WIDTH, wrap } from "./columns.ts";
 
 const BAR = "   │ ";
@@ -33,47 +34,73 @@ export function explainFaults(
   });
 }
 
-/** Is it something to tell of? */
+/** Did anything go wrong that nobody knew of? */
 export function isBad({ verdict }: { readonly verdict: Verdict }): boolean {
-  return verdict !== "passed" && verdict !== "skipped" && verdict !== "known-deviation";
+  return isWorse(verdict, "known-deviation");
 }
 
-/** `native, para`, or `all 5 back ends` where they are all that ran. */
-export function namesOf(backends: readonly string[], { cases }: GroupResult): string {
-  const ran = cases.filter((c) => c.verdict !== "skipped").length;
-  return backends.length > 2 && backends.length === ran
-    ? `all ${ran} back ends`
-    : backends.join(", ");
+/** Those that ran, which are the ones that a report has to tell apart. */
+export function ranOf({ cases }: GroupResult): readonly CaseResult[] {
+  return cases.filter((c) => c.verdict !== "skipped");
+}
+
+/** `5 back ends`; `7 subjects` where they are on several engines. */
+export function countOf(count: number, group: GroupResult): string {
+  const engines = new Set(ranOf(group).map((c) => c.engine)).size;
+  return `${count} ${engines > 1 ? "subjects" : "back ends"}`;
+}
+
+/** `native, para`, or `all 5 back ends` where they are all that ran; in full where there are several engines. */
+export function namesOf(cases: readonly SubjectId[], group: GroupResult): string {
+  const ran = ranOf(group);
+  return cases.length > 2 && cases.length === ran.length
+    ? `all ${countOf(ran.length, group)}`
+    : cases.map(namesAmong(ran)).join(", ");
 }
 
 /** Every expectation that was not met, and where back ends differ; told once where it is the same for several. */
 export function explainCases(group: GroupResult): string[] {
   const cases = group.cases.filter(isBad);
-  const blocks = new Map<string, { check: Check; body: string[]; backends: string[] }>();
-  for (const { backend, checks, differences } of cases) {
+  const blocks = new Map<string, { check: Check; body: string[]; on: CaseResult[] }>();
+  for (const result of cases) {
+    const { checks, differences } = result;
     // An end that nobody stated is wrong, and another than the others': that is one mistake, told once.
     const toldEnd = differences.some((d) => d.aspect === "end");
     const told = (c: Check) => toldEnd && c.about === "end" && !c.source;
-    for (const check of checks.filter((c) => c.status !== "met" && !told(c))) {
+    for (const check of checks.filter((c) => c.status === "not met" && !told(c))) {
       const body = explainLines(check.lines);
       const key = [check.about, check.source?.at, ...body].join("\n");
-      const block = blocks.get(key) ?? { check, body, backends: [] };
-      block.backends.push(backend);
+      const block = blocks.get(key) ?? { check, body, on: [] };
+      block.on.push(result);
       blocks.set(key, block);
     }
   }
   return [
-    ...cases.flatMap((result) => result.differences.flatMap((d) => explainDifference(result, d))),
-    ...[...blocks.values()].flatMap(({ check, body, backends }) => [
-      ...checkTitle(check, namesOf(backends, group)),
+    ...cases.flatMap((result) =>
+      result.differences.flatMap((d) => explainDifference(namesOf([result], group), d))
+    ),
+    ...[...blocks.values()].flatMap(({ check, body, on }) => [
+      ...checkTitle(check, namesOf(on, group)),
       ...body,
     ]),
   ];
 }
 
-function checkTitle({ about, status, source }: Check, backends: string): string[] {
-  const word = status === "unobserved" ? "unobserved" : "expected";
-  const title = `${word} on ${backends}: ${about}`;
+/** What subjects could not show, by expectation; one line for those that are alike. */
+export function explainUnobserved(group: GroupResult): string[] {
+  const seen = ranOf(group).flatMap((result) => {
+    const abouts = result.checks.filter((c) => c.status === "unobserved").map((c) => c.about);
+    return abouts.length > 0 ? [{ result, abouts: abouts.join(", ") }] : [];
+  });
+  return [...Map.groupBy(seen, ({ abouts }) => abouts)].flatMap(([abouts, alike]) => {
+    const names = namesOf(alike.map(({ result }) => result), group);
+    const [first = "", ...rest] = wrap(`unobserved on ${names}: ${abouts}`, WIDTH - BAR.length - 2);
+    return [first, ...rest.map((line) => `  ${line}`)].map((line) => BAR + line);
+  });
+}
+
+function checkTitle({ about, source }: Check, subjects: string): string[] {
+  const title = `expected on ${subjects}: ${about}`;
   if (!source) return [BAR + title];
   const whole = `${title}, ${source.at}`;
   const heading = BAR.length + whole.length <= WIDTH ? [whole] : [`${title},`, `  ${source.at}`];
@@ -133,11 +160,11 @@ function squeeze(text: string): string {
   return text.replaceAll(/\s+/g, "").toLowerCase();
 }
 
-function explainDifference({ backend }: CaseResult, difference: Difference): string[] {
+function explainDifference(subject: string, difference: Difference): string[] {
   const { aspect, text, agree, event } = difference;
-  const others = agree.length > 0 ? `${agree.join(", ")} agree` : "no two back ends agree";
+  const others = agree.length > 0 ? `${agree.join(", ")} agree` : "no two agree";
   return [
-    `${BAR}${red("diverged")}: ${aspect} on ${backend}; ${others}`,
+    `${BAR}${red("diverged")}: ${aspect} on ${subject}; ${others}`,
     ...indented(text),
     ...(event ? indented(`last before: ${where(event)}`) : []),
     ...(event ? sourceOf(event).map((line) => `${BAR}    ${line}`) : []),
@@ -150,10 +177,11 @@ function indented(text: string): string[] {
 
 /** A comparison that did not hold. */
 export function explainComparison(comparison: ComparisonResult): string[] {
-  const { metric, expected, source, reason, figures } = comparison;
+  const { metric, expected, source, reason, figures, engine } = comparison;
+  const on = engine === DEFAULT_ENGINE ? "" : ` on ${engine}`;
   const values = Object.entries(figures).map(([backend, value]) => `${backend} ${value}`);
   return [
-    `${BAR}compared, ${source.at}`,
+    `${BAR}compared${on}, ${source.at}`,
     ...indented(`${metric}: ${expected}`),
     ...indented(reason ?? ""),
     ...(values.length > 2 ? indented(values.join(", ")) : []),

@@ -50,6 +50,11 @@ export interface JsonCase {
   readonly console: string | null;
   /** As the trace has it: `{ "kind": "shutdown", "code": 0 }`. */
   readonly end: EndState | null;
+  /** What the subject could not show; the only kinds of exit that it showed, null: all. */
+  readonly unobserved: readonly string[] | null;
+  readonly exitKinds: readonly string[] | null;
+  /** What the host's own VMM counted, by its names; never judged. */
+  readonly coarse: Readonly<Record<string, number>> | null;
 }
 
 function caseToJson({ figures, ...result }: CaseResult): JsonCase {
@@ -66,6 +71,9 @@ function caseToJson({ figures, ...result }: CaseResult): JsonCase {
     wallNs: figures?.wallNs ?? null,
     console: figures?.console ?? null,
     end: figures?.end ?? null,
+    unobserved: figures ? figures.unobserved ?? [] : null,
+    exitKinds: figures?.exitKinds ?? null,
+    coarse: figures?.coarse ?? null,
   };
 }
 
@@ -83,10 +91,22 @@ function brokenToJson({ id, scenario, verdict, fault }: GroupResult): JsonCase {
     wallNs: null,
     console: null,
     end: null,
+    unobserved: null,
+    exitKinds: null,
+    coarse: null,
   };
 }
 
 function comparisonToJson(comparison: ComparisonResult) {
-  const { group, metric, expected, source, verdict, reason, figures } = comparison;
-  return { group, metric, expected, at: source.at, verdict, reason: reason ?? null, figures };
+  const { group, engine, metric, expected, source, verdict, reason, figures } = comparison;
+  return {
+    group,
+    engine,
+    metric,
+    expected,
+    at: source.at,
+    verdict,
+    reason: reason ?? null,
+    figures,
+  };
 }

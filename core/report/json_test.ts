@@ -15,6 +15,7 @@ Deno.test("JsonReporter prints the stable format, once, when the run is over", (
     makeResult("a/b", "para", { verdict: "skipped", reason: "no" }),
   ], {
     comparisons: [{
+      engine: "embedded",
       group: "a/b",
       metric: "exits",
       expected: "native < para",
@@ -40,6 +41,9 @@ Deno.test("JsonReporter prints the stable format, once, when the run is over", (
         wallNs: 5,
         console: "x",
         end: { kind: "shutdown", code: 0 },
+        unobserved: [],
+        exitKinds: null,
+        coarse: null,
       },
       {
         id: "a/b@para+embedded",
@@ -54,9 +58,13 @@ Deno.test("JsonReporter prints the stable format, once, when the run is over", (
         wallNs: null,
         console: null,
         end: null,
+        unobserved: null,
+        exitKinds: null,
+        coarse: null,
       },
     ],
     comparisons: [{
+      engine: "embedded",
       group: "a/b",
       metric: "exits",
       expected: "native < para",

@@ -1,5 +1,7 @@
-// The overhead tables: exits, modelled cycles, cycles over `native`, and what they are made of.
-import { type Backend, BACKENDS } from "../base/backend.ts";
+// The overhead tables, one an engine: exits, modelled cycles, cycles over `native`, and what they are made of. Of an engine
+// that does not show all exits, only what is shown, and what its host has counted.
+import { type Backend, BACKENDS, DEFAULT_ENGINE, type Engine, ENGINES } from "../base/backend.ts";
+import { isExact } from "../judge/metrics.ts";
 import type { Figures, GroupResult } from "../judge/result.ts";
 import { compiledProfile } from "../vmm/compiled_profiles.ts";
 import { nativeCost } from "../vmm/cost_model.ts";
@@ -8,20 +10,21 @@ import { cut, left, right, short, times, WIDTH } from "./columns.ts";
 const COLUMN = 10;
 /** Kinds shown for a group: the rest is summed up. */
 const KINDS_SHOWN = 8;
+const COARSE = "coarse, counted by the host's KVM";
 
 type Row = readonly [label: string, cells: ReadonlyMap<Backend, string>];
 
-/** Figures by back end: of the first engine that ran it. */
-function figuresOf(group: GroupResult): Map<Backend, Figures> {
-  const figures = new Map<Backend, Figures>();
-  for (const result of group.cases) {
-    if (result.figures && !figures.has(result.backend)) figures.set(result.backend, result.figures);
-  }
-  return figures;
+/** Figures by back end, of one engine. */
+function figuresOf(group: GroupResult, engine: Engine): Map<Backend, Figures> {
+  return new Map(
+    group.cases.flatMap((c): [Backend, Figures][] =>
+      c.engine === engine && c.figures ? [[c.backend, c.figures]] : []
+    ),
+  );
 }
 
-function columnsOf(groups: readonly GroupResult[]): Backend[] {
-  const ran = new Set(groups.flatMap((g) => [...figuresOf(g).keys()]));
+function columnsOf(groups: readonly GroupResult[], engine: Engine): Backend[] {
+  const ran = new Set(groups.flatMap((g) => [...figuresOf(g, engine).keys()]));
   return BACKENDS.filter((backend) => ran.has(backend));
 }
 
@@ -37,18 +40,54 @@ function header(title: string, columns: readonly Backend[]): string {
   return line(` ${title}`, columns, new Map(names));
 }
 
+/** `OVERHEAD`, and of another engine than the usual one which. */
+function titled(title: string, engine: Engine): string {
+  return engine === DEFAULT_ENGINE ? title : `${title} on ${engine}`;
+}
+
+/** A table for each engine, with an empty line between them. */
+function onEach(table: (engine: Engine) => readonly string[]): string[] {
+  return ENGINES.map(table).filter((lines) => lines.length > 0)
+    .flatMap((lines, i) => i === 0 ? lines : ["", ...lines]);
+}
+
 /** Everything about a few groups. */
 export function overheadTable(groups: readonly GroupResult[]): string[] {
-  const columns = columnsOf(groups);
-  if (columns.length === 0) return [];
-  const lines = [header("OVERHEAD", columns)];
-  for (const group of groups) {
-    const figures = figuresOf(group);
-    if (figures.size === 0) continue;
-    lines.push(` ${group.id}`);
-    for (const [label, cells] of rowsOf(figures)) lines.push(line(`   ${label}`, columns, cells));
-  }
-  return [...lines, ...freeOnNative(groups)];
+  return onEach((engine) => {
+    const columns = columnsOf(groups, engine);
+    if (columns.length === 0) return [];
+    const lines = [header(titled("OVERHEAD", engine), columns)];
+    for (const group of groups) {
+      const figures = figuresOf(group, engine);
+      if (figures.size === 0) continue;
+      const exact = [...figures.values()].every(isExact);
+      const rows = exact ? rowsOf(figures) : shownRows(figures);
+      lines.push(` ${group.id}`);
+      for (const [label, cells] of rows) lines.push(line(`   ${label}`, columns, cells));
+    }
+    return [...lines, ...freeOnNative(groups, engine)];
+  });
+}
+
+/** What is there of exits where not all are shown: they can't be priced. */
+function shownRows(figures: ReadonlyMap<Backend, Figures>): Row[] {
+  const all = [...figures.values()];
+  const kinds = new Set(all.flatMap((f) => Object.keys(f.exits.kinds)));
+  const names = [...new Set(all.flatMap((f) => Object.keys(f.coarse ?? {})))];
+  const row = (label: string, cell: (f: Figures) => number | undefined): Row => [
+    label,
+    new Map([...figures].map(([backend, f]) => {
+      const value = cell(f);
+      return [backend, value === undefined ? "" : short(value)];
+    })),
+  ];
+  const coarse = names.map((name) => row(`  ${name}`, (f) => f.coarse?.[name]))
+    .filter(([, cells]) => [...cells.values()].some((text) => text !== "" && text !== "0"));
+  return [
+    row("exits shown", (f) => f.unobserved?.includes("exits") ? undefined : f.exits.total),
+    ...[...kinds].map((kind) => row(`  ${kind}`, (f) => f.exits.kinds[kind])),
+    ...(coarse.length > 0 ? [row(COARSE, () => undefined), ...coarse] : []),
+  ];
 }
 
 function rowsOf(figures: ReadonlyMap<Backend, Figures>): Row[] {
@@ -109,19 +148,23 @@ function totalCycles({ cycles }: Figures): number {
 
 /** A line a folder of scenarios: the geometric mean of modelled cycles over native. */
 export function overheadSummary(groups: readonly GroupResult[]): string[] {
-  const columns = columnsOf(groups);
+  return onEach((engine) => summaryOn(groups, engine));
+}
+
+function summaryOn(groups: readonly GroupResult[], engine: Engine): string[] {
+  const columns = columnsOf(groups, engine);
   const rows = [...Map.groupBy(groups, (g) => folderOf(g.scenario))]
-    .map(([folder, members]) => [folder, members.length, meansOf(members)] as const)
+    .map(([folder, members]) => [folder, members.length, meansOf(members, engine)] as const)
     .filter(([, , means]) => means.size > 0);
   if (rows.length === 0) return [];
   return [
-    header("OVER NATIVE", columns),
+    header(titled("OVER NATIVE", engine), columns),
     ...rows.map(([folder, count, means]) =>
       line(`   ${folder} (${count})`, columns, new Map([["native", "–"], ...means]))
     ),
     " Modelled cycles over those of native: geometric means of (n) groups of cases,",
     " for a back end of those that it ran. --overhead shows what each is made of.",
-    ...freeOnNative(groups),
+    ...freeOnNative(groups, engine),
   ];
 }
 
@@ -129,8 +172,8 @@ export function overheadSummary(groups: readonly GroupResult[]): string[] {
 const DEVICE_OPERATIONS = ["port-io", "mmio"];
 
 /** What makes some factors over `native` too large to be true: what the profile has no figure for costs native nothing. */
-function freeOnNative(groups: readonly GroupResult[]): string[] {
-  const natives = groups.flatMap((group) => figuresOf(group).get("native") ?? []);
+function freeOnNative(groups: readonly GroupResult[], engine: Engine): string[] {
+  const natives = groups.flatMap((group) => figuresOf(group, engine).get("native") ?? []);
   const profile = natives[0] && compiledProfile(natives[0].cycles.profile);
   const free = profile &&
     DEVICE_OPERATIONS.some((operation) =>
@@ -150,11 +193,11 @@ function folderOf(scenario: string): string {
 }
 
 /** By back end, where both it and `native` ran, and ended alike. */
-function meansOf(groups: readonly GroupResult[]): Map<Backend, string> {
+function meansOf(groups: readonly GroupResult[], engine: Engine): Map<Backend, string> {
   const logs = new Map<Backend, number[]>();
-  for (const figures of groups.map(figuresOf)) {
+  for (const figures of groups.map((group) => figuresOf(group, engine))) {
     const native = figures.get("native");
-    if (!native || totalCycles(native) === 0) continue;
+    if (!native || !isExact(native) || totalCycles(native) === 0) continue;
     for (const [backend, f] of figures) {
       if (backend === "native" || !endsAlike(f, native)) continue;
       const ratio = Math.log(totalCycles(f) / totalCycles(native));

@@ -58,3 +58,29 @@ Deno.test("overheadTable() says when the profile makes devices free to native, a
   assertEquals(noteOf({ "port-io": 1 }, "adams-agesen-2006"), false);
   assertEquals(noteOf({ "port-io": 1 }, "somebody's own"), false);
 });
+
+Deno.test("overheadTable() has a table an engine, and prices nothing of which not all is shown", () => {
+  const group = makeGroupResult("a/b", [
+    makeResult("a/b", "full-hw", { figures: makeFigures(3, 3000, { io: 3000 }) }),
+    makeResult("a/b", "full-hw", {
+      engine: "kvm",
+      figures: {
+        ...makeFigures(2, 3000, { io: 3000 }),
+        unobserved: ["instructions"],
+        exitKinds: ["io"],
+        coarse: { io_exits: 0, halt_exits: 5 },
+      },
+    }),
+  ]);
+  const lines = overheadTable([group]);
+  const at = lines.findIndex((l) => l.includes("OVERHEAD on kvm"));
+  assertEquals(row(lines.slice(0, at), "modelled cycles"), ["4 000"]);
+  assertEquals(lines.slice(at).map((l) => l.trim().replaceAll(/ +/g, " ")), [
+    "OVERHEAD on kvm full-hw",
+    "a/b",
+    "exits shown 2",
+    "io 2",
+    "coarse, counted by the host's KVM",
+    "halt_exits 5",
+  ]);
+});

@@ -1,5 +1,5 @@
 // Made-up results, for the tests of reporters.
-import type { Backend } from "../base/backend.ts";
+import { type Backend, DEFAULT_ENGINE } from "../base/backend.ts";
 import type { CaseResult, Figures, GroupResult } from "../judge/result.ts";
 import { summarize, type Summary, worst } from "../judge/verdict.ts";
 import type { Reporter, SuiteOutcome } from "./reporter.ts";
@@ -29,11 +29,12 @@ export function makeResult(
   backend: Backend,
   more: Partial<CaseResult> = {},
 ): CaseResult {
+  const { engine = DEFAULT_ENGINE } = more;
   return {
-    id: `${scenario}@${backend}+embedded`,
+    id: `${scenario}@${backend}+${engine}`,
     scenario,
     backend,
-    engine: "embedded",
+    engine,
     verdict: "passed",
     checks: [],
     differences: [],

@@ -1,0 +1,26 @@
+// Limits that a subject can't hold its guest to exactly, because it does not show what they count: a guest that runs until
+// the limit on instructions ends elsewhere on real hardware, and that is no fault of anybody's.
+import type { EndState } from "../trace/exit.ts";
+import type { Trace } from "../trace/trace.ts";
+
+type LimitName = Extract<EndState, { kind: "limit" }>["limit"];
+
+/** What of a trace tells. */
+export type Told = Pick<Trace, "unobserved" | "exitKinds">;
+
+/** Does the subject count what this limit is on? */
+export function counts({ unobserved, exitKinds }: Told, limit: LimitName): boolean {
+  switch (limit) {
+    case "instructions":
+      return !unobserved.includes("instructions");
+    case "exits":
+      return !unobserved.includes("exits") && exitKinds === undefined;
+    default:
+      return true;
+  }
+}
+
+/** The run was stopped by another limit where, on a subject that counts, it would have been by this one. */
+export function stoppedElsewhere(trace: Told & Pick<Trace, "end">, limit: LimitName): boolean {
+  return trace.end.kind === "limit" && trace.end.limit !== limit && !counts(trace, limit);
+}
