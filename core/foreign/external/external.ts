@@ -3,7 +3,8 @@
 import { type Backend, type SubjectId, subjectName } from "../../base/backend.ts";
 import type { Platform } from "../../guest/image.ts";
 import type { Trace } from "../../trace/trace.ts";
-import { type Availability, type Job, type Subject, SubjectLacks } from "../../vmm/subject.ts";
+import { SubjectLacks } from "../../engine/lacks.ts";
+import type { Availability, Job, Subject } from "../../vmm/subject.ts";
 import { canary, canaryComplaint } from "./canary.ts";
 import { connect, type Connection } from "./connection.ts";
 import { lacking } from "./load.ts";
