@@ -2,6 +2,7 @@
 import type { GuestImage } from "../../guest/image.ts";
 import { PROGRAM_BASE, REAL_PROGRAM_BASE } from "../../guest/layout.ts";
 import { type Case, DEFAULT_LIMITS, type Entry } from "../../scenario/case.ts";
+import { EXIT_VIAS } from "../../trace/exit.ts";
 import { describeEnd } from "../../trace/print.ts";
 import type { Trace } from "../../trace/trace.ts";
 import type { CostProfile } from "../../vmm/cost_profile.ts";
@@ -18,7 +19,18 @@ const CODE16 = [0xba, 0xf8, 0x03, 0xb0, LETTER.charCodeAt(0), 0xee, 0xb0, CODE, 
 const CODE32 = [0x66, ...CODE16];
 
 /** Nothing costs anything. */
-const PROFILE: CostProfile = { name: "canary", layers: [] };
+const FREE = { value: 0, source: "not measured" };
+const PROFILE: CostProfile = {
+  name: "canary",
+  layers: [{
+    name: "canary",
+    machine: "",
+    instruction: FREE,
+    exits: Object.fromEntries(EXIT_VIAS.map((via) => [via, FREE])),
+    inlined: {},
+    native: {},
+  }],
+};
 
 /** The run to make. */
 export function canary(entry: Entry): Job {
@@ -62,7 +74,7 @@ export function canary(entry: Entry): Job {
 /** What is wrong with how it ran: a clause; undefined if nothing is. */
 export function canaryComplaint(trace: Trace): string | undefined {
   const { end } = trace;
-  if (end.kind === "crash") return end.reason;
+  if (end.kind === "crash") return end.reason.charAt(0).toLowerCase() + end.reason.slice(1);
   if (end.kind !== "shutdown" || end.code !== CODE) {
     return `it should have ended with shutdown ${CODE}, but: ${describeEnd(end)}`;
   }
