@@ -22,7 +22,11 @@ const MAKERS: Readonly<Record<Engine, Maker>> = {
   },
   kvm: () => Promise.resolve({ absent: "the engine kvm is not built in this version" }),
   qemu: () => Promise.resolve({ absent: "the engine qemu is not built in this version" }),
-  external: () => Promise.resolve({ absent: "the engine external is not built in this version" }),
+  external: async (backend, { vmm }) => {
+    if (!vmm) return { absent: "no VMM of your own is named: give its command as --vmm" };
+    const { externalSubject } = await import("./external/external.ts");
+    return { subject: externalSubject({ backend, command: vmm }) };
+  },
 };
 
 /** A subject and what its probe said; or why there is no such pair. */
