@@ -92,9 +92,9 @@ export {
   type Job,
   type LocalSubject,
   type Subject,
-  SubjectLacks,
   type SubjectSource,
 } from "./core/vmm/subject.ts";
+export { SubjectLacks } from "./core/engine/lacks.ts";
 export { judgeGroup } from "./core/judge/judge.ts";
 export type { RunOutcome } from "./core/judge/judge.ts";
 export { runGroup } from "./core/judge/run_group.ts";

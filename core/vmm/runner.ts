@@ -3,6 +3,7 @@
 import { VirtualClock } from "../base/clock.ts";
 import { hex } from "../base/hex.ts";
 import { DEFAULT_SEED, entropy } from "../base/entropy.ts";
+import { EngineFailure } from "../engine/lacks.ts";
 import type { Stop, Vcpu, VcpuConfig, VcpuFactory } from "../engine/vcpu.ts";
 import type { GuestImage } from "../guest/image.ts";
 import { Bus } from "../machine/bus.ts";
@@ -18,7 +19,7 @@ import { finalMemory, finalRegisters } from "./final_state.ts";
 import { HostTime } from "./host_time.ts";
 import { LateMemory } from "./late_memory.ts";
 import type { BackendDefinition, Monitor, Outcome } from "./monitor.ts";
-import { TURN, Turns } from "./turns.ts";
+import { HOST_TURN, TURN, Turns } from "./turns.ts";
 import { type GuestTime, VirtualTime } from "./virtual_time.ts";
 
 export interface RunOptions {
@@ -38,6 +39,8 @@ export interface RunOptions {
 
 /** Instructions in one stretch at most, so that limits on measured time hold. */
 const LONGEST_STRETCH = 5_000_000;
+/** The same where instructions are not counted, in nanoseconds. */
+const LONGEST_HOST_STRETCH = 20_000_000;
 /** Measured time is looked at every so many entries, as it costs more than a quick exit does, and every long stretch. */
 const ENTRIES_PER_WALL_CHECK = 256;
 /**
@@ -75,6 +78,7 @@ class Run {
   #ended: EndState | undefined;
   #entries = 0;
   #retiredAtWallCheck = 0;
+  #wallCheckedAt = 0;
 
   constructor(options: RunOptions) {
     const { image, backend, engine, profile } = options;
@@ -127,7 +131,9 @@ class Run {
     });
     this.#cpus = made.cpus = new Turns(engine, monitor, config, {
       cpus: image.cpus ?? 1,
-      turn: options.turn ?? TURN,
+      ...(engine.hostTime
+        ? { turn: HOST_TURN, time: () => this.#time.now() }
+        : { turn: options.turn ?? TURN }),
     });
     memory.bind(this.#cpus.first.vcpu.memory);
     const { kernel, user } = monitor.controls;
@@ -157,6 +163,9 @@ class Run {
     try {
       return body();
     } catch (error) {
+      if (error instanceof EngineFailure) {
+        return { kind: "crash", reason: error.message, rip: this.#rip() };
+      }
       if (!(error instanceof GuestMemoryError)) throw error;
       const reason = `The guest made its VMM touch ${error.length} bytes at guest-physical ` +
         `${hex(error.address)}, where there is no RAM`;
@@ -201,14 +210,12 @@ class Run {
   #enter(deadline: number | undefined): Stop {
     const left = this.#limits.instructions - this.#cpus.retired;
     const until = Math.min(deadline ?? Infinity, this.#limits.time);
-    const budget = Math.min(
-      left,
-      LONGEST_STRETCH,
-      this.#time.instructionsUntil(until),
-      this.#cpus.turn,
-    );
+    const stretch = this.#time.nanosecondsUntil(until);
+    const { turn } = this.#cpus;
     this.#inGuest = true;
-    const stop = this.#vcpu.run(budget, this.#time.nanosecondsUntil(until));
+    const stop = stretch === undefined
+      ? this.#vcpu.run(Math.min(left, LONGEST_STRETCH, this.#time.instructionsUntil(until), turn))
+      : this.#vcpu.run(left, Math.min(stretch, LONGEST_HOST_STRETCH, turn));
     this.#inGuest = false;
     if (this.#inlines) this.#time.inlined(this.#cpus.inlined());
     return stop;
@@ -307,9 +314,12 @@ class Run {
 
   #wallLimit(): boolean {
     const { retired } = this.#cpus;
-    const long = retired - this.#retiredAtWallCheck >= LONGEST_STRETCH;
+    const now = this.#options.engine.hostTime ? this.#time.now() : 0;
+    const long = retired - this.#retiredAtWallCheck >= LONGEST_STRETCH ||
+      now - this.#wallCheckedAt >= LONGEST_HOST_STRETCH;
     if (!long && this.#entries++ % ENTRIES_PER_WALL_CHECK !== 0) return false;
     this.#retiredAtWallCheck = retired;
+    this.#wallCheckedAt = now;
     return this.#wallClock() - this.#started > this.#limits.wallMs ||
       (this.#options.abort?.() ?? false);
   }

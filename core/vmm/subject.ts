@@ -63,12 +63,6 @@ export interface SubjectSource {
 /** `absent` is a sentence without a full stop: the reason of a skipped case. */
 export type Found = { readonly subject: Subject } | { readonly absent: string };
 
-/** The run met something that this subject is known not to have on this machine: the case is skipped, for this reason. */
-export class SubjectLacks extends Error {
-  /** For whoever catches it. */
-  override readonly name = "SubjectLacks";
-}
-
 /** A subject in this thread: what it does, it does at once. */
 export interface LocalSubject extends Subject {
   /** As {@linkcode Subject.probe}, at once. */

@@ -1,8 +1,9 @@
-// Runs of small programs on the embedded engine, for tests: text in, trace out.
+// Runs of small programs, for tests: text in, trace out. On the embedded engine, unless another one is named.
 import type { Backend } from "../base/backend.ts";
 import { renderDiagnostic } from "../base/diagnostic.ts";
 import type { SourceFile } from "../base/source.ts";
 import { embedded } from "../engine/embedded/engine.ts";
+import type { VcpuFactory } from "../engine/vcpu.ts";
 import { buildGuest } from "../guest/build.ts";
 import type { GuestImage } from "../guest/image.ts";
 import { guestOf } from "../guest/testing.ts";
@@ -26,6 +27,7 @@ export interface ProgramOptions {
   readonly observe?: Readonly<Record<string, number>>;
   readonly limits?: Partial<Limits>;
   readonly profile?: string;
+  readonly engine?: VcpuFactory;
 }
 
 const profiles = new Map<string, CostProfile>();
@@ -70,7 +72,7 @@ export function runProgram(backend: Backend, text: string, options: ProgramOptio
     },
     image: options.change?.(image) ?? image,
     backend: definition,
-    engine: embedded,
+    engine: options.engine ?? embedded,
     ...(options.turn ? { turn: options.turn } : {}),
     profile: profileNamed(options.profile ?? DEFAULT_PROFILE),
   });

@@ -9,6 +9,8 @@ import type { Monitor } from "./monitor.ts";
  * see what others do before its patience ends.
  */
 export const TURN = 10_000;
+/** Nanoseconds in a turn on an engine that goes by the host's time: what most schedulers' ticks are. */
+export const HOST_TURN = 1_000_000;
 
 /** One CPU of the run. */
 export interface Turn {
@@ -25,8 +27,9 @@ export class Turns {
   readonly all: readonly Turn[];
   readonly first: Turn;
   readonly #turn: number;
+  readonly #spent: () => number;
   #at = 0;
-  /** Retired in all when the turn began. */
+  /** What was spent in all when the turn began. */
   #begun = 0;
   #over = false;
   /** Has the CPU whose turn it is been interrupted while others ran? */
@@ -37,9 +40,15 @@ export class Turns {
     engine: VcpuFactory,
     monitor: Monitor,
     config: (monitor: Monitor) => VcpuConfig,
-    { cpus: count, turn }: { readonly cpus: number; readonly turn: number },
+    { cpus: count, turn, time }: {
+      readonly cpus: number;
+      readonly turn: number;
+      /** Turns are of time (nanoseconds), and not of instructions. */
+      readonly time?: () => number;
+    },
   ) {
     this.#turn = turn;
+    this.#spent = time ?? (() => this.retired);
     const monitors = [monitor];
     for (let cpu = 1; cpu < count; cpu++) {
       const other = monitor.another?.(cpu);
@@ -76,9 +85,9 @@ export class Turns {
     return this.all.length > 1 ? this.#at : undefined;
   }
 
-  /** How many more instructions its turn has. */
+  /** How many more instructions, or nanoseconds, its turn has. */
   get turn(): number {
-    return this.all.length > 1 ? Math.max(1, this.#begun + this.#turn - this.retired) : Infinity;
+    return this.all.length > 1 ? Math.max(1, this.#begun + this.#turn - this.#spent()) : Infinity;
   }
 
   endTurn(): void {
@@ -90,7 +99,7 @@ export class Turns {
     this.interrupted = false;
     const { running } = this;
     if (this.all.length === 1 || running.vcpu.midway) return running;
-    if (!running.idle && !this.#over && this.retired - this.#begun < this.#turn) return running;
+    if (!running.idle && !this.#over && this.#spent() - this.#begun < this.#turn) return running;
     running.hadPending = running.monitor.wakeable();
     for (let step = 1; step <= this.all.length; step++) {
       const at = (this.#at + step) % this.all.length;
@@ -103,7 +112,7 @@ export class Turns {
       this.#at = at;
       break;
     }
-    this.#begun = this.retired;
+    this.#begun = this.#spent();
     this.#over = false;
     return this.running;
   }

@@ -1,0 +1,31 @@
+// KVM as an engine: real hardware's virtualization, behind the same contract as the embedded CPU.
+import type { Vcpu, VcpuConfig, VcpuFactory } from "../vcpu.ts";
+import { KvmMachine } from "./machine.ts";
+import { KvmSystem } from "./system.ts";
+import { KvmVcpu } from "./vcpu.ts";
+
+let system: KvmSystem | undefined;
+
+/** /dev/kvm, opened once a thread. Throws `KvmUnavailable`, whose message says why. */
+export function kvmSystem(): KvmSystem {
+  return system ??= KvmSystem.open();
+}
+
+function createAll(configs: readonly VcpuConfig[]): readonly Vcpu[] {
+  const [first] = configs;
+  if (!first) return [];
+  if (first.bus) throw new Error("KVM has no guest that reaches devices without an exit");
+  const machine = new KvmMachine(kvmSystem(), first.memory, first.rom);
+  return configs.map((config, number) => new KvmVcpu(machine, config, number));
+}
+
+/** Makes virtual CPUs of KVM's. They, and all they are asked, belong to the thread that made them. */
+export const kvm: VcpuFactory = {
+  hostTime: true,
+  create: (config) => {
+    const [vcpu] = createAll([config]);
+    if (!vcpu) throw new Error("A machine has at least one CPU");
+    return vcpu;
+  },
+  createAll,
+};

@@ -1,0 +1,57 @@
+// Takes a guest from its CPU when its time is up: a timer sends a signal that is blocked everywhere but inside of KVM_RUN, so
+// that none is lost between two runs, and none ever runs a handler (Linux, Documentation/virt/kvm/api.rst, KVM_SET_SIGNAL_MASK).
+import { IOCTL, STRUCT } from "./abi.ts";
+import { KERNEL_SIGSET_SIZE, type Libc, SIG_BLOCK } from "./libc.ts";
+
+/** A real-time signal (34 to 64 under glibc) that nobody in a Deno process uses. SIGUSR1 would open its inspector. */
+const SIGNAL = 46;
+/** A timer that is set to go off this much too late (milliseconds) is not set anew: that costs more than it is worth. */
+const SLACK = 0.02;
+
+/** The timer of one thread, shared by its machine's CPUs. */
+export class Interrupter {
+  readonly #libc: Libc;
+  readonly #set: Uint8Array<ArrayBuffer>;
+  readonly #timer: bigint;
+  /** Whether the timer runs, and when it goes off (milliseconds of `performance.now`). */
+  #due: number | undefined;
+
+  constructor(libc: Libc) {
+    this.#libc = libc;
+    this.#set = libc.signalSet(SIGNAL);
+    libc.changeMask(SIG_BLOCK, this.#set);
+    this.#timer = libc.createTimer(SIGNAL);
+  }
+
+  /** Lets the signal through while this CPU runs. */
+  attach(vcpu: number): void {
+    const mask = this.#libc.changeMask(SIG_BLOCK, this.#set);
+    const at = (SIGNAL - 1) >> 3;
+    mask[at] = (mask[at] ?? 0) & ~(1 << (SIGNAL - 1 & 7));
+    const { size, fields } = STRUCT.kvm_signal_mask;
+    const argument = new Uint8Array(size + KERNEL_SIGSET_SIZE);
+    new DataView(argument.buffer).setUint32(fields.len, KERNEL_SIGSET_SIZE, true);
+    argument.set(mask.subarray(0, KERNEL_SIGSET_SIZE), fields.sigset);
+    this.#libc.ioctlWith(vcpu, IOCTL.KVM_SET_SIGNAL_MASK, argument, "KVM_SET_SIGNAL_MASK");
+  }
+
+  /** The next run is to end after so long; it may end earlier, by a timer that was set for an earlier one. */
+  grant(nanoseconds: number): void {
+    const now = performance.now();
+    const until = now + nanoseconds / 1e6;
+    if (this.#due !== undefined && this.#due <= until + SLACK) return;
+    this.#due = until;
+    this.#libc.setTimer(this.#timer, nanoseconds);
+  }
+
+  /** A run was interrupted: the signal is taken. */
+  taken(): void {
+    if (this.#libc.takeSignal(this.#set)) this.#due = undefined;
+  }
+
+  dispose(): void {
+    this.#libc.deleteTimer(this.#timer);
+    // The queue holds one signal a timer: none is left for whoever comes next.
+    this.#libc.takeSignal(this.#set);
+  }
+}

@@ -1,0 +1,190 @@
+// One machine on /dev/kvm: its memory as KVM's slots, its CPUs' file descriptors, and what there is to configure before they
+// run. No interrupt controller in the kernel: the board's own devices have that part, so that they are what is tested.
+import { PAGE_SIZE } from "../../base/address.ts";
+import { ROM_END, ROM_LOW_BYTES, ROM_LOW_END } from "../../guest/layout.ts";
+import { ByteMemory } from "../../machine/memory.ts";
+import {
+  IOCTL,
+  KVM_CAP,
+  KVM_MEM_READONLY,
+  KVM_MSR_EXIT_REASON,
+  KVM_MSR_FILTER,
+  STRUCT,
+} from "./abi.ts";
+import { Interrupter } from "./interrupter.ts";
+import type { Libc, Mapping } from "./libc.ts";
+import type { KvmSystem } from "./system.ts";
+
+/**
+ * Three pages that Intel's CPUs need to run real mode where they can't do so unaided, and one for page tables: where nothing
+ * else is, below any ROM and above the IOAPIC (api.rst, KVM_SET_TSS_ADDR, KVM_SET_IDENTITY_MAP_ADDR).
+ */
+const IDENTITY_MAP = 0xfeff_c000n, TSS = 0xfeff_d000n;
+
+/**
+ * MSRs that are the board's, and not the kernel's: the local APIC's base and deadline, and KVM's own, which our monitor has
+ * by itself. Reads and writes of them exit.
+ */
+const BOARD_MSRS: readonly { readonly first: number; readonly count: number }[] = [
+  { first: 0x11, count: 2 },
+  { first: 0x1b, count: 1 },
+  { first: 0x6e0, count: 1 },
+  { first: 0x4b56_4d00, count: 16 },
+];
+
+/** A megabyte: what address line 20 tells apart. */
+const MIB = 1 << 20;
+
+export class KvmMachine {
+  readonly memory: ByteMemory;
+  readonly interrupter: Interrupter;
+  readonly #libc: Libc;
+  readonly #vm: number;
+  readonly #ram: Mapping;
+  readonly #rom: Mapping | undefined;
+  readonly #slots = new Set<number>();
+  #a20 = true;
+  #users = 0;
+
+  /** `size` is a multiple of the page size. */
+  constructor(readonly system: KvmSystem, size: number, rom?: Uint8Array) {
+    this.#libc = system.libc;
+    this.#vm = system.createVm();
+    const made: Mapping[] = [];
+    try {
+      made.push(this.#ram = system.libc.map(size));
+      if (rom) {
+        made.push(this.#rom = system.libc.map(Math.ceil(rom.length / PAGE_SIZE) * PAGE_SIZE));
+        this.#rom.bytes.set(rom, this.#rom.bytes.length - rom.length);
+      }
+      this.#configure();
+      this.#mapAll();
+      this.interrupter = new Interrupter(system.libc);
+    } catch (error) {
+      for (const mapping of made) mapping.unmap();
+      system.libc.close(this.#vm);
+      throw error;
+    }
+    this.memory = new ByteMemory(this.#ram.bytes);
+  }
+
+  /** Guest-physical memory as it is, for those who walk tables. */
+  get bytes(): Uint8Array {
+    return this.#ram.bytes;
+  }
+  get rom(): Uint8Array | undefined {
+    return this.#rom?.bytes;
+  }
+
+  #configure(): void {
+    const address = new Uint8Array(8);
+    new DataView(address.buffer).setBigUint64(0, IDENTITY_MAP, true);
+    this.ioctlWith("KVM_SET_IDENTITY_MAP_ADDR", address);
+    this.#libc.ioctl(this.#vm, IOCTL.KVM_SET_TSS_ADDR, TSS, "KVM_SET_TSS_ADDR");
+    const { UNKNOWN, INVAL, FILTER } = KVM_MSR_EXIT_REASON;
+    this.#enable(KVM_CAP.X86_USER_SPACE_MSR, UNKNOWN | INVAL | FILTER);
+    this.#filterMsrs();
+  }
+
+  #enable(capability: number, argument: number): void {
+    const { size, fields } = STRUCT.kvm_enable_cap;
+    const view = new DataView(new ArrayBuffer(size));
+    view.setUint32(fields.cap, capability, true);
+    view.setBigUint64(fields.args, BigInt(argument), true);
+    this.ioctlWith("KVM_ENABLE_CAP", new Uint8Array(view.buffer));
+  }
+
+  #filterMsrs(): void {
+    const { kvm_msr_filter: filter, kvm_msr_filter_range: range } = STRUCT;
+    const view = new DataView(new ArrayBuffer(filter.size));
+    // A clear bit refuses; all are clear. Mapped, so that its address is known and stays.
+    const bitmap = this.#libc.map(PAGE_SIZE);
+    BOARD_MSRS.forEach(({ first, count }, n) => {
+      const at = filter.fields.ranges + n * range.size;
+      view.setUint32(at + range.fields.flags, KVM_MSR_FILTER.READ | KVM_MSR_FILTER.WRITE, true);
+      view.setUint32(at + range.fields.nmsrs, count, true);
+      view.setUint32(at + range.fields.base, first, true);
+      view.setBigUint64(at + range.fields.bitmap, bitmap.address, true);
+    });
+    try {
+      this.ioctlWith("KVM_X86_SET_MSR_FILTER", new Uint8Array(view.buffer));
+    } finally {
+      bitmap.unmap();
+    }
+  }
+
+  ioctlWith(name: keyof typeof IOCTL, structure: Uint8Array<ArrayBuffer>): void {
+    this.#libc.ioctlWith(this.#vm, IOCTL[name], structure, name);
+  }
+
+  // ---- Memory ------------------------------------------------------------------------------------------------------
+
+  #mapAll(): void {
+    const size = this.#ram.bytes.length;
+    let slot = 0;
+    const map = (gpa: number, length: number, host: bigint, flags = 0) => {
+      if (length > 0) this.#slot(slot++, gpa, length, host, flags);
+    };
+    const ram = (gpa: number, end: number, flags = 0) =>
+      map(gpa, Math.min(end, size) - gpa, this.#ram.address + BigInt(gpa), flags);
+    if (this.#a20) {
+      // The ROM's end shows below 1 MiB too, where it can't be written either.
+      const low = this.#rom ? Math.min(this.#rom.bytes.length, ROM_LOW_BYTES) : 0;
+      ram(0, ROM_LOW_END - low);
+      if (low > 0) ram(ROM_LOW_END - low, ROM_LOW_END, KVM_MEM_READONLY);
+      ram(low > 0 ? ROM_LOW_END : Math.min(size, ROM_LOW_END), size);
+    } else {
+      for (let gpa = 0; gpa < size; gpa += 2 * MIB) {
+        const host = this.#ram.address + BigInt(gpa);
+        map(gpa, Math.min(MIB, size - gpa), host);
+        map(gpa + MIB, Math.min(MIB, size - gpa - MIB), host);
+      }
+    }
+    if (this.#rom) {
+      const { bytes, address } = this.#rom;
+      map(ROM_END - bytes.length, bytes.length, address, KVM_MEM_READONLY);
+    }
+  }
+
+  #slot(slot: number, gpa: number, length: number, host: bigint, flags = 0): void {
+    const { size, fields } = STRUCT.kvm_userspace_memory_region;
+    const view = new DataView(new ArrayBuffer(size));
+    view.setUint32(fields.slot, slot, true);
+    view.setUint32(fields.flags, flags, true);
+    view.setBigUint64(fields.guest_phys_addr, BigInt(gpa), true);
+    view.setBigUint64(fields.memory_size, BigInt(length), true);
+    view.setBigUint64(fields.userspace_addr, host, true);
+    this.ioctlWith("KVM_SET_USER_MEMORY_REGION", new Uint8Array(view.buffer));
+    if (length > 0) this.#slots.add(slot);
+    else this.#slots.delete(slot);
+  }
+
+  get a20(): boolean {
+    return this.#a20;
+  }
+  /** KVM has no gate: while it is closed, every odd megabyte shows the even one before. */
+  set a20(open: boolean) {
+    if (open === this.#a20) return;
+    this.#a20 = open;
+    for (const slot of this.#slots) this.#slot(slot, 0, 0, 0n);
+    this.#mapAll();
+  }
+
+  // ---- CPUs --------------------------------------------------------------------------------------------------------
+
+  /** File descriptor of a new CPU. */
+  createVcpu(number: number): number {
+    const fd = this.#libc.ioctl(this.#vm, IOCTL.KVM_CREATE_VCPU, number, "KVM_CREATE_VCPU");
+    this.#users++;
+    return fd;
+  }
+
+  /** A CPU has closed its descriptor; with the last one the machine goes. */
+  release(): void {
+    if (--this.#users > 0) return;
+    this.interrupter.dispose();
+    this.#libc.close(this.#vm);
+    this.#ram.unmap();
+    this.#rom?.unmap();
+  }
+}

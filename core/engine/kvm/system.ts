@@ -1,0 +1,80 @@
+// /dev/kvm itself: is it there, may we use it, and has it what this engine needs?
+import { IOCTL, KVM_API_VERSION, KVM_CAP, KVM_SYNC_X86 } from "./abi.ts";
+import { type Libc, libc } from "./libc.ts";
+import { isPvm } from "./pvm.ts";
+
+const DEVICE = "/dev/kvm";
+
+/** What this engine can't do without, and the least that each capability has to say. */
+const NEEDED: readonly (keyof typeof KVM_CAP)[] = [
+  "USER_MEMORY",
+  "VCPU_EVENTS",
+  "DEBUGREGS",
+  "READONLY_MEM",
+  "IMMEDIATE_EXIT",
+  "X86_USER_SPACE_MSR",
+  "X86_MSR_FILTER",
+];
+const ALL_REGISTERS = KVM_SYNC_X86.REGS | KVM_SYNC_X86.SREGS | KVM_SYNC_X86.EVENTS;
+
+/** /dev/kvm can't be used here; the message is a sentence without a full stop. */
+export class KvmUnavailable extends Error {
+  override readonly name = "KvmUnavailable";
+}
+
+export class KvmSystem {
+  /** Is it PVM, with its gaps? */
+  readonly pvm = isPvm();
+  /** Bytes of a CPU's shared area. */
+  readonly runSize: number;
+
+  private constructor(readonly libc: Libc, readonly fd: number) {
+    this.runSize = libc.ioctl(fd, IOCTL.KVM_GET_VCPU_MMAP_SIZE, 0, "KVM_GET_VCPU_MMAP_SIZE");
+  }
+
+  /** Throws {@linkcode KvmUnavailable}. */
+  static open(): KvmSystem {
+    if (Deno.build.os !== "linux" || Deno.build.arch !== "x86_64") {
+      throw new KvmUnavailable("KVM is on x86-64 Linux only");
+    }
+    if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") {
+      throw new KvmUnavailable("KVM needs Deno's --allow-ffi");
+    }
+    let fd: number;
+    try {
+      fd = libc().open(DEVICE);
+    } catch (error) {
+      throw new KvmUnavailable(error instanceof Error ? error.message : String(error));
+    }
+    const system = new KvmSystem(libc(), fd);
+    const missing = system.#missing();
+    if (!missing) return system;
+    system.close();
+    throw new KvmUnavailable(missing);
+  }
+
+  #missing(): string | undefined {
+    const version = this.libc.ioctl(this.fd, IOCTL.KVM_GET_API_VERSION, 0, "KVM_GET_API_VERSION");
+    if (version !== KVM_API_VERSION) return `KVM's API version is ${version}`;
+    const missing = NEEDED.filter((name) => this.capability(name) <= 0);
+    if ((this.capability("SYNC_REGS") & ALL_REGISTERS) !== ALL_REGISTERS) {
+      missing.push("SYNC_REGS");
+    }
+    if (missing.length === 0) return undefined;
+    return `This kernel's KVM lacks ${missing.map((name) => `KVM_CAP_${name}`).join(", ")}`;
+  }
+
+  /** What KVM_CHECK_EXTENSION says: 0 is no. */
+  capability(name: keyof typeof KVM_CAP): number {
+    return this.libc.ioctl(this.fd, IOCTL.KVM_CHECK_EXTENSION, KVM_CAP[name], name);
+  }
+
+  /** File descriptor of a new machine. */
+  createVm(): number {
+    return this.libc.ioctl(this.fd, IOCTL.KVM_CREATE_VM, 0, "KVM_CREATE_VM");
+  }
+
+  close(): void {
+    this.libc.close(this.fd);
+  }
+}
