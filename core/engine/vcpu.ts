@@ -112,6 +112,8 @@ export type Stop =
 export interface Vcpu {
   readonly capabilities: Capabilities;
   readonly memory: GuestMemory;
+  /** The instruction that makes a `syscall` exit where it stands in the hypercall page; absent: SYSCALL, as everywhere else. */
+  readonly hypercallGate?: Uint8Array;
 
   /** Guest instructions retired since creation; 0 for ever on an engine that does not count them. */
   readonly retired: number;

@@ -80,8 +80,15 @@ function framesNeeded(ram: number, mapped: number): { tables: number; list: numb
   return { tables, list, all: tables + 2 * list + xen };
 }
 
-/** Builds the domain in `memory`. Throws {@linkcode DomainBuildError} when the image leaves no room for its tables. */
-export function buildDomain(memory: GuestMemory, image: GuestImage): BuiltDomain {
+/**
+ * Builds the domain in `memory`; `gate` is the instruction of hypercalls, where it is not SYSCALL. Throws
+ * {@linkcode DomainBuildError} when the image leaves no room for its tables.
+ */
+export function buildDomain(
+  memory: GuestMemory,
+  image: GuestImage,
+  gate?: Uint8Array,
+): BuiltDomain {
   const ram = Math.floor(memory.size / PAGE_SIZE);
   // On every back end there is nothing at 1 GiB; RAM beyond it is the domain's, but not mapped.
   const mapped = Math.min(ram, UNMAPPED_BASE / PAGE_SIZE);
@@ -108,6 +115,7 @@ export function buildDomain(memory: GuestMemory, image: GuestImage): BuiltDomain
   for (const list of [p2m, m2p]) memory.write(list as Gpa, new Uint8Array(identity.buffer));
   guestTables(memory, tables, needed.tables, mapped, new Set(xenFrames));
   sharedPages(memory, tables, needed.tables, p2m);
+  memory.write(XEN_HYPERCALL_PAGE as Gpa, hypercallPage(gate));
   return { topTable: tables, xenFrames, m2p, ...xen };
 }
 
@@ -181,7 +189,7 @@ function xenArea(memory: GuestMemory, frames: Frames, m2p: number, m2pPages: num
   };
 }
 
-/** start_info, shared_info, hypercall page; console and store rings, empty. */
+/** start_info, shared_info; console and store rings, empty. */
 function sharedPages(memory: GuestMemory, top: number, tables: number, p2m: number): void {
   const page = new Uint8Array(PAGE_SIZE);
   const view = new DataView(page.buffer);
@@ -204,5 +212,4 @@ function sharedPages(memory: GuestMemory, top: number, tables: number, p2m: numb
   }
   // Events are held back until the guest is ready for them.
   memory.write(XEN_SHARED_INFO + VCPU_INFO.evtchn_upcall_mask as Gpa, Uint8Array.of(1));
-  memory.write(XEN_HYPERCALL_PAGE as Gpa, hypercallPage());
 }

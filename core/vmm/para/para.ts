@@ -65,7 +65,7 @@ class Para implements Monitor {
   start(vcpu: Vcpu): void {
     const { image } = this.#setup;
     try {
-      const built = buildDomain(vcpu.memory, image);
+      const built = buildDomain(vcpu.memory, image, vcpu.hypercallGate);
       const domain = new Domain(this.#setup, vcpu, built);
       enterDomain(vcpu, image, built.topTable);
       attachBackends(domain);

@@ -1,0 +1,83 @@
+// What has brought the CPU into the shim, and what of the guest's registers the way there has kept.
+import type { Gpa } from "../../base/address.ts";
+import { RFLAGS, VECTOR } from "../../base/registers.ts";
+import { RPL_MASK } from "../../cpu/descriptors.ts";
+import type { GuestState } from "./guest_state.ts";
+import { EXCEPTIONS, FRAME, type Shim, STUB } from "./shim.ts";
+
+/** An exception, or a system call. */
+export type Arrival =
+  | { readonly what: "syscall" }
+  | {
+    readonly what: "exception";
+    readonly vector: number;
+    readonly errorCode?: number;
+    /** CR2, for a page fault. */
+    readonly address?: bigint;
+  };
+
+/** Vectors that push an error code (SDM vol. 3, table 6-1; the last two are AMD's, APM vol. 2, 8.2). */
+const WITH_CODE: ReadonlySet<number> = new Set([
+  VECTOR.DF,
+  VECTOR.TS,
+  VECTOR.NP,
+  VECTOR.SS,
+  VECTOR.GP,
+  VECTOR.PF,
+  VECTOR.AC,
+  21,
+  29,
+  30,
+]);
+const SYSCALL_LENGTH = 2n;
+/** Set in what a fault pushes, so that the instruction's own breakpoint does not come twice; no doing of the guest's. */
+const RESUME = BigInt(RFLAGS.RF);
+
+/** Reads what happened from the stub that rang and the frame on the shim's stack, and gives the state its guest's registers. */
+export function arrive(state: GuestState, shim: Shim, stub: number, frame: Gpa): Arrival {
+  return stub < EXCEPTIONS ? exception(state, shim, stub, frame) : systemCall(state, stub);
+}
+
+function exception(state: GuestState, shim: Shim, vector: number, frame: Gpa): Arrival {
+  const { machine } = state;
+  const bytes = machine.memory.read(frame, FRAME.size);
+  const view = new DataView(bytes.buffer);
+  const word = (offset: number) => view.getBigUint64(offset, true);
+  const selector = (offset: number) => Number(word(offset) & 0xffffn);
+  if ((selector(FRAME.cs) & RPL_MASK) === 0) {
+    return inShim(state, vector, shim.stubAt(word(FRAME.rip)));
+  }
+  const { cs, ss } = state.running;
+  state.interrupted = {
+    rip: word(FRAME.rip),
+    rflags: word(FRAME.rflags) & ~RESUME,
+    rsp: word(FRAME.rsp),
+    cs: state.loaded(selector(FRAME.cs), cs),
+    ss: state.loaded(selector(FRAME.ss), ss),
+  };
+  return {
+    what: "exception",
+    vector,
+    ...(WITH_CODE.has(vector) ? { errorCode: Number(word(FRAME.errorCode) & 0xffff_ffffn) } : {}),
+    ...(vector === VECTOR.PF ? { address: machine.get("cr2") } : {}),
+  };
+}
+
+/** A debug trap that MOV SS has put off till after SYSCALL comes at the shim's first instruction: the system call has happened. */
+function inShim(state: GuestState, vector: number, stub: number | undefined): Arrival {
+  if (vector !== VECTOR.DB || stub === undefined || stub < EXCEPTIONS) {
+    throw new Error(`Exception ${vector} in stub ${stub} of the shim`);
+  }
+  return systemCall(state, stub);
+}
+
+/** RCX and R11 are the guest's no more, as SYSCALL has it: they say where it was. */
+function systemCall(state: GuestState, stub: number): Arrival {
+  const { machine, running: { cs, ss } } = state;
+  const rip = BigInt.asUintN(64, machine.get("rcx") - SYSCALL_LENGTH);
+  const rsp = machine.get("rsp");
+  state.interrupted = { rip, rflags: machine.get("r11"), rsp, cs, ss };
+  // Compatibility mode has SYSCALL on AMD's CPUs alone: the guest's CPU is as Intel's.
+  if (stub === STUB.compatibilitySyscall) return { what: "exception", vector: VECTOR.UD };
+  return { what: "syscall" };
+}

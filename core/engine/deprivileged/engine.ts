@@ -1,0 +1,51 @@
+// Makes deprivileged CPUs out of an engine's ordinary ones, where a monitor asks for them.
+import { treatments } from "../../cpu/sensitive_operations.ts";
+import type { ExecutionControls, Vcpu, VcpuConfig, VcpuFactory } from "../vcpu.ts";
+import type { HypercallGate, SystemCalls } from "./gate.ts";
+import { PAGE_SIZE } from "../../base/address.ts";
+import { SHIM_SIZE } from "./shim.ts";
+import { DeprivilegedVcpu } from "./vcpu.ts";
+
+/** How a machine runs that has the shim in it: what exits by itself is ports and VMCALL, and whatever else makes the VMM stop. */
+const TREATMENTS = treatments("bare", { "port-io": "vm-exit", vmcall: "vm-exit" });
+const MACHINE: ExecutionControls = {
+  kernel: TREATMENTS,
+  user: TREATMENTS,
+  exceptionVia: "vm-exit",
+  exceptions: 0,
+  paging: "nested",
+};
+
+/** Does the monitor run its guest at CPL 3, its kernel too? */
+export function isDeprivileged({ kernel, paging }: ExecutionControls): boolean {
+  return paging === "direct" && kernel.syscall === "hypercall";
+}
+
+/** An engine for monitors of deprivileged guests, from one that has only ordinary guests. */
+export function deprivileged(
+  engine: VcpuFactory,
+  options: { readonly gate?: HypercallGate; readonly systemCalls?: SystemCalls } = {},
+): VcpuFactory {
+  const { gate = "syscall", systemCalls = "refused" } = options;
+  const create = (config: VcpuConfig): Vcpu => {
+    const { controls } = config;
+    if (!isDeprivileged(controls)) throw new Error("The monitor's guest is not deprivileged");
+    const memory = Math.ceil(config.memory / PAGE_SIZE) * PAGE_SIZE;
+    const machine = engine.create({
+      ...config,
+      memory: memory + SHIM_SIZE,
+      controls: MACHINE,
+      // What the shim and its stack cost is not the guest's.
+      count: () => {},
+    });
+    return new DeprivilegedVcpu(machine, {
+      memory,
+      controls,
+      capabilities: machine.capabilities,
+      gate,
+      systemCalls,
+      countsInstructions: !engine.hostTime,
+    });
+  };
+  return { ...(engine.hostTime ? { hostTime: true } : {}), create };
+}
