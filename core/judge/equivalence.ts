@@ -28,12 +28,12 @@ interface Aspect {
   value(trace: Trace): bigint | Uint8Array | string | undefined;
 }
 
-/** The first difference of each run that disagrees with the others, by case id. */
+/** What each run disagrees in with the others, by case id, in a fixed order: the end, the console, what is observed. */
 export function findDifferences(
   all: readonly Run[],
   observe: GuestSpec["observe"],
-): Map<string, Difference> {
-  const differences = new Map<string, Difference>();
+): Map<string, readonly Difference[]> {
+  const differences = new Map<string, readonly Difference[]>();
   const naming = namesAmong(all.map(({ subject }) => subject));
   const nameOf = ({ subject }: Run) => naming(subject);
   const endAspect = aspectOfEnd;
@@ -44,7 +44,8 @@ export function findDifferences(
     const alike = aspect === endAspect ? runs : runs.filter((r) => alikeEnd.includes(r));
     for (const partition of partitions(alike, aspect)) {
       for (const [run, difference] of compare(partition, aspect, nameOf)) {
-        if (!differences.has(run.subject.id)) differences.set(run.subject.id, difference);
+        const { id } = run.subject;
+        differences.set(id, [...differences.get(id) ?? [], difference]);
       }
     }
   }

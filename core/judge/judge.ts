@@ -17,7 +17,9 @@ import type {
   Fault,
   GroupResult,
 } from "./result.ts";
-import { type Verdict, worst } from "./verdict.ts";
+import { entriesFor, holdAgainst, type Ran } from "./known/apply.ts";
+import type { Deviation, Known, Ledger } from "./known/deviation.ts";
+import { isWorse, type Verdict, worst } from "./verdict.ts";
 
 /** What came of trying to run a case. */
 export type RunOutcome =
@@ -26,6 +28,10 @@ export type RunOutcome =
     readonly image?: GuestImage;
     /** What the assembler found odd about the program. */
     readonly warnings?: readonly Diagnostic[];
+    /** Of the subject, as it says itself. */
+    readonly version?: string | undefined;
+    /** What the subject runs on, as it says itself. */
+    readonly host?: string | undefined;
   }
   | { readonly skipped: string }
   /** Diagnostics: the scenario is at fault. A message: the harness is. */
@@ -33,7 +39,7 @@ export type RunOutcome =
 
 /**
  * Judges a group: each case against its expectations, all against each other, and their costs. `outcomes` are by case id;
- * cases without one (a run that was cut short) are skipped.
+ * cases without one (a run that was cut short) are skipped. What `ledger` knows of subjects is excused.
  *
  * @example A subject that could not be tried is skipped, and says why
  * ```ts
@@ -53,19 +59,26 @@ export type RunOutcome =
 export function judgeGroup(
   group: CaseGroup,
   outcomes: ReadonlyMap<string, RunOutcome>,
+  ledger: Ledger = NO_LEDGER,
 ): GroupResult {
-  const runs = group.cases.flatMap((subject): Run[] => {
+  const runs = group.cases.flatMap((subject): JudgedRun[] => {
     const outcome = outcomes.get(subject.id);
-    return outcome && "trace" in outcome
-      ? [{ subject, trace: outcome.trace, places: new Places(outcome.image) }]
-      : [];
+    if (!outcome || !("trace" in outcome)) return [];
+    const { trace, image, version, host } = outcome;
+    const ran: Ran = {
+      ...identity(group, subject),
+      ...(version === undefined ? {} : { version }),
+      ...(host === undefined ? {} : { host }),
+    };
+    const entries = entriesFor(ran, ledger);
+    return [{ subject, trace, places: new Places(image), ran, entries }];
   });
-  // Engines are compared as subjects like any other; costs only on the same engine.
-  const differences = findDifferences(runs, group.guest.observe);
+  const differences = differencesOf(runs, group, ledger);
+  const compared = runs.length > 1;
   const cases = group.cases.map((subject) => {
     const run = runs.find((r) => r.subject === subject);
     return run
-      ? judgeRun(group, run, differences.get(subject.id))
+      ? judgeRun(run, differences.get(subject.id) ?? [], compared, ledger)
       : notRun(group, subject, outcomes.get(subject.id));
   });
   const comparisons = ENGINES.flatMap((engine) => compareOn(group, runs, engine));
@@ -79,6 +92,34 @@ export function judgeGroup(
     verdict: worst([...cases, ...comparisons].map((r) => r.verdict)),
     ...(warnings.length > 0 ? { warnings } : {}),
   };
+}
+
+/** A run, and what the ledger has on it. */
+interface JudgedRun extends Run {
+  readonly ran: Ran;
+  readonly entries: readonly Deviation[];
+}
+
+const NO_LEDGER: Ledger = { deviations: [], today: "" };
+
+/**
+ * The differences between all runs, engines compared like any other subjects. One that is known to deviate is compared with
+ * the others, but not they with it: where two disagree, and of one that is known, the other is right.
+ */
+function differencesOf(
+  runs: readonly JudgedRun[],
+  { guest: { observe } }: CaseGroup,
+  { today }: Ledger,
+): ReadonlyMap<string, readonly Difference[]> {
+  const differences = findDifferences(runs, observe);
+  const excused = runs.filter(({ subject, entries }) => {
+    const result = { checks: [], differences: differences.get(subject.id) ?? [], compared: true };
+    return holdAgainst(result, entries, today).known.some((k) => k.state === "excused");
+  });
+  if (excused.length === 0) return differences;
+  const rest = findDifferences(runs.filter((run) => !excused.includes(run)), observe);
+  for (const { subject: { id } } of excused) rest.set(id, differences.get(id) ?? []);
+  return rest;
 }
 
 /** Rendered, each once: a program is built for several platforms. */
@@ -126,26 +167,68 @@ function notRun(group: CaseGroup, subject: Case, outcome: RunOutcome | undefined
   return { ...nothing, verdict: "skipped", reason: skipped ?? subject.skip ?? "not reached" };
 }
 
-function judgeRun(group: CaseGroup, run: Run, difference: Difference | undefined): CaseResult {
-  const { subject, trace, places } = run;
+function judgeRun(
+  { subject, trace, places, ran, entries }: JudgedRun,
+  differences: readonly Difference[],
+  compared: boolean,
+  { today }: Ledger,
+): CaseResult {
   const checks = checkExpectations(subject.expect, trace, places);
-  const verdict = worst([
-    ...checks.map(verdictOf),
-    ...(difference ? ["diverged" as const] : []),
-  ]);
-  const reason = reasonOf(checks, difference);
+  const { known, unexcused } = holdAgainst({ checks, differences, compared }, entries, today);
+  const isExcused = (about: string) => !unexcused.includes(about);
+  // One difference tells it all, as later ones may follow from it: the first that nobody knew of.
+  const difference = differences.find((d) => !isExcused(d.aspect)) ?? differences[0];
+  const verdict: Verdict = worst(
+    [
+      ...checks.map((check) => verdictOf(check, isExcused(check.about))),
+      ...(difference ? [isExcused(difference.aspect) ? KNOWN : "diverged"] : []),
+      ...(known.some((k) => k.state === "gone") ? ["failed" as const] : []),
+    ] satisfies Verdict[],
+  );
+  const reason = isWorse(verdict, KNOWN) || known.length === 0
+    ? [
+      reasonOf(
+        checks.filter((c) => c.status !== "not met" || !isExcused(c.about)),
+        difference && !isExcused(difference.aspect) ? difference : undefined,
+      ),
+      ...known.flatMap(complaintOf),
+    ].filter(Boolean).join("; ")
+    : known.map((k) => `known deviation, ${k.at}: ${k.reason}`).join("; ");
+  const { version } = ran;
   return {
-    ...identity(group, subject),
+    id: ran.id,
+    scenario: ran.scenario,
+    backend: ran.backend,
+    engine: ran.engine,
     verdict,
-    ...(reason ? { reason } : {}),
+    ...(reason === "" ? {} : { reason }),
     checks,
     differences: difference ? [difference] : [],
+    ...(known.length > 0 ? { known } : {}),
+    ...(version === undefined ? {} : { version }),
     figures: figuresOf(trace),
   };
 }
 
-function verdictOf({ status }: Check): Verdict {
-  return status === "met" ? "passed" : status === "unobserved" ? "unobserved" : "failed";
+const KNOWN: Verdict = "known-deviation";
+
+function verdictOf({ status }: Check, isExcused: boolean): Verdict {
+  if (status === "not met") return isExcused ? KNOWN : "failed";
+  return status === "met" ? "passed" : "unobserved";
+}
+
+/** What the ledger makes worse of a case. */
+function complaintOf({ state, at, until }: Known): string[] {
+  switch (state) {
+    case "gone":
+      return [`the deviation is gone: remove ${at}`];
+    case "expired":
+      return [`it was excused until ${until}, ${at}`];
+    case "excused":
+      return [];
+    default:
+      return state satisfies never;
+  }
 }
 
 /** One line for lists and JSON: the worst thing first. */

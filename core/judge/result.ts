@@ -2,6 +2,7 @@
 import type { Backend, Engine } from "../base/backend.ts";
 import type { EndState, ExitKind } from "../trace/exit.ts";
 import type { Cycles, Observable } from "../trace/trace.ts";
+import type { Known } from "./known/deviation.ts";
 import type { Verdict } from "./verdict.ts";
 
 /** An event of a trace, told: from the exit back to the line that made it. */
@@ -119,6 +120,10 @@ export interface CaseResult {
   readonly checks: readonly Check[];
   /** Where it differs from the others. */
   readonly differences: readonly Difference[];
+  /** What the ledger of deviations has to say about it; absent: nothing. */
+  readonly known?: readonly Known[];
+  /** Of a subject outside of trivisor, as it says itself. */
+  readonly version?: string;
   /** Absent if it did not run. */
   readonly figures?: Figures;
   /** Present if the verdict is `error`. */

@@ -1,15 +1,16 @@
 // Builds, runs and judges the cases of one group: the pipeline from Case to Verdict. Called in the main thread, in a worker
 // with `--jobs`, and by the bench.
-import { type SubjectId, subjectName } from "../base/backend.ts";
+import { DEFAULT_ENGINE, type SubjectId, subjectName } from "../base/backend.ts";
 import type { Diagnostic } from "../base/diagnostic.ts";
 import { buildGuest, type BuildOptions } from "../guest/build.ts";
 import type { GuestImage, Platform } from "../guest/image.ts";
-import type { Case, CaseGroup } from "../scenario/case.ts";
+import type { Case, CaseGroup, Limits } from "../scenario/case.ts";
 import type { CostProfile } from "../vmm/cost_profile.ts";
 import { SubjectLacks } from "../engine/lacks.ts";
 import type { Found, SubjectSource } from "../vmm/subject.ts";
 import { subjectOf } from "../vmm/subjects.ts";
 import { judgeGroup, type RunOutcome } from "./judge.ts";
+import type { Ledger } from "./known/deviation.ts";
 import { unknownLabels } from "./labels.ts";
 import type { GroupResult } from "./result.ts";
 
@@ -21,6 +22,8 @@ export interface GroupContext {
   readonly filesFor?: (file: string) => BuildOptions;
   /** What runs the cases; absent: the back ends on the embedded engine. */
   readonly subjects?: SubjectSource;
+  /** What is known of subjects that are not ours; absent: nothing. */
+  readonly ledger?: Ledger;
   /** Told the id of each case before it runs. */
   readonly onCase?: (id: string) => void;
 }
@@ -60,12 +63,21 @@ export async function runGroup(group: CaseGroup, context: GroupContext): Promise
     context.onCase?.(subject.id);
     outcomes.set(subject.id, await runner.run(subject));
   }
-  return judgeGroup(group, outcomes);
+  return judgeGroup(group, outcomes, context.ledger);
 }
 
 function embeddedSubject(id: SubjectId): Found {
   const subject = subjectOf(id);
   return subject ? { subject } : { absent: `${subjectName(id)} is not on the embedded engine` };
+}
+
+/** Milliseconds for a guest that runs until a limit, on an engine that may not count what it is on. */
+const UNCOUNTED_WALL_MS = 1000;
+
+/** A guest that is to run until a limit does so for ever where nobody counts: it is not worth waiting for. */
+function limitsOf({ limits }: CaseGroup, { engine, expect }: Case): Limits {
+  if (engine === DEFAULT_ENGINE || expect.end?.value.kind !== "limit") return limits;
+  return { ...limits, wallMs: Math.min(limits.wallMs, UNCOUNTED_WALL_MS) };
 }
 
 /** Runs cases of one group; the program is assembled once for each platform. */
@@ -90,8 +102,11 @@ export class GroupRunner {
       const { image, warnings } = built;
       const unknown = unknownLabels(group.guest, subject, image);
       if (unknown.length > 0) return { error: unknown };
-      const trace = await runs.run({ group, subject, image, profile: this.context.profile });
-      return { image, trace, warnings };
+      const { profile } = this.context;
+      const limits = limitsOf(group, subject);
+      const trace = await runs.run({ group: { ...group, limits }, subject, image, profile });
+      const { version, host } = runs;
+      return { image, trace, warnings, version, host };
     } catch (error) {
       if (error instanceof SubjectLacks) return { skipped: error.message };
       return {

@@ -9,6 +9,7 @@ import {
   explainCases,
   explainComparison,
   explainFaults,
+  explainKnown,
   explainUnobserved,
   isBad,
   namesOf,
@@ -88,6 +89,7 @@ export class ConsoleReporter implements Reporter {
       ...explainFaults(group, this.#told),
       ...explainCases(group),
       ...group.comparisons.filter((c) => isBad(c)).flatMap(explainComparison),
+      ...explainKnown(group, this.#groups <= EACH_SHOWN),
       ...(this.#groups <= EACH_SHOWN ? [...explainUnobserved(group), ...skipLines(group)] : []),
     ];
   }

@@ -12,6 +12,7 @@ import type {
   EventRelation,
   GroupResult,
 } from "../judge/result.ts";
+import type { Known } from "../judge/known/deviation.ts";
 import { isWorse, type Verdict } from "../judge/verdict.ts";
 import { cut, left, WIDTH, wrap } from "./columns.ts";
 
@@ -97,6 +98,36 @@ export function explainUnobserved(group: GroupResult): string[] {
     const [first = "", ...rest] = wrap(`unobserved on ${names}: ${abouts}`, WIDTH - BAR.length - 2);
     return [first, ...rest.map((line) => `  ${line}`)].map((line) => BAR + line);
   });
+}
+
+/** What the ledger says of subjects: what is gone or excused no longer, and with `all` what is excused. */
+export function explainKnown(group: GroupResult, all: boolean): string[] {
+  const entries = ranOf(group).flatMap((result) =>
+    (result.known ?? []).filter((k) => all || k.state !== "excused").map((k) => ({ result, k }))
+  );
+  const alike = Map.groupBy(entries, ({ k }) => [k.state, k.at, ...k.about].join());
+  return [...alike.values()].flatMap((members) => {
+    const [first] = members;
+    if (!first) return [];
+    const names = namesOf(members.map(({ result }) => result), group);
+    const lines = knownLines(first.k, names).flatMap((text) => wrap(text, WIDTH - BAR.length - 4));
+    return lines.map((line, i) => BAR + (i === 0 ? line : `    ${line}`));
+  });
+}
+
+function knownLines(known: Known, names: string): string[] {
+  const { state, about, reason, manual, link, until, at } = known;
+  const what = `${about.join(", ")}, ${at}`;
+  switch (state) {
+    case "gone":
+      return [`${red("the deviation is gone")} on ${names}: ${what}; remove it`];
+    case "expired":
+      return [`${red("excused no longer")}, since ${until}, on ${names}: ${what}`, reason];
+    case "excused":
+      return [`${yellow("known deviation")} on ${names}: ${what}`, `${reason} ${manual}. ${link}`];
+    default:
+      return state satisfies never;
+  }
 }
 
 function checkTitle({ about, source }: Check, subjects: string): string[] {

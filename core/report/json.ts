@@ -2,6 +2,7 @@
 // from `wallNs`; 64-bit values are hexadecimal strings.
 import { hex } from "../base/hex.ts";
 import type { CaseResult, ComparisonResult, Figures, GroupResult } from "../judge/result.ts";
+import type { Known } from "../judge/known/deviation.ts";
 import type { Verdict } from "../judge/verdict.ts";
 import type { EndState } from "../trace/exit.ts";
 import type { Reporter, SuiteOutcome, Write } from "./reporter.ts";
@@ -43,6 +44,10 @@ export interface JsonCase {
   readonly engine: string | null;
   readonly verdict: Verdict;
   readonly reason: string | null;
+  /** What the ledger of deviations has on it. */
+  readonly known: readonly Known[];
+  /** Of a subject outside of trivisor, as it says itself. */
+  readonly version: string | null;
   readonly instructions: number | null;
   readonly exits: Figures["exits"] | null;
   readonly cycles: { readonly guest: number; readonly vmm: number } | null;
@@ -65,6 +70,8 @@ function caseToJson({ figures, ...result }: CaseResult): JsonCase {
     engine: result.engine,
     verdict: result.verdict,
     reason: result.reason ?? null,
+    known: result.known ?? [],
+    version: result.version ?? null,
     instructions: figures?.instructions ?? null,
     exits: figures?.exits ?? null,
     cycles: figures ? { guest: figures.cycles.guest, vmm: figures.cycles.vmm } : null,
@@ -85,6 +92,8 @@ function brokenToJson({ id, scenario, verdict, fault }: GroupResult): JsonCase {
     engine: null,
     verdict,
     reason: fault?.text ?? null,
+    known: [],
+    version: null,
     instructions: null,
     exits: null,
     cycles: null,

@@ -354,7 +354,12 @@ export const scenarioSchema = z.strictObject({
 
 /** The JSON Schema (draft 2020-12) of a scenario, as `scenarios/schema.json` holds it. */
 export function jsonSchema(): string {
-  const schema = z.toJSONSchema(scenarioSchema, {
+  return jsonSchemaOf(scenarioSchema);
+}
+
+/** The same of another kind of file that is read as scenarios are. */
+export function jsonSchemaOf(description: z.ZodType): string {
+  const schema = z.toJSONSchema(description, {
     io: "input",
     unrepresentable: "any",
     override: ({ zodSchema, jsonSchema }) => {

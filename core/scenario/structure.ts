@@ -27,6 +27,16 @@ export function checkStructure(root: Node, findings: Findings): void {
   new Checker(SCHEMA.$defs ?? {}, findings).check(root, SCHEMA, ROOT);
 }
 
+/** The same of another kind of file, which messages call `name`. */
+export function checkAgainst(
+  root: Node,
+  schema: JsonSchema,
+  name: string,
+  findings: Findings,
+): void {
+  new Checker(schema.$defs ?? {}, findings).check(root, schema, name);
+}
+
 class Checker {
   constructor(
     readonly definitions: Readonly<Record<string, JsonSchema>>,
