@@ -1,6 +1,12 @@
 // The subjects of a run: the back ends on the embedded engine, and on real KVM, QEMU and the user's own VMM. What runs outside
 // of this thread is loaded, tried by a canary and kept when it is first asked for, and ended with the run.
-import { type Backend, type Engine, type SubjectId, subjectName } from "../base/backend.ts";
+import {
+  type Backend,
+  type Engine,
+  type SubjectId,
+  subjectName,
+  whyAbsent,
+} from "../base/backend.ts";
 import type { Availability, Found, Subject, SubjectSource } from "../vmm/subject.ts";
 import { subjectOf } from "../vmm/subjects.ts";
 
@@ -12,7 +18,7 @@ export interface SubjectOptions {
   readonly vmm?: readonly string[];
 }
 
-/** Makes the subject of a back end on an engine, or says why there is none. */
+/** Makes the subject of a back end on an engine that has it, or says why it is not to be had. */
 type Maker = (backend: Backend, options: SubjectOptions) => Promise<Found>;
 
 const MAKERS: Readonly<Record<Engine, Maker>> = {
@@ -21,11 +27,14 @@ const MAKERS: Readonly<Record<Engine, Maker>> = {
     return Promise.resolve(subject ? { subject } : { absent: `there is no ${backend}@embedded` });
   },
   kvm: () => Promise.resolve({ absent: "the engine kvm is not built in this version" }),
-  qemu: () => Promise.resolve({ absent: "the engine qemu is not built in this version" }),
-  external: async (backend, { vmm }) => {
-    if (!vmm) return { absent: "no VMM of your own is named: give its command as --vmm" };
+  qemu: async (backend, { qemu }) => {
+    const { qemuSubject } = await import("./qemu/subject.ts");
+    return qemuSubject(backend, qemu === undefined ? {} : { program: qemu });
+  },
+  external: async (backend, { vmm: command }) => {
+    if (!command) return { absent: "no VMM of your own is named; --vmm does that" };
     const { externalSubject } = await import("./external/external.ts");
-    return { subject: externalSubject({ backend, command: vmm }) };
+    return { subject: externalSubject({ command, backend }) };
   },
 };
 
@@ -64,6 +73,8 @@ export class Subjects implements SubjectSource {
   }
 
   async #inspect(id: SubjectId): Promise<Inspected> {
+    const why = whyAbsent(id);
+    if (why !== undefined) return { absent: why };
     const made = await MAKERS[id.engine](id.backend, this.#options);
     if ("absent" in made) return made;
     const { subject } = made;
