@@ -4,6 +4,7 @@
 // KVM finish the instruction first, without running the guest (`#settle`).
 import type { RegisterName, Registers, Segment, SegmentName } from "../../base/registers.ts";
 import { CR0, EFER, RFLAGS } from "../../base/registers.ts";
+import { MSR } from "../../cpu/msr.ts";
 import type { GuestMemory } from "../../machine/memory.ts";
 import { disassemble } from "../../trace/disassemble.ts";
 import type { Exit, ExitKind } from "../../trace/exit.ts";
@@ -39,6 +40,7 @@ const CAPABILITIES: Capabilities = {
 const RUN = STRUCT.kvm_run.fields;
 const BUDGET: Stop = { reason: "budget" };
 const NO_BYTES = new Uint8Array();
+const BASES = new Map<number, SegmentName>([[MSR.FS_BASE, "fs"], [MSR.GS_BASE, "gs"]]);
 const HLT_BYTES = Uint8Array.of(0xf4);
 
 /** The exit that the VMM has in its hands. */
@@ -122,8 +124,15 @@ export class KvmVcpu implements Vcpu {
       this.#page.setBigUint64(RUN.cr8, value, true);
       if (this.#config.localApic) this.#config.localApic.priorityClass = Number(value);
     }
-    if (name === "rip" && this.#open?.kind === "hlt") this.#open = undefined;
+    if (name === "rip" && this.#isGivenUp) this.#open = undefined;
     this.#registers.set(name, value);
+  }
+
+  /** Does the instruction that exited count for nothing, once RIP is elsewhere? KVM completes an OUT only where it was. */
+  get #isGivenUp(): boolean {
+    const kind = this.#open?.kind;
+    const out = this.#page.getUint8(RUN["io.direction"]) === KVM_EXIT_IO_OUT;
+    return kind === "hlt" || kind === "io" && out;
   }
 
   segment(name: SegmentName): Segment {
@@ -140,11 +149,17 @@ export class KvmVcpu implements Vcpu {
   }
   getMsr(msr: number): bigint | undefined {
     this.#settle();
-    return this.#settings.getMsr(msr);
+    if (msr === MSR.EFER) return this.get("efer");
+    const base = BASES.get(msr);
+    return base ? this.segment(base).base : this.#settings.getMsr(msr);
   }
   setMsr(msr: number, value: bigint): void {
     this.#settle();
-    this.#settings.setMsr(msr, value);
+    const base = BASES.get(msr);
+    // Of what is in the shared page, it is the page that KVM takes.
+    if (msr === MSR.EFER) this.set("efer", value);
+    else if (base) this.setSegment(base, { ...this.segment(base), base: value });
+    else this.#settings.setMsr(msr, value);
   }
   registers(): Registers {
     this.#settle();
