@@ -1,0 +1,78 @@
+// Which of QEMU's machines stands in for our board, with what on it: its command line.
+import type { GuestImage } from "../../guest/image.ts";
+import { DEBUG_CONSOLE_PORTS } from "../../machine/devices/debug_console.ts";
+import { DEBUG_EXIT_LENGTH, DEBUG_EXIT_PORT } from "../../machine/devices/debug_exit.ts";
+import { UART_COM1_IRQ, UART_COM1_PORT } from "../../machine/devices/uart.ts";
+import { LOGGED } from "./access_log.ts";
+
+/** What executes the guest's instructions. */
+export type Accelerator = "tcg" | "kvm";
+
+/**
+ * A program with one CPU gets a PC without PCI, whose devices are those of our board: PIC, PIT, COM1, ATA, ports 0x61 and 0x80.
+ * Others get the PC with PCI, which several CPUs, their local APICs, and guests from files need.
+ */
+function machineOf(image: GuestImage): { readonly machine: string; readonly lapic: boolean } {
+  const whole = image.format !== undefined || (image.cpus ?? 1) > 1;
+  return whole
+    ? { machine: "pc,hpet=off,vmport=off,smm=off,usb=off", lapic: true }
+    : { machine: "isapc", lapic: false };
+}
+
+/**
+ * The features that the embedded CPU reports, or has without reporting them. The vendor is Intel, as that decides how SYSENTER
+ * and SYSCALL behave outside of 64-bit mode.
+ */
+const CPU = "qemu64,vendor=GenuineIntel,+smep,+smap,+umip,+la57,+fsgsbase,+pdpe1gb,+rdtscp," +
+  "+popcnt,+bmi1,+bmi2,+adx,+movbe,+abm,+sse4.1,+sse4.2,+ssse3,+xsave,+rdrand,+rdseed,+aes,+pclmulqdq";
+
+/** Files of a run, by their names in its folder. */
+export const FILES = { rom: "rom", ram: "ram", console: "console", gdb: "gdb" } as const;
+/** The file of a disk. */
+export function diskFile(index: number): string {
+  return `disk${index}`;
+}
+
+/**
+ * One nanosecond an instruction, and idle time is skipped: what the guest sees of time is a function of what it executes. The
+ * clock on the wall starts where our RTC does.
+ */
+const VIRTUAL_TIME = ["-icount", "shift=0,sleep=off", "-rtc", "base=2024-01-01,clock=vm"];
+
+/** QEMU's arguments for an image; it waits for GDB before its first instruction. */
+export function qemuArguments(
+  image: GuestImage,
+  folder: string,
+  accelerator: Accelerator,
+): readonly string[] {
+  const { machine, lapic } = machineOf(image);
+  const file = (name: string) => `${folder}/${name}`;
+  const cpu = accelerator === "tcg" ? CPU : "host";
+  const hex = (value: number) => `0x${value.toString(16)}`;
+  return [
+    ...["-machine", `${machine},memory-backend=ram`, "-accel", accelerator],
+    ...["-cpu", lapic ? cpu : `${cpu},-apic`, "-smp", `${image.cpus ?? 1}`],
+    ...["-m", `${Math.ceil(image.memory / 1024)}k`],
+    "-object",
+    `memory-backend-file,id=ram,size=${image.memory},mem-path=${file(FILES.ram)},share=on`,
+    ...["-bios", file(FILES.rom)],
+    ...["-nodefaults", "-no-user-config", "-display", "none", "-S"],
+    ...["-chardev", `file,id=console,path=${file(FILES.console)},mux=on`],
+    ...["-device", `isa-serial,chardev=console,iobase=${hex(UART_COM1_PORT)},irq=${UART_COM1_IRQ}`],
+    "-device",
+    `isa-debug-exit,iobase=${hex(DEBUG_EXIT_PORT)},iosize=${DEBUG_EXIT_LENGTH}`,
+    ...(image.format === undefined ? [] : DEBUG_CONSOLE_PORTS.flatMap((port) => [
+      "-device",
+      `isa-debugcon,iobase=${hex(port)},chardev=console`,
+    ])),
+    ...image.disks.slice(0, 2).flatMap((_, index) => [
+      ...["-drive", `if=none,id=disk${index},format=raw,file=${file(diskFile(index))}`],
+      "-device",
+      `ide-hd,bus=ide.0,unit=${index},drive=disk${index},model=TRIVISOR DISK,serial=TRIVISOR0001,ver=1.0`,
+    ]),
+    ...["-gdb", `unix:${file(FILES.gdb)},server=on,wait=off`],
+    ...["-action", "reboot=shutdown,shutdown=pause"],
+    ...["-trace", LOGGED.trace, "-d", LOGGED.mask, "-D", "/dev/stdout"],
+    ...(accelerator === "tcg" ? VIRTUAL_TIME : []),
+  ];
+}
