@@ -72,9 +72,9 @@ export class Connection {
     this.#child = child;
   }
 
-  /** Of what it started as. */
-  get pid(): number {
-    return this.#child.pid;
+  /** Is the process still there? */
+  get alive(): boolean {
+    return this.#child.ended === undefined;
   }
 
   /** A new run begins: what it may print counts from here. */

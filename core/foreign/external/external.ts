@@ -6,7 +6,7 @@ import type { Trace } from "../../trace/trace.ts";
 import { SubjectLacks } from "../../engine/lacks.ts";
 import type { Availability, Job, Subject } from "../../vmm/subject.ts";
 import { canary, canaryComplaint } from "./canary.ts";
-import { connect, type Connection } from "./connection.ts";
+import { connect, type Connected, type Connection } from "./connection.ts";
 import { lacking } from "./load.ts";
 import type { Hello } from "./protocol.ts";
 import { nothing, runOn, Unsupported } from "./session.ts";
@@ -100,7 +100,7 @@ class External implements Subject {
   }
 
   async run(job: Job): Promise<Trace> {
-    const live = this.#idle.pop() ?? await connect(this.#command, this.#patience);
+    const live = await this.#take();
     if ("failed" in live) return nothing(live.failed, job);
     const { connection, hello } = live;
     this.#busy.add(connection);
@@ -121,6 +121,15 @@ class External implements Subject {
       if (intact) this.#idle.push(live);
       else await connection.end();
     }
+  }
+
+  /** A process that waits, and has not ended over that, or a new one. */
+  async #take(): Promise<Connected> {
+    for (let live = this.#idle.pop(); live; live = this.#idle.pop()) {
+      if (live.connection.alive) return live;
+      await live.connection.end();
+    }
+    return await connect(this.#command, this.#patience);
   }
 
   get #name(): string {

@@ -12,16 +12,21 @@ import type { GuestImage } from "../../guest/image.ts";
 import { ROM_END } from "../../guest/layout.ts";
 import { isPvName, type PvName } from "../../guest/pv/operations.ts";
 import { MemoryDisk, SECTOR_SIZE } from "../../machine/memory_disk.ts";
-import type { Limits } from "../../scenario/case.ts";
+import type { DiskSpec, Limits } from "../../scenario/case.ts";
 import { type Capabilities, type OwnDevice, PIECE, type Request } from "./protocol.ts";
 
-/** Everything up to the run, in order. */
-export function* loading(image: GuestImage, limits: Limits): Generator<Request> {
+/** Everything up to the run, in order. Disks stay here where devices are `forwarded`. */
+export function* loading(
+  image: GuestImage,
+  limits: Limits,
+  forwarded: boolean,
+): Generator<Request> {
   const state = bootState(image);
-  yield { ...loadRequest(image, state) };
+  const disks = forwarded ? [] : image.disks;
+  yield loadRequest(image, state, disks);
   for (const { address, bytes } of state.placed) yield* pieces(address, bytes);
   if (image.rom) yield* pieces(ROM_END - image.rom.length, image.rom);
-  for (const [number, spec] of image.disks.entries()) {
+  for (const [number, spec] of disks.entries()) {
     const disk = new MemoryDisk(spec);
     for (let sector = 0; sector < disk.sectors; sector++) {
       const bytes = disk.readSector(sector);
@@ -43,7 +48,11 @@ function piece(address: number, bytes: Uint8Array) {
   return { type: "write", address, bytes: bytes.toBase64() } as const;
 }
 
-function loadRequest(image: GuestImage, state: BootState): Request {
+function loadRequest(
+  image: GuestImage,
+  state: BootState,
+  disks: readonly DiskSpec[],
+): Request {
   const { rom, format } = image;
   const general = GENERAL_REGISTERS.map((name) => [name, hex(state.general[name] ?? 0n)]);
   const special = SPECIAL_REGISTERS.map((name) => [name, hex(state.special[name] ?? 0n)]);
@@ -55,7 +64,7 @@ function loadRequest(image: GuestImage, state: BootState): Request {
     entry: image.entry,
     ...(format ? { format } : {}),
     ...(rom ? { rom: { address: ROM_END - rom.length, length: rom.length } } : {}),
-    disks: image.disks.map(({ sectors, readOnly }) => ({ sectors, readOnly })),
+    disks: disks.map(({ sectors, readOnly }) => ({ sectors, readOnly })),
     registers: Object.fromEntries([...general, ...special]),
     segments: Object.fromEntries(segments),
     gdtr: { ...state.gdtr, base: hex(state.gdtr.base) },

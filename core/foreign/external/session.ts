@@ -19,8 +19,10 @@ const ABORT_POLL_MS = 100;
 class Trouble {
   constructor(readonly reason: string) {}
 }
-/** Its time is up. */
-class Late {}
+/** It is over a limit, and has not ended by itself. */
+class Over {
+  constructor(readonly limit: "exits" | "time") {}
+}
 /** The VMM says that it can't do this. */
 export class Unsupported {
   constructor(readonly reason: string) {}
@@ -63,6 +65,8 @@ class Session {
   readonly #recorder: Recorder;
   readonly #board: ForwardedBoard | undefined;
   #until: number;
+  /** What trivisor's devices have ended it with. */
+  #stop: EndState | undefined;
   #at = 0;
   #cpu: number | undefined;
   #rip = 0n;
@@ -80,31 +84,28 @@ class Session {
   }
 
   async toEnd(): Promise<Outcome | Unsupported> {
-    const empty: FinalState = { registers: {}, memory: {}, disks: this.#board?.disks() ?? [] };
-    let end: EndState | undefined;
     try {
       const message = await this.#run();
-      end = this.#endOf(message);
       const final = await this.#final(message);
-      return { trace: this.#trace(end, final, this.#unobserved()), intact: true };
+      return { trace: this.#trace(this.#endOf(message), final, this.#unobserved()), intact: true };
     } catch (error) {
       if (error instanceof Unsupported) return error;
-      if (error instanceof Late) end = { kind: "limit", limit: "time" };
-      else if (error instanceof Trouble) end = this.#crash(error.reason);
-      else throw error;
+      const end = this.#failure(error);
       const lost = ["registers", "memory", "instructions"] as const;
-      const unobserved = new Set([
-        ...this.#unobserved(),
-        ...lost,
-        ...this.#board ? [] : ["disks" as const],
-      ]);
-      const disks = this.#board?.disks() ?? empty.disks;
-      return { trace: this.#trace(end, { ...empty, disks }, [...unobserved]), intact: false };
+      const disks = this.#board ? [] : ["disks" as const];
+      const unobserved = [...new Set([...this.#unobserved(), ...lost, ...disks])];
+      const final = { registers: {}, memory: {}, disks: this.#board?.disks() ?? [] };
+      return { trace: this.#trace(end, final, unobserved), intact: false };
     }
   }
 
-  #crash(reason: string): EndState {
-    return { kind: "crash", reason: capital(reason), rip: this.#rip };
+  /** The end of a run that has none of its own. Anything but the VMM's doing is a defect of ours. */
+  #failure(error: unknown): EndState {
+    if (error instanceof Over) return { kind: "limit", limit: error.limit };
+    if (error instanceof Trouble) {
+      return { kind: "crash", reason: capital(error.reason), rip: this.#rip };
+    }
+    throw error;
   }
 
   /** Loads, runs, and takes what comes until the end. */
@@ -112,7 +113,7 @@ class Session {
     const { image, group: { limits } } = this.#job;
     this.#connection.allowance();
     // Where it is not taken, what comes next says why.
-    await this.#connection.send(loading(image, limits));
+    await this.#connection.send(loading(image, limits, this.#board !== undefined));
     for (;;) {
       const { message, line } = await this.#receive();
       switch (message.type) {
@@ -145,8 +146,6 @@ class Session {
       }
     }
   }
-
-  #stop: EndState | undefined;
 
   #answer({ exit, interruptible }: ResponseOf<"exit">) {
     const answer = this.#board?.handle(exit, interruptible) ?? {};
@@ -183,7 +182,7 @@ class Session {
 
   #checkLimit(): void {
     const { exits } = this.#job.group.limits;
-    if (this.#recorder.counts.exits.total > exits) throw new Late();
+    if (this.#recorder.counts.exits.total > exits) throw new Over("exits");
   }
 
   #event(event: ResponseOf<"events">["events"][number]): void {
@@ -214,7 +213,7 @@ class Session {
   async #receive() {
     for (;;) {
       const left = this.#until - performance.now();
-      if (left <= 0 || this.#job.abort?.()) throw new Late();
+      if (left <= 0 || this.#job.abort?.()) throw new Over("time");
       const received = await this.#connection.receive(Math.min(left, ABORT_POLL_MS));
       if (received.kind === "message") return received;
       if (received.kind === "trouble") throw new Trouble(received.reason);
