@@ -1,5 +1,6 @@
 // Runs groups in several workers. Results are handed on in the order of the suite, whoever finishes first.
 import { judgeGroup, type RunOutcome } from "../judge/judge.ts";
+import type { Ledger } from "../judge/known/deviation.ts";
 import type { GroupResult } from "../judge/result.ts";
 import type { CaseGroup } from "../scenario/case.ts";
 import type { CostProfile } from "../vmm/cost_profile.ts";
@@ -8,6 +9,7 @@ export interface ToWorker {
   readonly index: number;
   readonly group: CaseGroup;
   readonly profile: CostProfile;
+  readonly ledger: Ledger;
 }
 
 export type FromWorker =
@@ -18,6 +20,7 @@ export interface PoolOptions {
   readonly groups: readonly CaseGroup[];
   readonly jobs: number;
   readonly profile: CostProfile;
+  readonly ledger: Ledger;
   readonly onCase: (id: string) => void;
   /** In order of `groups`. False: no more of them are wanted. */
   readonly onResult: (index: number, result: GroupResult) => boolean;
@@ -49,11 +52,12 @@ class Pool {
     const worker = new Worker(new URL("./worker.ts", import.meta.url).href, { type: "module" });
     this.#workers.add(worker);
     let current = -1;
+    const { profile, ledger } = this.options;
     const next = () => {
       const group = this.options.groups[this.#next];
       if (!group) return this.#dismiss(worker);
       current = this.#next++;
-      const message: ToWorker = { index: current, group, profile: this.options.profile };
+      const message: ToWorker = { index: current, group, profile, ledger };
       worker.postMessage(message);
     };
     worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {

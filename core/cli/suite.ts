@@ -1,10 +1,12 @@
 // Runs a suite from start to end. The programmatic way in: `trivisor run` adds a reporter and an exit code.
 import { exitCodeOf, summarize, type Summary } from "../judge/verdict.ts";
 import { type SubjectOptions, Subjects } from "../foreign/subjects.ts";
+import type { Ledger } from "../judge/known/deviation.ts";
 import type { GroupResult } from "../judge/result.ts";
 import type { Reporter, SuiteOutcome } from "../report/reporter.ts";
 import type { CostProfile } from "../vmm/cost_profile.ts";
 import { prepare, type Prepared, type SelectionOptions } from "./prepare.ts";
+import { loadLedger } from "./known.ts";
 import { filesFor } from "./project.ts";
 import { loadProfile } from "./profile.ts";
 
@@ -17,6 +19,8 @@ export interface SuiteOptions extends SelectionOptions {
   readonly failFast?: boolean;
   /** What is outside of trivisor. */
   readonly outside?: SubjectOptions;
+  /** Folder of the ledger of deviations; absent: the one that ships. */
+  readonly known?: string;
 }
 
 /** Below so many groups a second worker costs more (it loads everything again) than it brings. */
@@ -29,6 +33,7 @@ export async function runSuite(
 ): Promise<SuiteOutcome> {
   const started = performance.now();
   const profile = loadProfile(options.profile);
+  const ledger = loadLedger(options.known);
   const prepared = await prepare(options);
   const groups = prepared.flatMap((p) => "group" in p ? [p.group] : []);
   reporter.report({
@@ -49,7 +54,7 @@ export async function runSuite(
   const jobs = local ? Math.min(options.jobs ?? jobsFor(groups.length), groups.length) : 1;
   const subjects = new Subjects(options.outside);
   try {
-    await runAll(prepared, take, { jobs, profile, subjects, onCase });
+    await runAll(prepared, take, { jobs, profile, ledger, subjects, onCase });
   } finally {
     await subjects.close();
   }
@@ -80,6 +85,7 @@ function jobsFor(groups: number): number {
 interface Running {
   readonly jobs: number;
   readonly profile: CostProfile;
+  readonly ledger: Ledger;
   readonly subjects: Subjects;
   readonly onCase: (id: string) => void;
 }
@@ -88,7 +94,7 @@ interface Running {
 async function runAll(
   prepared: readonly Prepared[],
   take: (result: GroupResult) => boolean,
-  { jobs, profile, subjects, onCase }: Running,
+  { jobs, profile, ledger, subjects, onCase }: Running,
 ): Promise<void> {
   if (jobs <= 1) {
     // The engine and the assembler are loaded only now: a suite of broken scenarios never needs them.
@@ -96,7 +102,7 @@ async function runAll(
     for (const item of prepared) {
       const result = "broken" in item
         ? item.broken
-        : await runGroup(item.group, { profile, filesFor, subjects, onCase });
+        : await runGroup(item.group, { profile, filesFor, subjects, ledger, onCase });
       if (!take(result)) return;
     }
     return;
@@ -116,5 +122,5 @@ async function runAll(
     at++;
     return take(result) && takeBroken();
   };
-  await runInPool({ groups, jobs, profile, onCase, onResult });
+  await runInPool({ groups, jobs, profile, ledger, onCase, onResult });
 }

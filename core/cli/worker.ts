@@ -6,10 +6,11 @@ import { runGroup } from "../judge/run_group.ts";
 import { filesFor } from "./project.ts";
 
 self.onmessage = async ({ data }: MessageEvent<ToWorker>) => {
-  const { index, group, profile } = data;
+  const { index, group, profile, ledger } = data;
   const answer = (message: FromWorker) => self.postMessage(message);
   const result = await runGroup(group, {
     profile,
+    ledger,
     filesFor,
     onCase: (id) => answer({ type: "case", id }),
   });
