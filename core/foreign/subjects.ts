@@ -26,7 +26,10 @@ const MAKERS: Readonly<Record<Engine, Maker>> = {
     const subject = subjectOf({ backend, engine: "embedded" });
     return Promise.resolve(subject ? { subject } : { absent: `there is no ${backend}@embedded` });
   },
-  kvm: () => Promise.resolve({ absent: "the engine kvm is not built in this version" }),
+  kvm: async (backend) => {
+    const { kvmSubject } = await import("./kvm/kvm.ts");
+    return kvmSubject(backend);
+  },
   qemu: async (backend, { qemu }) => {
     const { qemuSubject } = await import("./qemu/subject.ts");
     return qemuSubject(backend, qemu === undefined ? {} : { program: qemu });

@@ -11,12 +11,23 @@ export function kvmSystem(): KvmSystem {
   return system ??= KvmSystem.open();
 }
 
+/** Closes it; it is opened again when it is needed. */
+export function closeKvm(): void {
+  system?.close();
+  system = undefined;
+}
+
 function createAll(configs: readonly VcpuConfig[]): readonly Vcpu[] {
   const [first] = configs;
   if (!first) return [];
   if (first.bus) throw new Error("KVM has no guest that reaches devices without an exit");
   const machine = new KvmMachine(kvmSystem(), first.memory, first.rom);
-  return configs.map((config, number) => new KvmVcpu(machine, config, number));
+  try {
+    return configs.map((config) => new KvmVcpu(machine, config));
+  } catch (error) {
+    machine.dispose();
+    throw error;
+  }
 }
 
 /** Makes virtual CPUs of KVM's. They, and all they are asked, belong to the thread that made them. */

@@ -43,6 +43,8 @@ const SIGEV_THREAD_ID = 4;
 /** Bytes of glibc's structures, and the fields that are set. */
 const SIGEVENT = { size: 64, signo: 8, notify: 12, tid: 16 } as const;
 const ITIMERSPEC = { size: 32, seconds: 16, nanoseconds: 24 } as const;
+/** `struct utsname`: six strings of 65 bytes; the third is the kernel's release. */
+const UTSNAME = { size: 6 * 65, release: 2 * 65, length: 65 } as const;
 /** Bytes of glibc's `sigset_t`, and of the kernel's. */
 const SIGSET_SIZE = 128;
 export const KERNEL_SIGSET_SIZE = 8;
@@ -55,6 +57,8 @@ const SYMBOLS = {
   mmap: { parameters: ["usize", "usize", "i32", "i32", "i32", "i64"], result: "pointer" },
   munmap: { parameters: ["pointer", "usize"], result: "i32" },
   pread: { parameters: ["i32", "buffer", "usize", "i64"], result: "isize" },
+  access: { parameters: ["buffer", "i32"], result: "i32" },
+  uname: { parameters: ["buffer"], result: "i32" },
   gettid: { parameters: [], result: "i32" },
   pthread_sigmask: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   sigtimedwait: { parameters: ["buffer", "pointer", "buffer"], result: "i32" },
@@ -93,6 +97,22 @@ export class Libc {
     const fd = this.#c.open(new TextEncoder().encode(`${path}\0`), O_RDWR | O_CLOEXEC);
     if (fd < 0) throw this.#error(`Opening ${path}`);
     return fd;
+  }
+
+  /** Is there such a file? Deno itself asks for every permission before it looks below /sys. */
+  exists(path: string): boolean {
+    return this.#c.access(new TextEncoder().encode(`${path}\0`), 0) === 0;
+  }
+
+  /** The kernel's release, as in `6.1.0-44-amd64`. */
+  kernelRelease(): string {
+    const { size, release, length } = UTSNAME;
+    const bytes = new Uint8Array(size);
+    this.#c.uname(bytes);
+    const [text = ""] = new TextDecoder().decode(bytes.subarray(release, release + length)).split(
+      "\0",
+    );
+    return text;
   }
 
   close(fd: number): void {

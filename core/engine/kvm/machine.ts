@@ -44,24 +44,26 @@ export class KvmMachine {
   readonly #rom: Mapping | undefined;
   readonly #slots = new Set<number>();
   #a20 = true;
+  readonly #mappings: Mapping[] = [];
+  readonly #vcpus: number[] = [];
   #users = 0;
 
   /** `size` is a multiple of the page size. */
   constructor(readonly system: KvmSystem, size: number, rom?: Uint8Array) {
     this.#libc = system.libc;
     this.#vm = system.createVm();
-    const made: Mapping[] = [];
     try {
-      made.push(this.#ram = system.libc.map(size));
+      this.#mappings.push(this.#ram = system.libc.map(size));
       if (rom) {
-        made.push(this.#rom = system.libc.map(Math.ceil(rom.length / PAGE_SIZE) * PAGE_SIZE));
+        this.#rom = system.libc.map(Math.ceil(rom.length / PAGE_SIZE) * PAGE_SIZE);
+        this.#mappings.push(this.#rom);
         this.#rom.bytes.set(rom, this.#rom.bytes.length - rom.length);
       }
       this.#configure();
       this.#mapAll();
       this.interrupter = new Interrupter(system.libc);
     } catch (error) {
-      for (const mapping of made) mapping.unmap();
+      for (const mapping of this.#mappings) mapping.unmap();
       system.libc.close(this.#vm);
       throw error;
     }
@@ -172,19 +174,26 @@ export class KvmMachine {
 
   // ---- CPUs --------------------------------------------------------------------------------------------------------
 
-  /** File descriptor of a new CPU. */
-  createVcpu(number: number): number {
+  /** A new CPU: its file descriptor, and the area that it shares with KVM. */
+  createVcpu(): { readonly fd: number; readonly shared: Mapping } {
+    const { length: number } = this.#vcpus;
     const fd = this.#libc.ioctl(this.#vm, IOCTL.KVM_CREATE_VCPU, number, "KVM_CREATE_VCPU");
+    this.#vcpus.push(fd);
     this.#users++;
-    return fd;
+    const shared = this.#libc.map(this.system.runSize, fd);
+    this.#mappings.push(shared);
+    return { fd, shared };
   }
 
-  /** A CPU has closed its descriptor; with the last one the machine goes. */
+  /** A CPU is not used any more; with the last one the machine goes. */
   release(): void {
-    if (--this.#users > 0) return;
+    if (--this.#users === 0) this.dispose();
+  }
+
+  dispose(): void {
     this.interrupter.dispose();
+    for (const mapping of this.#mappings.splice(0)) mapping.unmap();
+    for (const fd of this.#vcpus.splice(0)) this.#libc.close(fd);
     this.#libc.close(this.#vm);
-    this.#ram.unmap();
-    this.#rom?.unmap();
   }
 }

@@ -3,14 +3,11 @@
 //
 // vmcall and vmmcall of a guest never end there, but a signal does get KVM_RUN back (tried: real mode and 64-bit mode): the
 // time limit of a run finds the guest still at the instruction. No process has to be killed for it.
+import type { Libc } from "./libc.ts";
 
 /** Is this host's KVM PVM? */
-export function isPvm(): boolean {
-  try {
-    return Deno.statSync("/sys/module/kvm_pvm").isDirectory;
-  } catch {
-    return false;
-  }
+export function isPvm(libc: Libc): boolean {
+  return libc.exists("/sys/module/kvm_pvm");
 }
 
 /** For `doctor`. */

@@ -24,11 +24,12 @@ export class KvmUnavailable extends Error {
 
 export class KvmSystem {
   /** Is it PVM, with its gaps? */
-  readonly pvm = isPvm();
+  readonly pvm: boolean;
   /** Bytes of a CPU's shared area. */
   readonly runSize: number;
 
   private constructor(readonly libc: Libc, readonly fd: number) {
+    this.pvm = isPvm(libc);
     this.runSize = libc.ioctl(fd, IOCTL.KVM_GET_VCPU_MMAP_SIZE, 0, "KVM_GET_VCPU_MMAP_SIZE");
   }
 

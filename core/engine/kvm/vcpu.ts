@@ -77,15 +77,16 @@ export class KvmVcpu implements Vcpu {
   #queued = false;
   #started = false;
 
-  constructor(machine: KvmMachine, config: VcpuConfig, number: number) {
+  constructor(machine: KvmMachine, config: VcpuConfig) {
     this.#machine = machine;
     this.#config = config;
     this.memory = machine.memory;
-    const { libc, runSize, pvm } = machine.system;
+    const { libc, pvm } = machine.system;
+    const { fd, shared } = machine.createVcpu();
     this.#libc = libc;
-    this.#fd = machine.createVcpu(number);
-    this.#shared = libc.map(runSize, this.#fd);
-    this.#page = new DataView(this.#shared.bytes.buffer);
+    this.#fd = fd;
+    this.#shared = shared;
+    this.#page = new DataView(shared.bytes.buffer);
     this.#registers = new SharedRegisters(this.#page);
     this.#code = new GuestCode(machine, this.#registers);
     this.#sites = new Sites(this.#registers, this.#code, pvm);
@@ -589,8 +590,6 @@ export class KvmVcpu implements Vcpu {
   }
 
   dispose(): void {
-    this.#shared.unmap();
-    this.#libc.close(this.#fd);
     this.#machine.release();
   }
 }

@@ -1,0 +1,131 @@
+// A back end of ours on real KVM, as a subject: its guests run in a thread of their own, which can be stopped from here.
+import type { Backend, SubjectId } from "../../base/backend.ts";
+import type { Trace } from "../../trace/trace.ts";
+import type { KvmHost } from "../../engine/kvm/host.ts";
+import { SubjectLacks } from "../../engine/lacks.ts";
+import type { BackendDefinition } from "../../vmm/monitor.ts";
+import { BACKEND_DEFINITIONS } from "../../vmm/backends.ts";
+import type { Availability, Found, Job, Subject } from "../../vmm/subject.ts";
+import { canary, canaryComplaint } from "../external/canary.ts";
+import { type Answer, Hand } from "./hand.ts";
+import { stoppedTrace } from "./stopped.ts";
+
+/** How long the thread may take to start and answer, in milliseconds. */
+const START_MS = 10_000;
+/** A run that has not ended by its own limits is told to stop after `FIRST`, and given up after `LAST`. */
+const GRACE_MS = { FIRST: 500, LAST: 5_000 };
+/** How often whoever wants to abort a run is asked. */
+const ABORT_MS = 20;
+
+/** The back ends that need nothing that KVM does not give. */
+const BACKENDS: readonly Backend[] = ["full-hw", "hybrid"];
+
+/** What runs cases of a back end on /dev/kvm, or why there is no such pair. */
+export function kvmSubject(backend: Backend): Found {
+  const definition = BACKEND_DEFINITIONS.get(backend);
+  if (definition && BACKENDS.includes(backend)) return { subject: new Kvm(definition) };
+  return { absent: WITHOUT[backend] ?? `there is no ${backend}@kvm` };
+}
+
+const WITHOUT: Partial<Record<Backend, string>> = {
+  "native": "KVM runs no guest without a monitor",
+  "full-bt": "KVM translates nothing",
+  "full-hw/shadow": "KVM takes no shadow page tables from its VMM",
+};
+
+class Kvm implements Subject {
+  readonly id: SubjectId;
+  readonly summary: string;
+  readonly platform: Subject["platform"];
+  readonly #backend: BackendDefinition;
+  readonly #hand = new Hand();
+  #host: KvmHost | undefined;
+
+  constructor(backend: BackendDefinition) {
+    this.#backend = backend;
+    this.id = { backend: backend.backend satisfies Backend, engine: "kvm" };
+    this.summary = `${backend.summary}; on /dev/kvm`;
+    this.platform = backend.platform;
+  }
+
+  get host(): string | undefined {
+    return this.#host?.host;
+  }
+
+  get version(): string | undefined {
+    return this.#host?.version;
+  }
+
+  async probe(): Promise<Availability> {
+    const found = await this.#hand.ask({ type: "probe" }, START_MS);
+    if (found.type !== "system") {
+      await this.close();
+      return { available: false, why: complaint(found) };
+    }
+    this.#host = found;
+    const dead = await this.#canary();
+    if (dead === undefined) return { available: true, gaps: found.gaps };
+    await this.close();
+    return { available: false, why: `KVM's canary has died: ${dead}` };
+  }
+
+  async #canary(): Promise<string | undefined> {
+    try {
+      return canaryComplaint(await this.run(canary("real16")));
+    } catch (error) {
+      if (error instanceof SubjectLacks) return error.message;
+      throw error;
+    }
+  }
+
+  unsuited(image: Parameters<Subject["unsuited"]>[0]): string | undefined {
+    return this.#backend.unsuited(image);
+  }
+
+  async run({ abort, ...job }: Job): Promise<Trace> {
+    const stop = new SharedArrayBuffer(4);
+    const tell = () => void Atomics.store(new Int32Array(stop), 0, 1);
+    const { wallMs } = job.group.limits;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const asking = abort && setInterval(() => abort() && tell(), ABORT_MS);
+    const { guest, limits } = job.group;
+    try {
+      const answer = await this.#hand.ask(
+        {
+          type: "run",
+          backend: this.id.backend,
+          job: { ...job, group: { guest, limits } },
+          stop,
+        },
+        wallMs + GRACE_MS.LAST,
+        () => timer = setTimeout(tell, wallMs + GRACE_MS.FIRST),
+      );
+      if (answer.type === "trace") return answer.trace;
+      if (answer.type === "silent") return stoppedTrace(job);
+      if (answer.type === "lacks" || answer.type === "unavailable") {
+        throw new SubjectLacks(complaint(answer));
+      }
+      throw new Error(`Running ${job.subject.id} on KVM: ${complaint(answer)}`);
+    } finally {
+      clearTimeout(timer);
+      clearInterval(asking);
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#hand.close();
+  }
+}
+
+function complaint(answer: Answer): string {
+  switch (answer.type) {
+    case "lacks":
+    case "unavailable":
+    case "died":
+      return answer.why;
+    case "defect":
+      return answer.message;
+    default:
+      return `the thread that runs guests said "${answer.type}"`;
+  }
+}

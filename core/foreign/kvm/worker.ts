@@ -1,0 +1,42 @@
+// The thread that runs guests on KVM: while one runs, it does nothing else, and whoever judges stays free to stop it.
+/// <reference no-default-lib="true" />
+/// <reference lib="deno.worker" />
+import { closeKvm, kvm, kvmSystem } from "../../engine/kvm/engine.ts";
+import { hostOf } from "../../engine/kvm/host.ts";
+import { KvmUnavailable } from "../../engine/kvm/system.ts";
+import { SubjectLacks } from "../../engine/lacks.ts";
+import { BACKEND_DEFINITIONS } from "../../vmm/backends.ts";
+import { runCase } from "../../vmm/runner.ts";
+import type { FromWorker, ToWorker } from "./messages.ts";
+
+self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
+  self.postMessage(answer(data));
+  if (data.type === "close") self.close();
+};
+
+function answer(message: ToWorker): FromWorker {
+  try {
+    switch (message.type) {
+      case "probe":
+        return { type: "system", ...hostOf(kvmSystem()) };
+      case "run":
+        return run(message);
+      case "close":
+        closeKvm();
+        return { type: "closed" };
+    }
+  } catch (error) {
+    if (error instanceof KvmUnavailable) return { type: "unavailable", why: error.message };
+    if (error instanceof SubjectLacks) return { type: "lacks", why: error.message };
+    const message = error instanceof Error ? error.stack ?? error.message : String(error);
+    return { type: "defect", message };
+  }
+}
+
+function run({ backend, job, stop }: Extract<ToWorker, { type: "run" }>): FromWorker {
+  const definition = BACKEND_DEFINITIONS.get(backend);
+  if (!definition) return { type: "defect", message: `There is no back end ${backend}` };
+  const flag = new Int32Array(stop);
+  const abort = () => Atomics.load(flag, 0) !== 0;
+  return { type: "trace", trace: runCase({ ...job, backend: definition, engine: kvm, abort }) };
+}
