@@ -1,23 +1,23 @@
-// The ROM by which a guest enters QEMU: at reset it loads the state in which the guest's first instruction runs, and jumps there.
-// It touches no device, so that nothing of it is in the trace.
+// The ROM by which a guest enters QEMU, which maps it so that it ends at 1 MiB and at 4 GiB: at reset it loads the state in
+// which the guest's first instruction runs, and jumps there. It touches no device, so that nothing of it is in the trace.
 import { GENERAL_REGISTERS, type GeneralRegister } from "../../base/registers.ts";
 import { assemble, sourceOfFile } from "../../guest/asm/assemble.ts";
 import type { BootState } from "../../guest/boot.ts";
-import { SELECTOR } from "../../guest/layout.ts";
+import { ROM_LOW_BYTES, ROM_LOW_END, SELECTOR } from "../../guest/layout.ts";
 import type { Entry } from "../../scenario/case.ts";
 
-/** QEMU maps it so that it ends at 1 MiB and at 4 GiB; it takes multiples of this. */
-export const ROM_UNIT = 0x1_0000;
-/** Real-mode segment and address at which it runs: below 1 MiB, where long64's page tables lead too. */
+/** Its real-mode segment: below 1 MiB, where long64's page tables lead too. All addresses here are offsets in it. */
 const SEGMENT = 0xf000, BASE = SEGMENT << 4;
-/** Offset of the instruction that a CPU starts with (SDM vol. 3, 10.1.4), and what leads to offset 0 from there. */
+/** Code and parameters begin here; below are a file guest's ACPI tables, where firmware has them. */
+const CODE = 0x8000, PARAMETERS = 0xc000;
+/** The instruction that a CPU starts with (SDM vol. 3, 10.1.4), and a far jump from there. */
 const RESET = 0xfff0;
-const JUMP_TO_START = [0xea, 0, 0, SEGMENT & 0xff, SEGMENT >> 8];
+const JUMP_TO_CODE = [0xea, CODE & 0xff, CODE >> 8, SEGMENT & 0xff, SEGMENT >> 8];
 
-/** Offsets of the parameters in the ROM. */
-const GDTR = 0x8000, IDTR = 0x8010, FLAGS = 0x8020, TARGET = 0x8030, SELECTORS = 0x8040;
-const CR0_AT = 0x8060, CR2_AT = 0x8068, CR3_AT = 0x8070, CR4_AT = 0x8078, EFER_AT = 0x8080;
-const GENERAL = 0x8100;
+const P = PARAMETERS;
+const GDTR = P, IDTR = P + 0x10, FLAGS = P + 0x20, TARGET = P + 0x30, SELECTORS = P + 0x40;
+const CR0_AT = P + 0x60, CR2_AT = P + 0x68, CR3_AT = P + 0x70, CR4_AT = P + 0x78;
+const EFER_AT = P + 0x80, GENERAL = P + 0x100;
 
 /** Order of the segment registers in `SELECTORS`. */
 const SEGMENTS = ["es", "ss", "fs", "gs", "ds"] as const;
@@ -134,7 +134,7 @@ function code(entry: Entry): Uint8Array {
   const text = PROGRAMS[entry];
   const result = assemble([sourceOfFile({ name: `${entry}.asm`, text })], {
     bits: 16,
-    origin: entry === "real16" ? 0 : BASE,
+    origin: entry === "real16" ? CODE : BASE + CODE,
   });
   if (!result.assembled) {
     throw new Error(`QEMU's entry ROM: ${result.diagnostics.map((d) => d.message).join("; ")}`);
@@ -146,12 +146,28 @@ function code(entry: Entry): Uint8Array {
 /** EFER.LMA is the CPU's own to set. */
 const EFER_LMA = 0x400n;
 
-/** The ROM for a state. Its tables must be in memory, the TSS descriptor marked available: loading it makes it busy. */
-export function entryRom(entry: Entry, state: BootState): Uint8Array {
-  const rom = new Uint8Array(ROM_UNIT);
-  rom.set(code(entry));
-  rom.set(JUMP_TO_START, RESET);
-  const view = new DataView(rom.buffer);
+/** What a machine shows of a ROM below 1 MiB starts here. */
+const LOW_START = ROM_LOW_END - ROM_LOW_BYTES;
+
+/**
+ * The ROM for a state. Its tables must be in memory, the TSS descriptor marked available: loading it makes it busy. What the
+ * state places where the ROM is becomes part of it; undefined: there is no room.
+ */
+export function entryRom(entry: Entry, state: BootState): Uint8Array | undefined {
+  const rom = new Uint8Array(ROM_LOW_BYTES);
+  for (const { address, bytes } of state.placed) {
+    if (address + bytes.length <= LOW_START || address >= ROM_LOW_END) continue;
+    if (address < LOW_START || address + bytes.length > BASE + CODE) return undefined;
+    rom.set(bytes, address - LOW_START);
+  }
+  const segment = rom.subarray(BASE - LOW_START);
+  segment.set(code(entry), CODE);
+  segment.set(JUMP_TO_CODE, RESET);
+  setParameters(new DataView(segment.buffer, segment.byteOffset), entry, state);
+  return rom;
+}
+
+function setParameters(view: DataView, entry: Entry, state: BootState): void {
   const set = (at: number, value: bigint | undefined) => view.setBigUint64(at, value ?? 0n, true);
   for (const [at, table] of [[GDTR, state.gdtr], [IDTR, state.idtr]] as const) {
     view.setUint16(at, table.limit, true);
@@ -174,5 +190,4 @@ export function entryRom(entry: Entry, state: BootState): Uint8Array {
   set(CR4_AT, special.cr4);
   set(EFER_AT, (special.efer ?? 0n) & ~EFER_LMA);
   GENERAL_REGISTERS.forEach((name, i) => set(GENERAL + 8 * i, general[name]));
-  return rom;
 }

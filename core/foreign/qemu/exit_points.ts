@@ -3,16 +3,32 @@
 import type { GuestImage } from "../../guest/image.ts";
 import { DEBUG_EXIT_PORT } from "../../machine/devices/debug_exit.ts";
 
-/** OUT imm8 with AL, and with AX or EAX (SDM vol. 2, OUT); the latter may have an operand-size prefix. */
-const OUT_AL = 0xe6, OUT_EAX = 0xe7, OPERAND_SIZE = 0x66;
+/** OUT imm8, AL (SDM vol. 2, OUT); `pv shutdown` is a line of several instructions that ends with it. */
+const OUT_AL = 0xe6;
+const OUT_LENGTH = 2;
 
-/** Linear addresses of the instructions that write to the debug exit port, by what was assembled. */
+/** Breakpoints cost little, but not nothing; hardware has four (SDM vol. 3, 18.2). */
+export const MOST_POINTS = { software: 64, hardware: 4 } as const;
+
+/**
+ * Linear addresses of the instructions that write to the debug exit port: what was assembled tells of programs; in files it
+ * is whatever looks like one, where it is loaded. Where that is in the middle of another instruction, nobody ever gets there.
+ */
 export function exitPoints(image: GuestImage): bigint[] {
-  return image.lines.filter(({ address, length }) => {
-    const code = bytesAt(image, address, length);
-    const [opcode, port] = code[0] === OPERAND_SIZE ? code.subarray(1) : code;
-    return (opcode === OUT_AL || opcode === OUT_EAX) && port === DEBUG_EXIT_PORT;
-  }).map(({ address }) => BigInt(address));
+  if (image.format !== undefined) {
+    return image.placed.flatMap(({ address, bytes }) => {
+      const points: bigint[] = [];
+      for (let at = bytes.indexOf(OUT_AL); at >= 0; at = bytes.indexOf(OUT_AL, at + 1)) {
+        if (bytes[at + 1] === DEBUG_EXIT_PORT) points.push(BigInt(address + at));
+      }
+      return points;
+    });
+  }
+  return image.lines.flatMap(({ address, length }) => {
+    const at = address + length - OUT_LENGTH;
+    const [opcode, port] = bytesAt(image, at, OUT_LENGTH);
+    return opcode === OUT_AL && port === DEBUG_EXIT_PORT ? [BigInt(at)] : [];
+  });
 }
 
 function bytesAt(image: GuestImage, address: number, length: number): Uint8Array {

@@ -1,14 +1,17 @@
 // What QEMU loads a guest from, and what it leaves behind: files in a folder of the run's own.
 import { bootState } from "../../guest/boot.ts";
-import { GDT_BASE, ROM_LOW_END, SELECTOR } from "../../guest/layout.ts";
+import { GDT_BASE, ROM_LOW_BYTES, ROM_LOW_END, SELECTOR } from "../../guest/layout.ts";
 import type { GuestImage } from "../../guest/image.ts";
 import { MemoryDisk } from "../../machine/memory_disk.ts";
 import { SubjectLacks } from "../../engine/lacks.ts";
-import { entryRom, ROM_UNIT } from "./entry_rom.ts";
+import { entryRom } from "./entry_rom.ts";
 import { diskFile, FILES } from "./machine.ts";
 
-/** From here to 1 MiB QEMU's PCs have ROMs where our board has RAM. */
-const ROMS_START = 0xc_0000;
+/** QEMU takes ROMs in multiples of this. */
+const ROM_UNIT = 0x1_0000;
+/** From here to 1 MiB QEMU's PCs have ROMs where our board has RAM; the upper half is our own. */
+const OPTION_ROMS = 0xc_0000, OWN_ROM = ROM_LOW_END - ROM_LOW_BYTES;
+const IN_THE_WAY = "QEMU's machines have ROMs where this guest has a part of itself";
 /** Byte and bit of a TSS descriptor that say that it is in use (SDM vol. 3, figure 8-3). */
 const TYPE_BYTE = 5, BUSY = 2;
 
@@ -17,13 +20,16 @@ export async function writeFiles(folder: string, image: GuestImage): Promise<voi
   await Deno.writeFile(`${folder}/${FILES.rom}`, romOf(image));
   await writeRam(`${folder}/${FILES.ram}`, image);
   for (const [index, spec] of image.disks.slice(0, 2).entries()) {
-    if (spec.readOnly) throw new SubjectLacks("QEMU has no ATA disk that refuses writes");
     await Deno.writeFile(`${folder}/${diskFile(index)}`, new MemoryDisk(spec).contents());
   }
 }
 
 function romOf(image: GuestImage): Uint8Array {
-  if (image.format !== "rom" || !image.rom) return entryRom(image.entry, bootState(image));
+  if (image.format !== "rom" || !image.rom) {
+    const rom = entryRom(image.entry, bootState(image));
+    if (!rom) throw new SubjectLacks(IN_THE_WAY);
+    return rom;
+  }
   const { rom } = image;
   const padded = new Uint8Array(Math.ceil(rom.length / ROM_UNIT) * ROM_UNIT);
   padded.set(rom, padded.length - rom.length);
@@ -31,15 +37,15 @@ function romOf(image: GuestImage): Uint8Array {
 }
 
 async function writeRam(path: string, image: GuestImage): Promise<void> {
-  if (image.memory < ROM_LOW_END) {
-    throw new SubjectLacks("QEMU's machines have 1 MiB of RAM at least");
+  if (image.memory < ROM_LOW_END && image.entry === "long64") {
+    throw new SubjectLacks("QEMU's entry ROM is below 1 MiB, where this guest's page tables end");
   }
   using file = await Deno.open(path, { create: true, truncate: true, write: true });
   await file.truncate(image.memory);
   for (const { address, bytes } of bootState(image).placed) {
-    if (address < ROM_LOW_END && address + bytes.length > ROMS_START) {
-      throw new SubjectLacks("QEMU's machines have ROMs where this guest has a part of itself");
-    }
+    const end = address + bytes.length;
+    if (address < OWN_ROM && end > OPTION_ROMS) throw new SubjectLacks(IN_THE_WAY);
+    if (end > image.memory) continue;
     await write(file, address, address === GDT_BASE ? idleTask(bytes) : bytes);
   }
 }

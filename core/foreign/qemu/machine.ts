@@ -10,13 +10,12 @@ export type Accelerator = "tcg" | "kvm";
 
 /**
  * A program with one CPU gets a PC without PCI, whose devices are those of our board: PIC, PIT, COM1, ATA, ports 0x61 and 0x80.
- * Others get the PC with PCI, which several CPUs, their local APICs, and guests from files need.
+ * Others get the PC with PCI, which several CPUs and guests from files need. Both have local APICs, which a program with one CPU
+ * does not know of: without one QEMU's CPU has no CR8.
  */
-function machineOf(image: GuestImage): { readonly machine: string; readonly lapic: boolean } {
+function machineOf(image: GuestImage): string {
   const whole = image.format !== undefined || (image.cpus ?? 1) > 1;
-  return whole
-    ? { machine: "pc,hpet=off,vmport=off,smm=off,usb=off", lapic: true }
-    : { machine: "isapc", lapic: false };
+  return whole ? "pc,hpet=off,vmport=off,smm=off,usb=off" : "isapc";
 }
 
 /**
@@ -25,6 +24,15 @@ function machineOf(image: GuestImage): { readonly machine: string; readonly lapi
  */
 const CPU = "qemu64,vendor=GenuineIntel,+smep,+smap,+umip,+la57,+fsgsbase,+pdpe1gb,+rdtscp," +
   "+popcnt,+bmi1,+bmi2,+adx,+movbe,+abm,+sse4.1,+sse4.2,+ssse3,+xsave,+rdrand,+rdseed,+aes,+pclmulqdq";
+
+/** The host's, without what only firmware and KVM's own guests use, and what not every host can set. */
+const KVM_CPU = "host,arch-capabilities=off,kvm=off";
+
+/** With KVM's interrupt controllers and timer, QEMU's log would not show accesses to them. */
+const ACCELERATORS: Readonly<Record<Accelerator, string>> = {
+  tcg: "tcg",
+  kvm: "kvm,kernel-irqchip=off",
+};
 
 /** Files of a run, by their names in its folder. */
 export const FILES = { rom: "rom", ram: "ram", console: "console", gdb: "gdb" } as const;
@@ -39,19 +47,25 @@ export function diskFile(index: number): string {
  */
 const VIRTUAL_TIME = ["-icount", "shift=0,sleep=off", "-rtc", "base=2024-01-01,clock=vm"];
 
+/** QEMU's ATA disks can't be read-only: every write to this one's file is an error, which the guest is told. */
+function refusing(path: string): string {
+  const EIO = 5;
+  return "file.driver=blkdebug,file.image.driver=file,file.inject-error.0.event=none," +
+    `file.inject-error.0.iotype=write,file.inject-error.0.errno=${EIO},file.image.filename=${path}`;
+}
+
 /** QEMU's arguments for an image; it waits for GDB before its first instruction. */
 export function qemuArguments(
   image: GuestImage,
   folder: string,
   accelerator: Accelerator,
 ): readonly string[] {
-  const { machine, lapic } = machineOf(image);
   const file = (name: string) => `${folder}/${name}`;
-  const cpu = accelerator === "tcg" ? CPU : "host";
+  const cpu = accelerator === "tcg" ? CPU : KVM_CPU;
   const hex = (value: number) => `0x${value.toString(16)}`;
   return [
-    ...["-machine", `${machine},memory-backend=ram`, "-accel", accelerator],
-    ...["-cpu", lapic ? cpu : `${cpu},-apic`, "-smp", `${image.cpus ?? 1}`],
+    ...["-machine", `${machineOf(image)},memory-backend=ram`, "-accel", ACCELERATORS[accelerator]],
+    ...["-cpu", cpu, "-smp", `${image.cpus ?? 1}`],
     ...["-m", `${Math.ceil(image.memory / 1024)}k`],
     "-object",
     `memory-backend-file,id=ram,size=${image.memory},mem-path=${file(FILES.ram)},share=on`,
@@ -65,8 +79,10 @@ export function qemuArguments(
       "-device",
       `isa-debugcon,iobase=${hex(port)},chardev=console`,
     ])),
-    ...image.disks.slice(0, 2).flatMap((_, index) => [
-      ...["-drive", `if=none,id=disk${index},format=raw,file=${file(diskFile(index))}`],
+    ...image.disks.slice(0, 2).flatMap(({ readOnly }, index) => [
+      "-drive",
+      `if=none,id=disk${index},format=raw,` +
+      (readOnly ? refusing(file(diskFile(index))) : `file=${file(diskFile(index))}`),
       "-device",
       `ide-hd,bus=ide.0,unit=${index},drive=disk${index},model=TRIVISOR DISK,serial=TRIVISOR0001,ver=1.0`,
     ]),

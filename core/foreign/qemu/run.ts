@@ -7,7 +7,7 @@ import { watchedMemory } from "../../vmm/final_state.ts";
 import type { Job } from "../../vmm/subject.ts";
 import { PAGE_SIZE } from "../../base/address.ts";
 import { type Child, spawnChild } from "../child.ts";
-import { exitPoints } from "./exit_points.ts";
+import { exitPoints, MOST_POINTS } from "./exit_points.ts";
 import { readAt, writeFiles } from "./files.ts";
 import { type Accelerator, diskFile, FILES, qemuArguments } from "./machine.ts";
 import { Journal } from "./journal.ts";
@@ -92,7 +92,8 @@ class Run {
     if (!stub) return undefined;
     try {
       const hardware = accelerator === "kvm";
-      const points = exitPoints(this.#job.image);
+      const most = MOST_POINTS[hardware ? "hardware" : "software"];
+      const points = exitPoints(this.#job.image).slice(0, most);
       for (const point of points) await stub.setBreakpoint(point, hardware);
       let look = FIRST_LOOK_MS;
       for (;;) {
