@@ -137,6 +137,7 @@ export const STRUCT = {
     fields: { slot: 0, flags: 4, guest_phys_addr: 8, memory_size: 16, userspace_addr: 24 },
   },
   kvm_enable_cap: { size: 104, fields: { cap: 0, flags: 4, args: 8 } },
+  kvm_xen_hvm_config: { size: 56, fields: { flags: 0, msr: 4 } },
   kvm_msr_filter: { size: 392, fields: { flags: 0, ranges: 8 } },
   kvm_msr_filter_range: { size: 24, fields: { flags: 0, nmsrs: 4, base: 8, bitmap: 16 } },
   kvm_device_attr: { size: 24, fields: { flags: 0, group: 4, attr: 8, addr: 16 } },
@@ -190,6 +191,7 @@ export const IOCTL = {
   KVM_IRQ_LINE: ioctl(0x61, WRITE, STRUCT.kvm_irq_level),
   KVM_IRQFD: ioctl(0x76, WRITE, STRUCT.kvm_irqfd),
   KVM_IOEVENTFD: ioctl(0x79, WRITE, STRUCT.kvm_ioeventfd),
+  KVM_XEN_HVM_CONFIG: ioctl(0x7a, WRITE, STRUCT.kvm_xen_hvm_config),
   KVM_ENABLE_CAP: ioctl(0xa3, WRITE, STRUCT.kvm_enable_cap),
   KVM_X86_SET_MSR_FILTER: ioctl(0xc6, WRITE, STRUCT.kvm_msr_filter),
   // Of a CPU.
@@ -221,6 +223,7 @@ export const KVM_CAP = {
   USER_MEMORY: 3,
   IRQFD: 32,
   IOEVENTFD: 36,
+  XEN_HVM: 38,
   VCPU_EVENTS: 41,
   DEBUGREGS: 50,
   TSC_CONTROL: 60,
@@ -246,6 +249,7 @@ export const KVM_EXIT = {
   INTERNAL_ERROR: 17,
   X86_RDMSR: 29,
   X86_WRMSR: 30,
+  XEN: 34,
 } as const;
 
 /** `io.direction`. */
@@ -262,6 +266,9 @@ export const KVM_VCPUEVENT_VALID = { NMI_PENDING: 1, SHADOW: 4 } as const;
 
 /** Flags of a memory slot. */
 export const KVM_MEM_READONLY = 2;
+
+/** Bit of what KVM_CAP_XEN_HVM says, and flag of its configuration: VMCALL and VMMCALL come to user space, at any CPL. */
+export const KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL = 2;
 
 /** Reasons for which MSR accesses come to user space, and flags of a filter's range: what it decides on. */
 export const KVM_MSR_EXIT_REASON = { INVAL: 1, UNKNOWN: 2, FILTER: 4 } as const;

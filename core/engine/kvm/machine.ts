@@ -9,6 +9,7 @@ import {
   KVM_MEM_READONLY,
   KVM_MSR_EXIT_REASON,
   KVM_MSR_FILTER,
+  KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL,
   STRUCT,
 } from "./abi.ts";
 import { Interrupter } from "./interrupter.ts";
@@ -86,6 +87,15 @@ export class KvmMachine {
     const { UNKNOWN, INVAL, FILTER } = KVM_MSR_EXIT_REASON;
     this.#enable(KVM_CAP.X86_USER_SPACE_MSR, UNKNOWN | INVAL | FILTER);
     this.#filterMsrs();
+    if (this.system.showsHypercalls) this.#interceptHypercalls();
+  }
+
+  /** Without a page or an MSR of Xen's: just the exit. */
+  #interceptHypercalls(): void {
+    const { size, fields } = STRUCT.kvm_xen_hvm_config;
+    const view = new DataView(new ArrayBuffer(size));
+    view.setUint32(fields.flags, KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL, true);
+    this.ioctlWith("KVM_XEN_HVM_CONFIG", new Uint8Array(view.buffer));
   }
 
   #enable(capability: number, argument: number): void {

@@ -1,5 +1,11 @@
 // /dev/kvm itself: is it there, may we use it, and has it what this engine needs?
-import { IOCTL, KVM_API_VERSION, KVM_CAP, KVM_SYNC_X86 } from "./abi.ts";
+import {
+  IOCTL,
+  KVM_API_VERSION,
+  KVM_CAP,
+  KVM_SYNC_X86,
+  KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL,
+} from "./abi.ts";
 import { type Libc, libc } from "./libc.ts";
 import { isPvm } from "./pvm.ts";
 
@@ -63,6 +69,11 @@ export class KvmSystem {
     }
     if (missing.length === 0) return undefined;
     return `This kernel's KVM lacks ${missing.map((name) => `KVM_CAP_${name}`).join(", ")}`;
+  }
+
+  /** Can VMCALL and VMMCALL come to the VMM? */
+  get showsHypercalls(): boolean {
+    return (this.capability("XEN_HVM") & KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL) !== 0;
   }
 
   /** What KVM_CHECK_EXTENSION says: 0 is no. */

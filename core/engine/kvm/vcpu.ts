@@ -28,24 +28,34 @@ import { EVENTS_AT, REGS_AT, SharedRegisters, SREGS_AT } from "./registers.ts";
 import { type Site, Sites } from "./sites.ts";
 import { initialState } from "./initial_state.ts";
 
+const EXIT_KINDS: readonly ExitKind[] = [
+  "io",
+  "ept-violation",
+  "hlt",
+  "interrupt-window",
+  "triple-fault",
+];
 const CAPABILITIES: Capabilities = {
   exits: "exact",
   // MSR accesses are not among them: the kernel does most by itself.
-  exitKinds: ["io", "ept-violation", "hlt", "interrupt-window", "triple-fault"],
+  exitKinds: EXIT_KINDS,
   deterministic: false,
   singleStep: false,
   controls: false,
 };
+const SHOWING_HYPERCALLS: Capabilities = { ...CAPABILITIES, exitKinds: [...EXIT_KINDS, "vmcall"] };
 
 const RUN = STRUCT.kvm_run.fields;
 const BUDGET: Stop = { reason: "budget" };
 const NO_BYTES = new Uint8Array();
 const BASES = new Map<number, SegmentName>([[MSR.FS_BASE, "fs"], [MSR.GS_BASE, "gs"]]);
+/** Bytes of VMCALL and VMMCALL. */
+const HYPERCALL_LENGTH = 3;
 const HLT_BYTES = Uint8Array.of(0xf4);
 
 /** The exit that the VMM has in its hands. */
 interface Open {
-  readonly kind: "io" | "memory" | "msr-read" | "msr-write" | "hlt";
+  readonly kind: "io" | "memory" | "msr-read" | "msr-write" | "hlt" | "vmcall";
   /** What RIP is for KVM. */
   readonly kernelRip: bigint;
   /** Of a string instruction: elements that KVM handed over at once, and the one whose turn it is. */
@@ -56,7 +66,7 @@ interface Open {
 }
 
 export class KvmVcpu implements Vcpu {
-  readonly capabilities = CAPABILITIES;
+  readonly capabilities: Capabilities;
   readonly memory: GuestMemory;
   readonly retired = 0;
   readonly #config: VcpuConfig;
@@ -81,6 +91,7 @@ export class KvmVcpu implements Vcpu {
     this.#machine = machine;
     this.#config = config;
     this.memory = machine.memory;
+    this.capabilities = machine.system.showsHypercalls ? SHOWING_HYPERCALLS : CAPABILITIES;
     const { libc, pvm } = machine.system;
     const { fd, shared } = machine.createVcpu();
     this.#libc = libc;
@@ -129,11 +140,11 @@ export class KvmVcpu implements Vcpu {
     this.#registers.set(name, value);
   }
 
-  /** Does the instruction that exited count for nothing, once RIP is elsewhere? KVM completes an OUT only where it was. */
+  /** Does the instruction that exited count for nothing, once RIP is elsewhere? KVM completes an OUT or VMCALL only where it was. */
   get #isGivenUp(): boolean {
     const kind = this.#open?.kind;
     const out = this.#page.getUint8(RUN["io.direction"]) === KVM_EXIT_IO_OUT;
-    return kind === "hlt" || kind === "io" && out;
+    return kind === "hlt" || kind === "vmcall" || kind === "io" && out;
   }
 
   segment(name: SegmentName): Segment {
@@ -208,6 +219,7 @@ export class KvmVcpu implements Vcpu {
       if (open.elements !== undefined && open.element < open.elements) return this.#element(open);
       // Not skipped: it is tried again.
       if (open.kind === "hlt") this.#registers.dirty |= KVM_SYNC_X86.REGS;
+      else if (open.kind === "vmcall") this.#refuseHypercall();
       else this.#showKernelRip();
       this.#open = undefined;
     }
@@ -261,6 +273,8 @@ export class KvmVcpu implements Vcpu {
         return this.#deviceMemory();
       case KVM_EXIT.HLT:
         return this.#hlt();
+      case KVM_EXIT.XEN:
+        return this.#hypercall();
       case KVM_EXIT.X86_RDMSR:
       case KVM_EXIT.X86_WRMSR:
         return this.#msr(reason === KVM_EXIT.X86_WRMSR);
@@ -375,6 +389,22 @@ export class KvmVcpu implements Vcpu {
     return this.#exit("hlt", {}, HLT_BYTES);
   }
 
+  #hypercall(): Stop {
+    const bytes = this.#code.bytes(this.#linearRip(), HYPERCALL_LENGTH);
+    this.#hand("vmcall", { past: 0, bytes, string: false });
+    return this.#exit("vmcall", { number: this.#registers.get("rax") }, bytes);
+  }
+
+  /** KVM would answer the guest and go on behind the instruction, unless RIP is elsewhere by then. */
+  #refuseHypercall(): void {
+    this.#open = undefined;
+    const rip = this.#registers.get("rip");
+    this.#registers.set("rip", rip + BigInt(HYPERCALL_LENGTH));
+    this.#unsettled = true;
+    this.#settle();
+    this.#registers.set("rip", rip);
+  }
+
   #msr(write: boolean): Stop {
     const msr = this.#page.getUint32(RUN["msr.index"], true);
     this.#hand(write ? "msr-write" : "msr-read", { past: 0, bytes: NO_BYTES, string: false });
@@ -452,6 +482,7 @@ export class KvmVcpu implements Vcpu {
       this.#answerMsr(half("rdx") << 32n | half("rax"));
     } else if (kind === "msr-write") this.#answerMsr();
     else if (kind === "hlt") this.#close();
+    else if (kind === "vmcall") this.set("rip", this.get("rip") + BigInt(HYPERCALL_LENGTH));
   }
 
   /** KVM goes on with the value, or gives the guest #GP. */
@@ -483,6 +514,7 @@ export class KvmVcpu implements Vcpu {
 
   inject(event: Event): void {
     const { kind } = this.#open ?? {};
+    if (kind === "vmcall") this.#refuseHypercall();
     if (kind === "msr-read" || kind === "msr-write") {
       if (event !== GENERAL_PROTECTION && event.vector !== GENERAL_PROTECTION.vector) {
         throw new Error("An MSR access that exits on KVM ends well or with #GP");
