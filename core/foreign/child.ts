@@ -120,7 +120,7 @@ export class Child {
     this.#writer = process.stdin.getWriter();
     // A pipe that breaks is told by `write`; nobody waits for this.
     this.#writer.closed.catch(() => {});
-    this.#unshield = shield(() => this.#kill());
+    this.#unshield = shield(() => this.kill());
     this.#exited = process.status.then(({ code, signal }) => {
       // What it has started holds its pipes, and has no business after it.
       this.#killGroup();
@@ -202,7 +202,7 @@ export class Child {
       this.#signal("SIGTERM");
       await this.exit(grace);
     }
-    if (!this.#ended) this.#kill();
+    this.kill();
     const gone = await this.exit(KILL_MS);
     this.#unshield();
     this.#writer.abort().catch(() => {});
@@ -226,7 +226,9 @@ export class Child {
     }
   }
 
-  #kill(): void {
+  /** Kills it, with whatever it has started. What it had written can still be read; {@linkcode end} is due all the same. */
+  kill(): void {
+    if (this.#ended) return;
     this.#killGroup();
     this.#signal("SIGKILL");
   }

@@ -22,7 +22,8 @@ const MAX_WORDS = 200;
 /** What came, or why nothing more will: `reason` is a clause without a full stop. */
 export type Received =
   | { readonly kind: "message"; readonly message: Response; readonly line: number }
-  | { readonly kind: "trouble"; readonly reason: string }
+  /** `heard`: it is something that the VMM has said, not only its end. */
+  | { readonly kind: "trouble"; readonly reason: string; readonly heard: boolean }
   /** Nothing in the time given. */
   | { readonly kind: "silence" };
 
@@ -113,11 +114,17 @@ export class Connection {
         return trouble(`line ${line.number} of the VMM's output: ${line.what}`);
       case "end": {
         const half = line.rest === "" ? "" : `, in the middle of line ${line.number} of its output`;
-        return trouble(`${await this.#how()}${half}${this.#lastWords()}`);
+        const reason = `${await this.#how()}${half}${this.#lastWords()}`;
+        return { kind: "trouble", reason, heard: half !== "" };
       }
       default:
         return line satisfies never;
     }
+  }
+
+  /** Ends the process at once; what it had said by then can still be received. */
+  kill(): void {
+    this.#child.kill();
   }
 
   /** Ends the process, `gently` by ending its input first. */
@@ -138,5 +145,5 @@ export class Connection {
 }
 
 function trouble(reason: string): Received {
-  return { kind: "trouble", reason };
+  return { kind: "trouble", reason, heard: true };
 }

@@ -6,10 +6,10 @@ import type { Trace } from "../../trace/trace.ts";
 import { SubjectLacks } from "../../engine/lacks.ts";
 import type { Availability, Job, Subject } from "../../vmm/subject.ts";
 import { canary, canaryComplaint } from "./canary.ts";
-import { connect, type Connected, type Connection } from "./connection.ts";
+import { connect, type Connection } from "./connection.ts";
 import { lacking } from "./load.ts";
 import type { Hello } from "./protocol.ts";
-import { nothing, runOn, Unsupported } from "./session.ts";
+import { nothing, type Outcome, runOn, Unsupported } from "./session.ts";
 
 /** How to run it. */
 export interface ExternalOptions {
@@ -17,12 +17,15 @@ export interface ExternalOptions {
   readonly command: readonly string[];
   /** What it stands for; its hello has to say the same. `full-hw` by default. */
   readonly backend?: Backend;
-  /** Milliseconds it may take to say hello, and to answer beyond a run's limit on measured time. */
+  /** Milliseconds it may take to say hello. */
   readonly patience?: number;
+  /** Milliseconds beyond a run's limit on measured time, for it to end by itself and to tell what is left. */
+  readonly grace?: number;
 }
 
 /** A busy machine starts an interpreter in less. */
-const PATIENCE_MS = 5_000;
+const PATIENCE_MS = 10_000;
+const GRACE_MS = 2_000;
 
 /** A VMM of the user's. Runs may overlap: each has a process of its own. */
 export function externalSubject(options: ExternalOptions): Subject {
@@ -39,16 +42,19 @@ class External implements Subject {
   readonly platform: Platform;
   readonly #command: readonly string[];
   readonly #patience: number;
+  readonly #grace: number;
   /** Processes that wait for the next run. */
   readonly #idle: Live[] = [];
   readonly #busy = new Set<Connection>();
   #hello: Hello | undefined;
 
-  constructor({ command, backend = "full-hw", patience = PATIENCE_MS }: ExternalOptions) {
+  constructor(options: ExternalOptions) {
+    const { command, backend = "full-hw", patience = PATIENCE_MS, grace = GRACE_MS } = options;
     this.id = { backend, engine: "external" };
     this.platform = backend === "hybrid" ? "kvm" : "bare";
     this.#command = command;
     this.#patience = patience;
+    this.#grace = grace;
   }
 
   get summary(): string {
@@ -100,22 +106,31 @@ class External implements Subject {
   }
 
   async run(job: Job): Promise<Trace> {
-    const live = await this.#take();
-    if ("failed" in live) return nothing(live.failed, job);
+    const waiting = await this.#waiting();
+    const outcome = waiting && await this.#runOn(waiting, job);
+    // One that has died over waiting is not this case's fault; one that does so again is.
+    if (outcome?.heard) return outcome.trace;
+    const connected = await connect(this.#command, this.#patience);
+    if ("failed" in connected) return nothing(connected.failed, job);
+    return (await this.#runOn(connected, job)).trace;
+  }
+
+  async #runOn(live: Live, job: Job): Promise<Outcome> {
     const { connection, hello } = live;
+    const lack = lacking(job.image, hello.capabilities);
+    if (lack) {
+      this.#idle.push(live);
+      throw new SubjectLacks(`${this.#name} can't: ${lack}`);
+    }
     this.#busy.add(connection);
     let intact = false;
     try {
-      const lack = lacking(job.image, hello.capabilities);
-      intact = true;
-      if (lack) throw new SubjectLacks(`${this.#name} can't: ${lack}`);
-      intact = false;
-      const outcome = await runOn(connection, hello, job, this.#patience);
+      const outcome = await runOn(connection, hello, job, this.#grace);
       if (outcome instanceof Unsupported) {
         throw new SubjectLacks(`${this.#name} can't: ${outcome.reason}`);
       }
       intact = outcome.intact && hello.capabilities.runs === "many";
-      return outcome.trace;
+      return outcome;
     } finally {
       this.#busy.delete(connection);
       if (intact) this.#idle.push(live);
@@ -123,13 +138,13 @@ class External implements Subject {
     }
   }
 
-  /** A process that waits, and has not ended over that, or a new one. */
-  async #take(): Promise<Connected> {
+  /** A process that waits, and has not ended over that. */
+  async #waiting(): Promise<Live | undefined> {
     for (let live = this.#idle.pop(); live; live = this.#idle.pop()) {
       if (live.connection.alive) return live;
       await live.connection.end();
     }
-    return await connect(this.#command, this.#patience);
+    return undefined;
   }
 
   get #name(): string {

@@ -15,6 +15,9 @@ import type { Capabilities, Hello, ResponseOf } from "./protocol.ts";
 /** Milliseconds between two looks at whether the run is to be given up. */
 const ABORT_POLL_MS = 100;
 
+/** What a process can have written without anybody reading it, a pipe's size, takes less to be read. */
+const DRAIN_MS = 500;
+
 /** The run is over, for this reason, which is the VMM's fault: a clause without a full stop. */
 class Trouble {
   constructor(readonly reason: string) {}
@@ -33,16 +36,18 @@ export interface Outcome {
   readonly trace: Trace;
   /** Is the VMM where it was before, and ready for another one? */
   readonly intact: boolean;
+  /** Has it said anything in this run? */
+  readonly heard: boolean;
 }
 
-/** A run on a VMM that has said hello. `patience`: milliseconds to answer beyond the run's own limit on measured time. */
+/** A run on a VMM that has said hello. `grace`: milliseconds beyond the run's own limit on measured time. */
 export async function runOn(
   connection: Connection,
   hello: Hello,
   job: Job,
-  patience: number,
+  grace: number,
 ): Promise<Outcome | Unsupported> {
-  const session = new Session(connection, hello, job, patience);
+  const session = new Session(connection, hello, job, grace);
   return await session.toEnd();
 }
 
@@ -60,23 +65,24 @@ class Session {
   readonly #connection: Connection;
   readonly #can: Capabilities;
   readonly #job: Job;
-  readonly #patience: number;
+  readonly #grace: number;
   readonly #started = performance.now();
   readonly #recorder: Recorder;
   readonly #board: ForwardedBoard | undefined;
   #until: number;
   /** What trivisor's devices have ended it with. */
   #stop: EndState | undefined;
+  #heard = false;
   #at = 0;
   #cpu: number | undefined;
   #rip = 0n;
 
-  constructor(connection: Connection, hello: Hello, job: Job, patience: number) {
+  constructor(connection: Connection, hello: Hello, job: Job, grace: number) {
     this.#connection = connection;
     this.#can = hello.capabilities;
     this.#job = job;
-    this.#patience = patience;
-    this.#until = this.#started + job.group.limits.wallMs + patience;
+    this.#grace = grace;
+    this.#until = this.#started + job.group.limits.wallMs + grace;
     this.#recorder = new Recorder(() => this.#at, () => this.#cpu);
     this.#board = this.#can.devices === "forwarded"
       ? new ForwardedBoard(job.image, this.#recorder, job.group.limits.time)
@@ -87,15 +93,20 @@ class Session {
     try {
       const message = await this.#run();
       const final = await this.#final(message);
-      return { trace: this.#trace(this.#endOf(message), final, this.#unobserved()), intact: true };
+      return {
+        trace: this.#trace(this.#endOf(message), final, this.#unobserved()),
+        intact: true,
+        heard: true,
+      };
     } catch (error) {
       if (error instanceof Unsupported) return error;
+      if (error instanceof Over) await this.#drain();
       const end = this.#failure(error);
       const lost = ["registers", "memory", "instructions"] as const;
       const disks = this.#board ? [] : ["disks" as const];
       const unobserved = [...new Set([...this.#unobserved(), ...lost, ...disks])];
       const final = { registers: {}, memory: {}, disks: this.#board?.disks() ?? [] };
-      return { trace: this.#trace(end, final, unobserved), intact: false };
+      return { trace: this.#trace(end, final, unobserved), intact: false, heard: this.#heard };
     }
   }
 
@@ -106,6 +117,17 @@ class Session {
       return { kind: "crash", reason: capital(error.reason), rip: this.#rip };
     }
     throw error;
+  }
+
+  /** What a VMM whose time is up had said by then, but nobody had read yet. */
+  async #drain(): Promise<void> {
+    this.#connection.kill();
+    const until = performance.now() + DRAIN_MS;
+    for (let left = DRAIN_MS; left > 0; left = until - performance.now()) {
+      const received = await this.#connection.receive(left);
+      if (received.kind !== "message" || received.message.type !== "events") return;
+      for (const event of received.message.events) this.#event(event);
+    }
   }
 
   /** Loads, runs, and takes what comes until the end. */
@@ -215,15 +237,17 @@ class Session {
       const left = this.#until - performance.now();
       if (left <= 0 || this.#job.abort?.()) throw new Over("time");
       const received = await this.#connection.receive(Math.min(left, ABORT_POLL_MS));
+      if (received.kind === "silence") continue;
+      this.#heard ||= received.kind === "message" || received.heard;
       if (received.kind === "message") return received;
-      if (received.kind === "trouble") throw new Trouble(received.reason);
+      throw new Trouble(received.reason);
     }
   }
 
   /** What is left of the guest; a VMM that can't say is at fault here, not the guest. */
   async #final(message: ResponseOf<"end">): Promise<FinalState> {
     const { image, group, subject } = this.#job;
-    this.#until = performance.now() + this.#patience;
+    this.#until = performance.now() + this.#grace;
     const registers = message.registers ?? {};
     const missing = this.#can.registers && !message.registers
       ? "registers"

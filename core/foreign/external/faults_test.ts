@@ -1,0 +1,34 @@
+// Every fault that fixtures/vmm/faulty.pl knows has its verdict in time, with all that was said before, and leaves nothing.
+// `deno task faults` makes a thousand runs.
+import { assertEquals } from "@std/assert";
+import { Random } from "../../engine/oracle/random.ts";
+import { assertNothingLeft, census, endure } from "../testing_faults.ts";
+import { EXPECTED, faultTrials, knownFaults, noPerl } from "./testing_faulty.ts";
+
+const reason = await noPerl();
+const skip = reason ? ` (skipped: ${reason})` : "";
+const PARALLEL = 8;
+
+Deno.test({
+  name: `every fault is expected${skip}`,
+  ignore: reason !== undefined,
+  fn: async () => assertEquals((await knownFaults()).toSorted(), Object.keys(EXPECTED).toSorted()),
+});
+
+Deno.test({
+  name: `a VMM that fails in any way has a verdict and leaves nothing${skip}`,
+  ignore: reason !== undefined,
+  fn: async () => {
+    const seed = Date.now() % 1_000_000;
+    const token = `faulty-${crypto.randomUUID()}`;
+    const before = await census(token);
+    try {
+      await endure(faultTrials(new Random(seed), Object.keys(EXPECTED).length, token), PARALLEL);
+    } catch (error) {
+      throw new Error(`Seed ${seed}: ${error instanceof Error ? error.message : error}`, {
+        cause: error,
+      });
+    }
+    await assertNothingLeft(before, token);
+  },
+});
