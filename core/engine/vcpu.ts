@@ -200,7 +200,7 @@ export interface Vcpu {
    */
   init(): void;
 
-  /** With `hostTime`: the guest has slept for so long without its VMM doing so; its time stamp counter goes ahead. */
+  /** With `hostTime`: the guest has slept for so many of the board's nanoseconds without its VMM doing so: its counter goes ahead. */
   skipTime?(nanoseconds: number): void;
   /** What the layer below the VMM counted for this machine, by its own names: coarse, and not a function of the guest alone. */
   statistics?(): Readonly<Record<string, number>>;
@@ -213,6 +213,8 @@ export interface Vcpu {
 export interface VcpuFactory {
   /** Its guests' time is the host's, as nobody counts their instructions. Absent: time is virtual, by retired instructions. */
   readonly hostTime?: true;
+  /** With `hostTime`: ticks of the guests' time stamp counter in a nanosecond of the host's, as the board's time goes by it; absent: 1. */
+  readonly hostRate?: () => number;
   create(config: VcpuConfig): Vcpu;
   /** The CPUs of one machine, over one memory of the size that the first one states. Absent: a machine has one CPU. */
   createAll?(configs: readonly VcpuConfig[]): readonly Vcpu[];

@@ -33,6 +33,8 @@ export interface RunOptions {
   readonly wallClock?: () => number;
   /** Asked now and then: true ends the run as a wall-clock limit does. */
   readonly abort?: () => boolean;
+  /** Ends the run right after so many accesses. */
+  readonly stopAfter?: number;
   /** Instructions in a CPU's turn, among several; absent: `TURN`. */
   readonly turn?: number;
 }
@@ -90,7 +92,7 @@ class Run {
     const made: { cpus?: Turns } = {};
     const retired = () => made.cpus?.retired ?? 0;
     this.#time = engine.hostTime
-      ? new HostTime(this.#wallClock)
+      ? new HostTime(this.#wallClock, engine.hostRate?.())
       : new VirtualTime(profile, retired);
     this.#clock = new VirtualClock(() => this.#time.now());
     this.#recorder = new Recorder(retired, () => made.cpus?.current);
@@ -300,6 +302,10 @@ class Run {
   }
 
   #limit(): EndState | undefined {
+    const { stopAfter } = this.#options;
+    if (stopAfter !== undefined && this.#recorder.accesses >= stopAfter) {
+      return { kind: "limit", limit: "events" };
+    }
     if (this.#cpus.retired >= this.#limits.instructions) {
       return { kind: "limit", limit: "instructions" };
     }

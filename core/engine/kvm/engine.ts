@@ -1,5 +1,6 @@
 // KVM as an engine: real hardware's virtualization, behind the same contract as the embedded CPU.
 import type { Vcpu, VcpuConfig, VcpuFactory } from "../vcpu.ts";
+import { deprivileged, type Gates, isDeprivileged } from "../deprivileged/engine.ts";
 import { KvmMachine } from "./machine.ts";
 import { KvmSystem } from "./system.ts";
 import { KvmVcpu } from "./vcpu.ts";
@@ -33,6 +34,7 @@ function createAll(configs: readonly VcpuConfig[]): readonly Vcpu[] {
 /** Makes virtual CPUs of KVM's. They, and all they are asked, belong to the thread that made them. */
 export const kvm: VcpuFactory = {
   hostTime: true,
+  hostRate: () => kvmSystem().rate,
   create: (config) => {
     const [vcpu] = createAll([config]);
     if (!vcpu) throw new Error("A machine has at least one CPU");

@@ -10,16 +10,37 @@ export function isPvm(libc: Libc): boolean {
   return libc.exists("/sys/module/kvm_pvm");
 }
 
+const PVM = "PVM, this host's software KVM,";
+
 /** For `doctor`. */
 export const PVM_NOTE =
   "this host's KVM is PVM (software): no 32-bit paging, hypercalls, INT n, SYSCALL from user mode, nor x87 and SSE in the kernel";
 
 /** What KVM's emulation does not know on any host is the guest's loss there, as PVM emulates all of a kernel's code. */
 export function emulationGap(instruction: string): string {
-  return `PVM, this host's software KVM, does not emulate ${instruction || "the instruction"}`;
+  return `${PVM} does not emulate ${instruction || "the instruction"}`;
 }
 
-export const PAGING_GAP = "PVM, this host's software KVM, has no 32-bit paging";
+/** Where a guest was when PVM ended it with a triple fault. */
+export interface Shutdown {
+  readonly instruction: string;
+  readonly cpl: number;
+  readonly long: boolean;
+  /** At the first instruction of its handler of system calls. */
+  readonly entered: boolean;
+}
+
+/** Why that may be PVM's doing, and not the guest's. */
+export function shutdownGap({ instruction, cpl, long, entered }: Shutdown): string | undefined {
+  if (cpl === 3 || entered) {
+    return `${PVM} brings no fault, INT or SYSCALL from user mode to the guest's kernel`;
+  }
+  if (!long && instruction.startsWith("mov cr0,")) return `${PVM} has no 32-bit paging`;
+  if (instruction.startsWith("mov cr4,")) {
+    return `${PVM} does not let the guest set all of CR4: ${instruction}`;
+  }
+  return undefined;
+}
 export const HYPERCALL_GAP = "A hypercall never ends on PVM, this host's software KVM";
 
 /** 0f 01 c1, 0f 01 d9. */

@@ -1,5 +1,4 @@
 // What of a CPU is not in its shared page: CPUID, MSRs, debug registers, its time stamp counter, and KVM's statistics.
-import { TSC_HZ } from "../../base/clock.ts";
 import { MSR } from "../../cpu/msr.ts";
 import type { VcpuConfig } from "../vcpu.ts";
 import { IOCTL, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, KVM_VCPU_TSC, STRUCT } from "./abi.ts";
@@ -12,13 +11,10 @@ const LEAF_GROUPS = [0, 0x4000_0000, 0x8000_0000];
 const MAX_LEAVES = 0x20;
 /** Leaves that answer by subleaf, and how many they have at most (SDM vol. 2, CPUID). */
 const SUBLEAVES = new Map([[4, 4], [7, 2], [0xb, 3], [0xd, 10], [0x14, 2], [0x18, 2]]);
-const KHZ = TSC_HZ / 1000;
-
 export class CpuSettings {
   readonly #libc: Libc;
   readonly #fd: number;
   readonly #statistics: Statistics;
-  #tscKhz = KHZ;
 
   constructor(libc: Libc, fd: number) {
     this.#libc = libc;
@@ -31,7 +27,11 @@ export class CpuSettings {
     const entries: number[][] = [];
     for (const first of LEAF_GROUPS) {
       const [highest] = cpuid(first, 0);
-      if (first !== 0 && (highest < first || highest - first > 0xffff)) continue;
+      if (first !== 0 && (highest < first || highest - first > 0xffff)) {
+        // Or KVM answers with the last basic leaf, as Intel's CPUs do.
+        entries.push([first, 0, 0, 0, 0, 0, 0]);
+        continue;
+      }
       const last = Math.min(highest, first + MAX_LEAVES - 1);
       for (let leaf = first; leaf <= last; leaf++) {
         const many = SUBLEAVES.get(leaf);
@@ -98,23 +98,15 @@ export class CpuSettings {
 
   // ---- Time --------------------------------------------------------------------------------------------------------
 
-  /** The board's rate, where the host's CPU can scale; otherwise the guest's counter goes at the host's. */
-  setTscRate(): void {
-    try {
-      this.#libc.ioctl(this.#fd, IOCTL.KVM_SET_TSC_KHZ, KHZ, "KVM_SET_TSC_KHZ");
-    } catch {
-      this.#tscKhz = this.#libc.ioctl(this.#fd, IOCTL.KVM_GET_TSC_KHZ, 0, "KVM_GET_TSC_KHZ");
-    }
-  }
-
   /** What the counter says now. Through its offset: KVM takes a value that is written for a try to synchronize CPUs. */
   setTimestamp(value: bigint): void {
     const now = this.getMsr(MSR.TSC);
     if (now !== undefined) this.#moveOffset(value - now);
   }
 
-  advanceTimestamp(nanoseconds: number): void {
-    this.#moveOffset(BigInt(Math.round(nanoseconds * this.#tscKhz / 1e6)));
+  /** By ticks, which are the board's nanoseconds. */
+  advanceTimestamp(ticks: number): void {
+    this.#moveOffset(BigInt(Math.round(ticks)));
   }
 
   #moveOffset(by: bigint): void {

@@ -1,4 +1,5 @@
 // /dev/kvm itself: is it there, may we use it, and has it what this engine needs?
+import { TSC_HZ } from "../../base/clock.ts";
 import {
   IOCTL,
   KVM_API_VERSION,
@@ -9,6 +10,7 @@ import {
 import { type Libc, libc } from "./libc.ts";
 import { isPvm } from "./pvm.ts";
 
+const BOARD_KHZ = TSC_HZ / 1000;
 const DEVICE = "/dev/kvm";
 
 /** What this engine can't do without, and the least that each capability has to say. */
@@ -29,6 +31,7 @@ export class KvmUnavailable extends Error {
 }
 
 export class KvmSystem {
+  #rate: number | undefined;
   /** Is it PVM, with its gaps? */
   readonly pvm: boolean;
   /** Bytes of a CPU's shared area. */
@@ -79,6 +82,32 @@ export class KvmSystem {
   /** What KVM_CHECK_EXTENSION says: 0 is no. */
   capability(name: keyof typeof KVM_CAP): number {
     return this.libc.ioctl(this.fd, IOCTL.KVM_CHECK_EXTENSION, KVM_CAP[name], name);
+  }
+
+  /** Gives a CPU's time stamp counter the board's rate, where the host's CPU can scale; otherwise it goes at the host's. */
+  setTscRate(vcpu: number): void {
+    if (this.capability("TSC_CONTROL") === 0) return;
+    this.libc.ioctl(vcpu, IOCTL.KVM_SET_TSC_KHZ, BOARD_KHZ, "KVM_SET_TSC_KHZ");
+  }
+
+  /** How much faster the guests' time stamp counters go than the board's. */
+  get rate(): number {
+    return this.#rate ??= this.#measuredRate();
+  }
+
+  #measuredRate(): number {
+    const vm = this.createVm();
+    try {
+      const vcpu = this.libc.ioctl(vm, IOCTL.KVM_CREATE_VCPU, 0, "KVM_CREATE_VCPU");
+      try {
+        this.setTscRate(vcpu);
+        return this.libc.ioctl(vcpu, IOCTL.KVM_GET_TSC_KHZ, 0, "KVM_GET_TSC_KHZ") / BOARD_KHZ;
+      } finally {
+        this.libc.close(vcpu);
+      }
+    } finally {
+      this.libc.close(vm);
+    }
   }
 
   /** File descriptor of a new machine. */

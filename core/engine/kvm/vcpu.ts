@@ -3,7 +3,7 @@
 // are hidden here: until an exit is completed RIP is shown at its instruction, and whoever looks at registers afterwards makes
 // KVM finish the instruction first, without running the guest (`#settle`).
 import type { RegisterName, Registers, Segment, SegmentName } from "../../base/registers.ts";
-import { CR0, EFER, RFLAGS } from "../../base/registers.ts";
+import { EFER, RFLAGS } from "../../base/registers.ts";
 import { MSR } from "../../cpu/msr.ts";
 import type { GuestMemory } from "../../machine/memory.ts";
 import { disassemble } from "../../trace/disassemble.ts";
@@ -15,6 +15,7 @@ import {
   KVM_EXIT,
   KVM_EXIT_IO_OUT,
   KVM_INTERNAL_ERROR_EMULATION,
+  KVM_MSR_EXIT_REASON,
   KVM_SYNC_X86,
   KVM_VCPUEVENT_VALID,
   STRUCT,
@@ -23,7 +24,7 @@ import { GuestCode, MAX_INSTRUCTION } from "./code.ts";
 import { CpuSettings } from "./settings.ts";
 import { EINTR, type Libc, type Mapping } from "./libc.ts";
 import type { KvmMachine } from "./machine.ts";
-import { emulationGap, HYPERCALL_GAP, isHypercall, PAGING_GAP } from "./pvm.ts";
+import { emulationGap, HYPERCALL_GAP, isHypercall, shutdownGap } from "./pvm.ts";
 import { EVENTS_AT, REGS_AT, SharedRegisters, SREGS_AT } from "./registers.ts";
 import { type Site, Sites } from "./sites.ts";
 import { initialState } from "./initial_state.ts";
@@ -105,7 +106,7 @@ export class KvmVcpu implements Vcpu {
     this.setControls(config.controls);
     machine.interrupter.attach(this.#fd);
     this.#settings.setCpuid(config.cpuid);
-    this.#settings.setTscRate();
+    machine.system.setTscRate(fd);
     this.#fetch("KVM_GET_REGS", REGS_AT);
     this.#fetch("KVM_GET_SREGS", SREGS_AT);
     this.#fetch("KVM_GET_VCPU_EVENTS", EVENTS_AT);
@@ -407,7 +408,13 @@ export class KvmVcpu implements Vcpu {
 
   #msr(write: boolean): Stop {
     const msr = this.#page.getUint32(RUN["msr.index"], true);
+    const reason = this.#page.getUint32(RUN["msr.reason"], true);
     this.#hand(write ? "msr-write" : "msr-read", { past: 0, bytes: NO_BYTES, string: false });
+    if (reason === KVM_MSR_EXIT_REASON.INVAL && !isX2Apic(msr)) {
+      // One of the kernel's own, which has refused the value: no more an exit than where the hardware does it.
+      this.#answerMsr(0n, true);
+      return BUDGET;
+    }
     const bytes = this.#code.bytes(this.#linearRip(), 2);
     if (!write) return this.#exit("msr-read", { msr }, bytes);
     return this.#exit(
@@ -418,10 +425,19 @@ export class KvmVcpu implements Vcpu {
   }
 
   #shutdown(): Stop {
-    const paged = (this.#registers.get("cr0") & BigInt(CR0.PG)) !== 0n;
-    const long = (this.#registers.get("efer") & BigInt(EFER.LMA)) !== 0n;
-    if (this.#machine.system.pvm && paged && !long) throw new SubjectLacks(PAGING_GAP);
+    if (this.#machine.system.pvm) this.#explainShutdown();
     return this.#exit("triple-fault", {}, NO_BYTES);
+  }
+
+  /** A triple fault that PVM makes of what it has not. */
+  #explainShutdown(): void {
+    const rip = this.#linearRip();
+    const { cpl, bitness } = this.#registers;
+    const long = (this.#registers.get("efer") & BigInt(EFER.LMA)) !== 0n;
+    const entry = this.#settings.getMsr(MSR.LSTAR);
+    const instruction = disassemble(this.#code.bytes(rip), bitness, rip);
+    const gap = shutdownGap({ instruction, cpl, long, entered: rip === entry });
+    if (gap) throw new SubjectLacks(gap);
   }
 
   #failure(reason: number): Error {
@@ -624,6 +640,11 @@ export class KvmVcpu implements Vcpu {
   dispose(): void {
     this.#machine.release();
   }
+}
+
+/** The local APIC's registers as MSRs (SDM vol. 3, 11.12.1.2): without an APIC in the kernel none of them is valid there. */
+function isX2Apic(msr: number): boolean {
+  return msr >= 0x800 && msr <= 0x8ff;
 }
 
 const GENERAL_PROTECTION: Event = { type: "exception", vector: 13, errorCode: 0 };

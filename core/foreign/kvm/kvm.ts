@@ -18,7 +18,7 @@ const GRACE_MS = { FIRST: 500, LAST: 5_000 };
 const ABORT_MS = 20;
 
 /** The back ends that need nothing that KVM does not give. */
-const BACKENDS: readonly Backend[] = ["full-hw", "hybrid"];
+const BACKENDS: readonly Backend[] = ["full-hw", "para", "hybrid"];
 
 /** What runs cases of a back end on /dev/kvm, or why there is no such pair. */
 export function kvmSubject(backend: Backend): Found {
@@ -26,6 +26,8 @@ export function kvmSubject(backend: Backend): Found {
   if (definition && BACKENDS.includes(backend)) return { subject: new Kvm(definition) };
   return { absent: WITHOUT[backend] ?? `there is no ${backend}@kvm` };
 }
+
+const SEEDED = "KVM's guests get the host's random numbers, and not those of a seed";
 
 const WITHOUT: Partial<Record<Backend, string>> = {
   "native": "KVM runs no guest without a monitor",
@@ -83,6 +85,7 @@ class Kvm implements Subject {
   }
 
   async run({ abort, ...job }: Job): Promise<Trace> {
+    if (job.image.seed !== undefined) throw new SubjectLacks(SEEDED);
     const stop = new SharedArrayBuffer(4);
     const tell = () => void Atomics.store(new Int32Array(stop), 0, 1);
     const { wallMs } = job.group.limits;
