@@ -1,20 +1,11 @@
 // `trivisor costs measure`: what each kind of exit costs on this host's KVM, from Deno. Loops run in turns; of each the time of
 // the loop that does all but the exit is taken off, round by round, so that slow noise cancels out.
-import { KVM_EXIT, STRUCT } from "../engine/kvm/abi.ts";
 import { hostOf } from "../engine/kvm/host.ts";
 import { KvmSystem } from "../engine/kvm/system.ts";
-import { STACK_TOP } from "../guest/layout.ts";
-import { BareMachine } from "./bare_machine.ts";
+import type { BareMachine } from "./bare_machine.ts";
 import { systemFile } from "./c_library.ts";
-import {
-  COST_LOOPS,
-  COST_MEMORY,
-  type CostHost,
-  type CostLoop,
-  END_PORT,
-  HANDLER,
-  VECTOR,
-} from "./cost_loops.ts";
+import type { CostHost, CostLoop } from "./cost_loops.ts";
+import { type LoopRun, LoopRuns } from "./loop_runs.ts";
 import { type Estimate, estimate } from "./statistics.ts";
 
 /** The machine that was measured. */
@@ -50,14 +41,8 @@ export interface CostOptions {
 }
 
 const DEFAULT_SAMPLE_MS = 4;
-const PILOT = 50;
-const FEWEST = 20, MOST = 1_000_000;
 /** No round trip to a hypervisor has ever cost less, in cycles: what takes less has not left the guest. */
 const LEAST_EXIT = 300;
-
-/** RFLAGS: the bit that is always set. */
-const RFLAGS_FIXED = 0x2n;
-const RUN = STRUCT.kvm_run.fields;
 
 /** What this machine is. */
 export function costHost(system: KvmSystem): Omit<MeasuredHost, "cyclesPerNs"> {
@@ -76,18 +61,11 @@ export function costHost(system: KvmSystem): Omit<MeasuredHost, "cyclesPerNs"> {
 /** Measures everything. Throws `KvmUnavailable` where there is no KVM. */
 export function measureCosts({ rounds, onStep, sampleMs }: CostOptions): CostReport {
   const system = KvmSystem.open();
-  const machines: BareMachine[] = [];
+  const here = costHost(system);
+  const loops = new LoopRuns(system, here);
+  const { runs, kernel } = loops;
   try {
-    for (const bits of [32, 64] as const) {
-      machines.push(new BareMachine(system, { memory: COST_MEMORY, bits }));
-    }
-    const [kernel, user] = machines;
-    if (!kernel || !user) throw new Error("There are two machines");
-    const host = { ...costHost(system), cyclesPerNs: kernel.tscKhz / 1e6 };
-    kernel.gate(VECTOR, kernel.place(HANDLER));
-    const runs = COST_LOOPS.map((loop) =>
-      new LoopRun(loop, loop.level === "user" ? user : kernel, host)
-    );
+    const host = { ...here, cyclesPerNs: kernel.tscKhz / 1e6 };
     for (const run of runs) {
       onStep?.(run.loop.name);
       run.calibrate(sampleMs ?? DEFAULT_SAMPLE_MS);
@@ -97,84 +75,9 @@ export function measureCosts({ rounds, onStep, sampleMs }: CostOptions): CostRep
     const results = runs.map((run) => result(run, byName.get(run.loop.less ?? ""), host));
     return { host, results: [...results, kicked(kernel, rounds)] };
   } finally {
-    for (const machine of machines) machine.dispose();
+    loops.dispose();
     system.close();
   }
-}
-
-/** One loop on its machine. */
-class LoopRun {
-  readonly samples: number[] = [];
-  why: string | undefined;
-  readonly #at: number;
-  #iterations = PILOT;
-
-  constructor(readonly loop: CostLoop, readonly machine: BareMachine, host: CostHost) {
-    this.why = loop.avoid?.(host);
-    this.#at = this.why ? 0 : machine.place(program(loop));
-  }
-
-  /** How many iterations make a sample of about so many milliseconds. */
-  calibrate(ms: number): void {
-    const { iterations } = this.loop;
-    if (iterations !== undefined) this.#iterations = iterations;
-    this.sample();
-    this.sample();
-    const ns = this.samples.splice(0).at(-1);
-    if (ns === undefined || iterations !== undefined) return;
-    this.#iterations = Math.max(FEWEST, Math.min(MOST, Math.round(ms * 1e6 / ns)));
-    this.sample();
-    this.samples.length = 0;
-  }
-
-  /** Nanoseconds an iteration; once it has gone wrong it is not tried again. */
-  sample(): void {
-    if (this.why) return;
-    const { loop, machine } = this;
-    loop.prepare?.(machine);
-    machine.start(this.#at, {
-      rflags: RFLAGS_FIXED,
-      rdi: 0n,
-      rsp: BigInt(STACK_TOP),
-      ...loop.registers,
-      rsi: BigInt(this.#iterations),
-    });
-    const start = performance.now();
-    const end = this.#run();
-    const elapsed = performance.now() - start;
-    const happened = loop.happened?.(machine) ?? this.#iterations;
-    if (end !== undefined) this.why = end;
-    else if (happened < this.#iterations) {
-      this.why = `of ${this.#iterations} times it came ${happened} times`;
-    } else this.samples.push(elapsed * 1e6 / this.#iterations);
-  }
-
-  #run(): string | undefined {
-    const { machine, loop: { serve } } = this;
-    const { page } = machine;
-    for (;;) {
-      const reason = machine.enter();
-      switch (reason) {
-        case KVM_EXIT.IO:
-          if (page.getUint16(RUN["io.port"], true) === END_PORT) return undefined;
-          break;
-        case KVM_EXIT.MMIO:
-        case KVM_EXIT.HLT:
-        case KVM_EXIT.X86_RDMSR:
-        case KVM_EXIT.X86_WRMSR:
-        case KVM_EXIT.IRQ_WINDOW_OPEN:
-          break;
-        default:
-          return machine.describe(reason);
-      }
-      serve?.(machine, reason);
-    }
-  }
-}
-
-function program({ body, level }: CostLoop): string {
-  const text = level === "kernel" ? body.replaceAll("rdx", "edx") : body;
-  return `again:\n${text}\ndec esi\njnz again\nout 0x${END_PORT.toString(16)}, al\n`;
 }
 
 function result(run: LoopRun, less: LoopRun | undefined, host: MeasuredHost): CostResult {

@@ -1,5 +1,9 @@
-// `trivisor costs measure`: what exits cost on this host's KVM, as a table, and as a cost profile for `--profile`.
+// `trivisor costs`: what exits cost on this host's KVM, as a table and as a cost profile for `--profile`; what KVM's options
+// change; what its own counters stand for.
 import { costProfileText, costTable } from "../report/cost_report.ts";
+import { optionTable, statisticsTable } from "../report/kvm_report.ts";
+import { countStatistics } from "../bench/kvm_statistics.ts";
+import { measureOptions } from "../bench/options.ts";
 import { KvmUnavailable } from "../engine/kvm/system.ts";
 import { measureCosts } from "../bench/costs.ts";
 import { EXIT_CODE, type ExitCode } from "../judge/verdict.ts";
@@ -16,16 +20,45 @@ export interface CostsOptions {
   readonly rounds?: number;
 }
 
+/** What there is to find out. */
+export type CostsSubject = "measure" | "options" | "statistics";
+
 const DEFAULT_NAME = "this-host";
 const DEFAULT_ROUNDS = 15;
 
+/** Finds it out and prints it. */
+export async function costs(
+  what: CostsSubject,
+  options: CostsOptions = {},
+): Promise<ExitCode> {
+  const { rounds = DEFAULT_ROUNDS } = options;
+  try {
+    switch (what) {
+      case "measure":
+        measure(options, rounds);
+        break;
+      case "options":
+        toStdout(optionTable(await measureOptions({ rounds })));
+        break;
+      case "statistics":
+        toStdout(statisticsTable(countStatistics()));
+        break;
+      default:
+        return what satisfies never;
+    }
+    return EXIT_CODE.ok;
+  } catch (error) {
+    if (!(error instanceof KvmUnavailable)) throw error;
+    throw new Complaint(`There is no KVM to measure: ${error.message}`);
+  }
+}
+
 /** Measures, prints, and writes what was asked for. */
-export function measure(options: CostsOptions): ExitCode {
-  const { write, name = DEFAULT_NAME, rounds = DEFAULT_ROUNDS } = options;
+function measure({ write, name = DEFAULT_NAME }: CostsOptions, rounds: number): void {
   const output = write === undefined ? undefined : new FileOutput(write);
-  const report = withKvm(() => measureCosts({ rounds }));
+  const report = measureCosts({ rounds });
   toStdout(costTable(report));
-  if (!output || write === undefined) return EXIT_CODE.ok;
+  if (!output || write === undefined) return;
   const date = new Date().toISOString().slice(0, 10);
   const text = costProfileText(report, { name, date });
   const { diagnostics } = parseCostProfile({ name: write, text });
@@ -33,15 +66,4 @@ export function measure(options: CostsOptions): ExitCode {
   output.write(text);
   output.flush();
   toStderr(`Cost profile ${name}: trivisor run --profile ${write}\n`);
-  return EXIT_CODE.ok;
-}
-
-/** Complains where there is no KVM. */
-export function withKvm<T>(body: () => T): T {
-  try {
-    return body();
-  } catch (error) {
-    if (error instanceof KvmUnavailable) throw new Complaint(`No KVM here: ${error.message}`);
-    throw error;
-  }
 }

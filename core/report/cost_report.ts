@@ -23,7 +23,9 @@ const TECHNIQUES: Readonly<Record<string, string>> = {
 };
 
 /** `AMD EPYC (family 26, model 2), Linux 6.18.44, KVM on AMD-V`. */
-export function describeHost({ cpu, release, technique }: MeasuredHost): string {
+export function describeHost(
+  { cpu, release, technique }: Pick<MeasuredHost, "cpu" | "release" | "technique">,
+): string {
   return `${cpu}, Linux ${release}, ${TECHNIQUES[technique] ?? "KVM"}`;
 }
 
