@@ -18,6 +18,9 @@ import type { SelectionOptions } from "./prepare.ts";
 
 const REPORTERS = ["console", "json"] as const;
 
+/** What `costs` can find out. */
+const COSTS_SUBJECTS = ["measure", "options", "statistics"] as const;
+
 /** Where scenarios are looked for when no path is given. */
 const DEFAULT_PATHS = ["scenarios"];
 
@@ -88,6 +91,7 @@ function commands(done: (code: ExitCode) => void) {
   program.addCommand(explainCommand(done));
   program.addCommand(traceCommand(done));
   program.addCommand(bootCommand(done));
+  program.addCommand(costsCommand(done));
   program.addCommand(
     new Command("doctor")
       .option(...QEMU)
@@ -202,6 +206,33 @@ function bootCommand(done: (code: ExitCode) => void) {
     });
 }
 
+function costsCommand(done: (code: ExitCode) => void) {
+  return new Command("costs")
+    .description(
+      "what exits cost on this host's KVM, and what its options change (`deno task costs`)",
+    )
+    .argument(
+      "<what>",
+      "measure, options or statistics",
+      (what) => oneOf("measurement", what, COSTS_SUBJECTS),
+    )
+    .option("--write <file>", "measure: write a cost profile there, for --profile")
+    .option("--name <name>", "measure: the profile's name (default: this-host)")
+    .option("--engine <name>", "what is measured: kvm", (name) => oneOf("engine", name, ["kvm"]))
+    .option("--rounds <n>", "samples of each (default: 15)", positive("--rounds"))
+    .addHelpText("after", COSTS_HELP)
+    .action(async (what, { write, name, rounds }) => {
+      const { costs } = await import("./costs.ts");
+      done(
+        await costs(what, {
+          ...(write === undefined ? {} : { write }),
+          ...(name === undefined ? {} : { name }),
+          ...(rounds === undefined ? {} : { rounds }),
+        }),
+      );
+    });
+}
+
 function listCommand(done: (code: ExitCode) => void) {
   return selecting("list")
     .description("what would run: groups, how many subjects each has, tags")
@@ -282,6 +313,14 @@ Exit codes:
   0  the guest shut down or halted
   1  it ended otherwise: a triple fault, a crash, a limit
   2  there is no such file, or it can't be loaded`;
+
+const COSTS_HELP = `
+Examples:
+  trivisor costs measure --write here.yaml   then: trivisor run --profile here.yaml
+  trivisor costs options                     irqchip, ioeventfd and irqfd, compared
+  trivisor costs statistics                  what KVM's own counters stand for
+
+Needs --allow-ffi, and --allow-write for --write.`;
 
 const RUN_HELP = `
 Examples:
