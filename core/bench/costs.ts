@@ -96,10 +96,10 @@ function notAnExit(loop: CostLoop, ns: Estimate, host: MeasuredHost): string | u
     return "PVM emulates every instruction at CPL 0: what more this one takes is no exit";
   }
   const least = LEAST_EXIT / (host.cyclesPerNs || 1);
-  if (ns.low < least) {
-    return "too little, or too uncertain, for an exit: KVM leaves it to the guest";
-  }
-  return undefined;
+  if (ns.low >= least) return undefined;
+  return loop.by === "user-space"
+    ? "too uncertain: measure again while the machine does nothing else"
+    : "too little, or too uncertain, for an exit: KVM leaves it to the guest";
 }
 
 /** What taking a CPU from its guest costs at least. */
