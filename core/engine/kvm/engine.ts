@@ -31,8 +31,8 @@ function createAll(configs: readonly VcpuConfig[]): readonly Vcpu[] {
   }
 }
 
-/** Makes virtual CPUs of KVM's. They, and all they are asked, belong to the thread that made them. */
-export const kvm: VcpuFactory = {
+/** Of guests with all rings to themselves. */
+const ordinary: VcpuFactory = {
   hostTime: true,
   hostRate: () => kvmSystem().rate,
   create: (config) => {
@@ -42,3 +42,24 @@ export const kvm: VcpuFactory = {
   },
   createAll,
 };
+
+/**
+ * Makes virtual CPUs of KVM's. They, and all they are asked, belong to the thread that made them. `gates` are those of guests
+ * that run deprivileged.
+ */
+export function kvmWith(gates: Gates): VcpuFactory {
+  const shimmed = deprivileged(ordinary, gates);
+  return {
+    ...ordinary,
+    create: (config) => (isDeprivileged(config.controls) ? shimmed : ordinary).create(config),
+    createAll: (configs) => {
+      const [first] = configs;
+      return first && isDeprivileged(first.controls)
+        ? configs.map((config) => shimmed.create(config))
+        : createAll(configs);
+    },
+  };
+}
+
+/** The same, with the gates that every host has. */
+export const kvm: VcpuFactory = kvmWith({});

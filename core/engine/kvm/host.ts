@@ -1,5 +1,5 @@
 // What kind of host a machine's KVM is on, for the ledger of deviations and for `doctor`.
-import { PVM_NOTE } from "./pvm.ts";
+import { COUNTER_GAP, PVM_NOTE } from "./pvm.ts";
 import type { KvmSystem } from "./system.ts";
 
 export interface KvmHost {
@@ -16,7 +16,7 @@ const MODULES = [["kvm_pvm", "pvm"], ["kvm_amd", "svm"], ["kvm_intel", "vmx"]] a
 
 export function hostOf(system: KvmSystem): KvmHost {
   const gaps: string[] = [];
-  if (system.pvm) gaps.push(PVM_NOTE);
+  if (system.pvm) gaps.push(PVM_NOTE, COUNTER_GAP);
   const loaded = MODULES.find(([module]) => system.libc.exists(`/sys/module/${module}`));
   return { host: loaded?.[1] ?? "kvm", version: system.libc.kernelRelease(), gaps };
 }

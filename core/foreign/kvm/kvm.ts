@@ -2,6 +2,7 @@
 import type { Backend, SubjectId } from "../../base/backend.ts";
 import type { Trace } from "../../trace/trace.ts";
 import type { KvmHost } from "../../engine/kvm/host.ts";
+import { COUNTER_GAP, usesCounter } from "../../engine/kvm/pvm.ts";
 import { SubjectLacks } from "../../engine/lacks.ts";
 import type { BackendDefinition } from "../../vmm/monitor.ts";
 import { BACKEND_DEFINITIONS } from "../../vmm/backends.ts";
@@ -85,7 +86,9 @@ class Kvm implements Subject {
   }
 
   async run({ abort, ...job }: Job): Promise<Trace> {
-    if (job.image.seed !== undefined) throw new SubjectLacks(SEEDED);
+    const { seed, pvOps } = job.image;
+    if (seed !== undefined) throw new SubjectLacks(SEEDED);
+    if (this.#host?.host === "pvm" && usesCounter(pvOps)) throw new SubjectLacks(COUNTER_GAP);
     const stop = new SharedArrayBuffer(4);
     const tell = () => void Atomics.store(new Int32Array(stop), 0, 1);
     const { wallMs } = job.group.limits;
