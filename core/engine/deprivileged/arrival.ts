@@ -44,9 +44,10 @@ function exception(state: GuestState, shim: Shim, vector: number, frame: Gpa): A
   const view = new DataView(bytes.buffer);
   const word = (offset: number) => view.getBigUint64(offset, true);
   const selector = (offset: number) => Number(word(offset) & 0xffffn);
-  if ((selector(FRAME.cs) & RPL_MASK) === 0) {
-    return inShim(state, vector, shim.stubAt(word(FRAME.rip)));
-  }
+  const at = shim.stubAt(word(FRAME.rip));
+  if ((selector(FRAME.cs) & RPL_MASK) === 0) return inShim(state, vector, at);
+  // PVM, the KVM in software, has SYSCALL go where LSTAR says and stay at CPL 3, whether EFER allows it or not.
+  if (at === STUB.syscall) return systemCall(state, at, word(FRAME.rsp));
   const { cs, ss } = state.running;
   state.interrupted = {
     rip: word(FRAME.rip),
@@ -72,10 +73,9 @@ function inShim(state: GuestState, vector: number, stub: number | undefined): Ar
 }
 
 /** RCX and R11 are the guest's no more, as SYSCALL has it: they say where it was. */
-function systemCall(state: GuestState, stub: number): Arrival {
+function systemCall(state: GuestState, stub: number, rsp = state.machine.get("rsp")): Arrival {
   const { machine, running: { cs, ss } } = state;
   const rip = BigInt.asUintN(64, machine.get("rcx") - SYSCALL_LENGTH);
-  const rsp = machine.get("rsp");
   state.interrupted = { rip, rflags: machine.get("r11"), rsp, cs, ss };
   // Compatibility mode has SYSCALL on AMD's CPUs alone: the guest's CPU is as Intel's.
   if (stub === STUB.compatibilitySyscall) return { what: "exception", vector: VECTOR.UD };

@@ -1,8 +1,10 @@
 // Makes deprivileged CPUs out of an engine's ordinary ones, where a monitor asks for them.
-import { treatments } from "../../cpu/sensitive_operations.ts";
-import type { ExecutionControls, Vcpu, VcpuConfig, VcpuFactory } from "../vcpu.ts";
-import type { HypercallGate, SystemCalls } from "./gate.ts";
 import { PAGE_SIZE } from "../../base/address.ts";
+import { treatments } from "../../cpu/sensitive_operations.ts";
+import { EXIT_FIELDS } from "../../scenario/vocabulary.ts";
+import type { ExitKind } from "../../trace/exit.ts";
+import type { Capabilities, ExecutionControls, Vcpu, VcpuConfig, VcpuFactory } from "../vcpu.ts";
+import type { HypercallGate, SystemCalls } from "./gate.ts";
 import { SHIM_SIZE } from "./shim.ts";
 import { DeprivilegedVcpu } from "./vcpu.ts";
 
@@ -16,15 +18,30 @@ const MACHINE: ExecutionControls = {
   paging: "nested",
 };
 
+/** How the guest gets to its VMM on purpose. */
+export interface Gates {
+  /** Absent: SYSCALL. */
+  readonly gate?: HypercallGate;
+  /** Absent: refused. */
+  readonly systemCalls?: SystemCalls;
+}
+
 /** Does the monitor run its guest at CPL 3, its kernel too? */
 export function isDeprivileged({ kernel, paging }: ExecutionControls): boolean {
   return paging === "direct" && kernel.syscall === "hypercall";
 }
 
+/** All that there is comes to the VMM, except VMCALL where the machine's engine has it answered below. */
+function capabilitiesOn({ exitKinds, ...machine }: Capabilities): Capabilities {
+  if (!exitKinds || exitKinds.includes("vmcall")) return machine;
+  const all = Object.keys(EXIT_FIELDS) as ExitKind[];
+  return { ...machine, exitKinds: all.filter((kind) => kind !== "vmcall") };
+}
+
 /** An engine for monitors of deprivileged guests, from one that has only ordinary guests. */
 export function deprivileged(
   engine: VcpuFactory,
-  options: { readonly gate?: HypercallGate; readonly systemCalls?: SystemCalls } = {},
+  options: Gates = {},
 ): VcpuFactory {
   const { gate = "syscall", systemCalls = "refused" } = options;
   const create = (config: VcpuConfig): Vcpu => {
@@ -41,11 +58,13 @@ export function deprivileged(
     return new DeprivilegedVcpu(machine, {
       memory,
       controls,
-      capabilities: machine.capabilities,
+      capabilities: capabilitiesOn(machine.capabilities),
       gate,
       systemCalls,
       countsInstructions: !engine.hostTime,
     });
   };
-  return { ...(engine.hostTime ? { hostTime: true } : {}), create };
+  // A domain has one CPU.
+  const { createAll: _, ...rest } = engine;
+  return { ...rest, create };
 }

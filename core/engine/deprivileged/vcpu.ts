@@ -1,12 +1,10 @@
 // A virtual CPU for guests that run deprivileged, on one that only knows ordinary guests: kernel and processes at CPL 3, on the
 // guest's own page tables, and every exception, INT n and SYSCALL comes to the VMM. The shim brings them; to the VMM they look as
 // on an engine that has these controls itself, but for RCX and R11 at a SYSCALL, which it has overwritten.
-import { Mnemonic } from "iced-x86";
 import { type Gpa, PAGE_SIZE } from "../../base/address.ts";
-import { EFER, type RegisterName, type Registers, RFLAGS, VECTOR } from "../../base/registers.ts";
+import { type RegisterName, type Registers, RFLAGS, VECTOR } from "../../base/registers.ts";
 import type { Segment, SegmentName } from "../../base/registers.ts";
 import { dplOf } from "../../cpu/descriptors.ts";
-import { DR6 } from "../../cpu/debug.ts";
 import { MSR } from "../../cpu/msr.ts";
 import { XEN_HYPERCALL_PAGE } from "../../guest/layout.ts";
 import type { GuestMemory } from "../../machine/memory.ts";
@@ -14,10 +12,10 @@ import type { Exit } from "../../trace/exit.ts";
 import type { Capabilities, Event, ExecutionControls, Stop, Vcpu } from "../vcpu.ts";
 import { AddressSpace } from "./address_space.ts";
 import { type Arrival, arrive } from "./arrival.ts";
+import { exitOf } from "./exits.ts";
 import { GATE_BYTES, type HypercallGate, type SystemCalls } from "./gate.ts";
 import { GuestRam } from "./guest_ram.ts";
 import { GuestState } from "./guest_state.ts";
-import { decodeInstruction } from "./instruction.ts";
 import { DOORBELL_PORT, FRAME, GDT_LIMIT, HYPERCALL_PORT, PAGE, Shim } from "./shim.ts";
 
 /** RFLAGS on entry to the shim by SYSCALL: none of what could interrupt it. */
@@ -25,18 +23,10 @@ const CLEARED_BY_SYSCALL = BigInt(
   RFLAGS.TF | RFLAGS.IF | RFLAGS.DF | RFLAGS.IOPL | RFLAGS.NT | RFLAGS.AC,
 );
 const TF = BigInt(RFLAGS.TF);
-/** Error code of #GP for INT n that CPL 3 may not do: the IDT's bit, and neither EXT nor TI (SDM vol. 3, 6.13). */
-const CODE_BITS = 7, CODE_IDT = 2;
-/** Causes of #DB that DR6 names; INT1 has none. */
-const DR6_CAUSES = BigInt(DR6.BREAKPOINTS | DR6.BD | DR6.BS | DR6.BT);
-const INT1 = 0xf1;
-const SCE = BigInt(EFER.SCE);
 /** Attempts to get one instruction done, where other things make the machine come back before. */
 const MAX_ATTEMPTS = 1000;
 /** Nanoseconds of one. */
 const ATTEMPT = 10_000_000;
-
-type Exception = Extract<Arrival, { what: "exception" }>;
 
 /** One deprivileged CPU on a machine with memory for the guest and, behind it, the shim. */
 export class DeprivilegedVcpu implements Vcpu {
@@ -251,55 +241,9 @@ export class DeprivilegedVcpu implements Vcpu {
   // ---- Exits -------------------------------------------------------------------------------------------------------
 
   #exitOf(arrival: Arrival): Exit {
-    const state = this.#state;
-    if (arrival.what === "syscall" || this.#isRefusedSyscall(arrival)) {
-      const number = state.get("rax");
-      return { ...this.#place(), kind: "syscall", via: "hypercall", detail: { number } };
-    }
-    return this.#softwareInterrupt(arrival) ?? this.#exception(arrival);
-  }
-
-  #isRefusedSyscall({ vector }: Exception): boolean {
-    const state = this.#state;
-    if (vector !== VECTOR.UD || state.bitness !== 64) return false;
-    if ((state.get("efer") & SCE) === 0n) return false;
-    return decodeInstruction(state.instructionBytes(), 64).name === Mnemonic.Syscall;
-  }
-
-  #exception({ vector, errorCode, address }: Exception): Exit {
-    const detail = {
-      vector,
-      ...(errorCode === undefined ? {} : { errorCode }),
-      ...(address === undefined ? {} : { address }),
-    };
-    const place = this.#place();
-    // A trap comes between two instructions.
-    const bytes = vector === VECTOR.DB ? new Uint8Array() : place.bytes;
-    return { ...place, bytes, kind: "exception", via: this.#controls.exceptionVia, detail };
-  }
-
-  /** INT n, INT3 and INTO are refused by their gates, before they do anything; INT1 is not, and has been done. */
-  #softwareInterrupt(
-    { vector, errorCode = 0 }: Exception,
-  ): Exit | undefined {
-    const state = this.#state;
-    if (vector === VECTOR.GP && (errorCode & CODE_BITS) === CODE_IDT) {
-      const detail = { vector: errorCode >> 3 };
-      return { ...this.#place(), kind: "software-interrupt", via: "fault", detail };
-    }
-    if (vector !== VECTOR.DB || (this.debugRegister(6) & DR6_CAUSES) !== 0n) return undefined;
-    const before = state.get("rip") - 1n;
-    if (state.read(state.linear(before), 1)[0] !== INT1) return undefined;
-    state.set("rip", before);
-    return { ...this.#place(), kind: "software-interrupt", via: "fault", detail: { vector } };
-  }
-
-  /** Of the instruction at RIP. */
-  #place(): Pick<Exit, "rip" | "bytes" | "bitness"> {
-    const { linearRip: rip, bitness } = this.#state;
-    const { bytes } = decodeInstruction(this.#state.instructionBytes(), bitness);
-    this.#exited = bytes.slice();
-    return { rip, bytes, bitness };
+    const exit = exitOf(this.#state, arrival, this.#controls);
+    this.#exited = exit.bytes;
+    return exit;
   }
 
   skip(): void {

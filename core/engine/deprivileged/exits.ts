@@ -1,0 +1,91 @@
+// What an arrival in the shim is to the VMM: the exit that an engine would make that has these controls itself.
+import { Decoder, DecoderOptions, type Instruction, Mnemonic } from "iced-x86";
+import { EFER, VECTOR } from "../../base/registers.ts";
+import { DR6 } from "../../cpu/debug.ts";
+import { interruptVector } from "../../cpu/exit_detail.ts";
+import type { Exit } from "../../trace/exit.ts";
+import type { ExecutionControls } from "../vcpu.ts";
+import type { Arrival } from "./arrival.ts";
+import type { GuestState } from "./guest_state.ts";
+
+type Exception = Extract<Arrival, { what: "exception" }>;
+
+/** Error code of #GP for INT n that CPL 3 may not do: the IDT's bit, and neither EXT nor TI (SDM vol. 3, 6.13). */
+const CODE_BITS = 7, CODE_IDT = 2;
+/** Causes of #DB that DR6 names; INT1 has none. */
+const DR6_CAUSES = BigInt(DR6.BREAKPOINTS | DR6.BD | DR6.BS | DR6.BT);
+const INT1 = 0xf1;
+const SCE = BigInt(EFER.SCE);
+
+/** The exit. Of INT1, which has been done, the state's RIP is put back. */
+export function exitOf(state: GuestState, arrival: Arrival, controls: ExecutionControls): Exit {
+  if (arrival.what === "syscall") return syscall(state);
+  const vector = softwareInterrupt(state, arrival);
+  if (vector !== undefined) {
+    const detail = { vector };
+    return { ...placeOf(state), kind: "software-interrupt", via: "fault", detail };
+  }
+  if (isRefusedSyscall(state, arrival)) return syscall(state);
+  const { what: _, ...detail } = arrival;
+  const place = placeOf(state);
+  // A debug trap comes between two instructions.
+  const bytes = arrival.vector === VECTOR.DB ? new Uint8Array() : place.bytes;
+  return { ...place, bytes, kind: "exception", via: controls.exceptionVia, detail };
+}
+
+function syscall(state: GuestState): Exit {
+  const number = state.get("rax");
+  return { ...placeOf(state), kind: "syscall", via: "hypercall", detail: { number } };
+}
+
+function isRefusedSyscall(state: GuestState, { vector }: Exception): boolean {
+  return vector === VECTOR.UD && state.bitness === 64 && (state.get("efer") & SCE) !== 0n &&
+    decoded(state, ({ mnemonic }) => mnemonic === Mnemonic.Syscall);
+}
+
+/** INT n, INT3 and INTO are refused by their gates, before they do anything; INT1 is not, and has been done. */
+function softwareInterrupt(
+  state: GuestState,
+  { vector, errorCode = 0 }: Exception,
+): number | undefined {
+  switch (vector) {
+    case VECTOR.GP:
+      return (errorCode & CODE_BITS) === CODE_IDT ? errorCode >> 3 : undefined;
+    case VECTOR.DB: {
+      if ((state.machine.debugRegister(6) & DR6_CAUSES) !== 0n) return undefined;
+      const before = state.get("rip") - 1n;
+      if (state.read(state.linear(before), 1)[0] !== INT1) return undefined;
+      state.set("rip", before);
+      return vector;
+    }
+    // PVM, the KVM in software, knows none of them; no other CPU calls INT n undefined.
+    case VECTOR.UD:
+      return decoded(
+        state,
+        (instruction) =>
+          instruction.mnemonic === Mnemonic.Int || instruction.mnemonic === Mnemonic.Int3
+            ? interruptVector(instruction)
+            : undefined,
+      );
+    default:
+      return undefined;
+  }
+}
+
+/** Of the instruction at RIP. Its bytes are empty where it is none, or not all of it is there. */
+function placeOf(state: GuestState): Pick<Exit, "rip" | "bytes" | "bitness"> {
+  const { linearRip: rip, bitness } = state;
+  const length = decoded(state, (instruction) => instruction.isInvalid ? 0 : instruction.length);
+  return { rip, bytes: state.read(rip, length), bitness };
+}
+
+function decoded<T>(state: GuestState, ask: (instruction: Instruction) => T): T {
+  const decoder = new Decoder(state.bitness, state.instructionBytes(), DecoderOptions.None);
+  const instruction = decoder.decode();
+  try {
+    return ask(instruction);
+  } finally {
+    instruction.free();
+    decoder.free();
+  }
+}
