@@ -98,7 +98,9 @@ function checkSequences(
   if (!expected) return [];
   const checks: Check[] = [];
   const seen = observed(trace, which);
-  const events = happenings(trace, which);
+  // Of other kinds a subject may show some: what it does not show whole is not judged.
+  const events = happenings(trace, which)
+    .filter(({ kind }) => which !== "exits" || shows(trace, kind));
   for (const kind of ["exactly", "inOrder", "anyOrder", "never"] as const) {
     const located = expected[kind];
     if (!located) continue;

@@ -410,8 +410,9 @@ export class KvmVcpu implements Vcpu {
     const msr = this.#page.getUint32(RUN["msr.index"], true);
     const reason = this.#page.getUint32(RUN["msr.reason"], true);
     this.#hand(write ? "msr-write" : "msr-read", { past: 0, bytes: NO_BYTES, string: false });
-    if (reason === KVM_MSR_EXIT_REASON.INVAL && !isX2Apic(msr)) {
-      // One of the kernel's own, which has refused the value: no more an exit than where the hardware does it.
+    const { writableMsrs } = this.#config.controls.intercepts ?? {};
+    if (reason === KVM_MSR_EXIT_REASON.INVAL && writableMsrs?.has(msr)) {
+      // The guest's own, with a value that the kernel has refused: no more an exit than where the hardware does it.
       this.#answerMsr(0n, true);
       return BUDGET;
     }
@@ -640,11 +641,6 @@ export class KvmVcpu implements Vcpu {
   dispose(): void {
     this.#machine.release();
   }
-}
-
-/** The local APIC's registers as MSRs (SDM vol. 3, 11.12.1.2): without an APIC in the kernel none of them is valid there. */
-function isX2Apic(msr: number): boolean {
-  return msr >= 0x800 && msr <= 0x8ff;
 }
 
 const GENERAL_PROTECTION: Event = { type: "exception", vector: 13, errorCode: 0 };
