@@ -1,7 +1,7 @@
 // The guest by which a VMM is tried before it is trusted: it prints a letter and ends with a code, in each mode alike.
-import type { GuestImage } from "../../guest/image.ts";
+import type { GuestImage, Placed } from "../../guest/image.ts";
 import { PROGRAM_BASE, REAL_PROGRAM_BASE } from "../../guest/layout.ts";
-import { type Case, DEFAULT_LIMITS, type Entry } from "../../scenario/case.ts";
+import { type Case, DEFAULT_LIMITS, type Entry, type Limits } from "../../scenario/case.ts";
 import { EXIT_VIAS } from "../../trace/exit.ts";
 import { describeEnd } from "../../trace/print.ts";
 import type { Trace } from "../../trace/trace.ts";
@@ -34,13 +34,27 @@ const PROFILE: CostProfile = {
 
 /** The run to make. */
 export function canary(entry: Entry): Job {
+  return codeJob(entry, Uint8Array.from(entry === "real16" ? CODE16 : CODE32));
+}
+
+/** What a run of machine code may have else. */
+export interface CodeOptions {
+  readonly limits?: Partial<Limits>;
+  /** Bytes of RAM. */
+  readonly memory?: number;
+  /** Beside the code. */
+  readonly placed?: readonly Placed[];
+}
+
+/** A run of machine code, of which nothing is expected. */
+export function codeJob(entry: Entry, code: Uint8Array, options: CodeOptions = {}): Job {
+  const { memory = MEMORY, placed = [], limits } = options;
   const start = entry === "real16" ? REAL_PROGRAM_BASE : PROGRAM_BASE;
-  const bytes = Uint8Array.from(entry === "real16" ? CODE16 : CODE32);
   const image: GuestImage = {
     entry,
     platform: "bare",
-    memory: MEMORY,
-    placed: [{ address: start, bytes }],
+    memory,
+    placed: [{ address: start, bytes: code }, ...placed],
     start,
     free: start + 4096,
     registers: {},
@@ -51,7 +65,7 @@ export function canary(entry: Entry): Job {
   };
   const guest = {
     entry,
-    memory: MEMORY,
+    memory,
     registers: {},
     disks: [],
     expectedUnported: [],
@@ -64,7 +78,7 @@ export function canary(entry: Entry): Job {
     expect: { registers: {}, memory: {} },
   };
   return {
-    group: { guest, limits: { ...DEFAULT_LIMITS, wallMs: WALL_MS } },
+    group: { guest, limits: { ...DEFAULT_LIMITS, wallMs: WALL_MS, ...limits } },
     subject,
     image,
     profile: PROFILE,

@@ -1,6 +1,6 @@
 // A conversation with one process of a VMM: messages out, messages in, and what can go wrong in words. Knows nothing of runs.
 import { printable } from "../../base/printable.ts";
-import { type Child, spawnChild } from "../child.ts";
+import { type Child, type Ended, spawnChild } from "../child.ts";
 import { type Hello, PROTOCOL, type Request, type Response } from "./protocol.ts";
 import { readMessage } from "./read_message.ts";
 
@@ -95,6 +95,11 @@ export class Connection {
     return batch === "" || await this.#child.write(batch, WRITE_MS) === "written";
   }
 
+  /** Sends a line as it is: for whoever tries what a VMM makes of it. */
+  async sendLine(line: string): Promise<boolean> {
+    return await this.#child.write(`${line}\n`, WRITE_MS) === "written";
+  }
+
   /** The next message, waiting for at most `ms`. */
   async receive(ms: number): Promise<Received> {
     const line = await this.#child.line(ms);
@@ -127,9 +132,9 @@ export class Connection {
     this.#child.kill();
   }
 
-  /** Ends the process, `gently` by ending its input first. */
-  async end(gently = false): Promise<void> {
-    await this.#child.end(gently ? GRACE_MS : 0);
+  /** Ends the process, `gently` by ending its input first; tells how it went. */
+  async end(gently = false): Promise<Ended> {
+    return await this.#child.end(gently ? GRACE_MS : 0);
   }
 
   /** How a VMM whose output has ended did so itself. */
