@@ -14,7 +14,7 @@ type Exception = Extract<Arrival, { what: "exception" }>;
 const CODE_BITS = 7, CODE_IDT = 2;
 /** Causes of #DB that DR6 names; INT1 has none. */
 const DR6_CAUSES = BigInt(DR6.BREAKPOINTS | DR6.BD | DR6.BS | DR6.BT);
-const INT1 = 0xf1;
+const INT1 = 0xf1, INT3 = 0xcc;
 const SCE = BigInt(EFER.SCE);
 
 /** The exit. Of INT1, which has been done, the state's RIP is put back. */
@@ -26,6 +26,10 @@ export function exitOf(state: GuestState, arrival: Arrival, controls: ExecutionC
     return { ...placeOf(state), kind: "software-interrupt", via: "fault", detail };
   }
   if (isRefusedSyscall(state, arrival)) return syscall(state);
+  if (isRefusedHypercall(state, arrival)) {
+    const number = state.get("rax");
+    return { ...placeOf(state), kind: "vmcall", via: "fault", detail: { number } };
+  }
   const { what: _, ...detail } = arrival;
   const place = placeOf(state);
   // A debug trap comes between two instructions.
@@ -43,6 +47,14 @@ function isRefusedSyscall(state: GuestState, { vector }: Exception): boolean {
     decoded(state, ({ mnemonic }) => mnemonic === Mnemonic.Syscall);
 }
 
+/** VMCALL leaves the guest, at whatever CPL, before it can fault; PVM, the KVM in software, has CPL 3 fault first. */
+function isRefusedHypercall(state: GuestState, { vector, errorCode }: Exception): boolean {
+  return vector === VECTOR.GP && errorCode === 0 && decoded(
+    state,
+    ({ mnemonic }) => mnemonic === Mnemonic.Vmcall || mnemonic === Mnemonic.Vmmcall,
+  );
+}
+
 /** INT n, INT3 and INTO are refused by their gates, before they do anything; INT1 is not, and has been done. */
 function softwareInterrupt(
   state: GuestState,
@@ -52,13 +64,12 @@ function softwareInterrupt(
     case VECTOR.GP:
       return (errorCode & CODE_BITS) === CODE_IDT ? errorCode >> 3 : undefined;
     case VECTOR.DB: {
-      if ((state.machine.debugRegister(6) & DR6_CAUSES) !== 0n) return undefined;
-      const before = state.get("rip") - 1n;
-      if (state.read(state.linear(before), 1)[0] !== INT1) return undefined;
-      state.set("rip", before);
-      return vector;
+      const caused = (state.machine.debugRegister(6) & DR6_CAUSES) !== 0n;
+      return !caused && stepBack(state, INT1) ? vector : undefined;
     }
-    // PVM, the KVM in software, knows none of them; no other CPU calls INT n undefined.
+    // PVM again: it looks at no gate of INT3, and calls INT n undefined, as no CPU does.
+    case VECTOR.BP:
+      return stepBack(state, INT3) ? vector : undefined;
     case VECTOR.UD:
       return decoded(
         state,
@@ -70,6 +81,14 @@ function softwareInterrupt(
     default:
       return undefined;
   }
+}
+
+/** Puts RIP back to the instruction of one byte before it, if it is this one. */
+function stepBack(state: GuestState, opcode: number): boolean {
+  const before = state.get("rip") - 1n;
+  if (state.read(state.linear(before), 1)[0] !== opcode) return false;
+  state.set("rip", before);
+  return true;
 }
 
 /** Of the instruction at RIP. Its bytes are empty where it is none, or not all of it is there. */

@@ -127,6 +127,7 @@ export class DeprivilegedVcpu implements Vcpu {
   }
   flush(): void {
     this.#space?.flush();
+    this.#machine.flush();
   }
   get a20(): boolean {
     return this.#machine.a20;

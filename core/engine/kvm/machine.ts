@@ -178,6 +178,11 @@ export class KvmMachine {
   set a20(open: boolean) {
     if (open === this.#a20) return;
     this.#a20 = open;
+    this.forgetTables();
+  }
+
+  /** Has KVM drop all that it has made of memory and of the guest's page tables there. */
+  forgetTables(): void {
     for (const slot of this.#slots) this.#slot(slot, 0, 0, 0n);
     this.#mapAll();
   }

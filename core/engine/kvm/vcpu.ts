@@ -607,8 +607,10 @@ export class KvmVcpu implements Vcpu {
   emulateStore(): never {
     throw new Error("KVM protects no page of the guest's");
   }
-  /** KVM watches the guest's tables by itself. */
-  flush(): void {}
+  /** KVM looks at the guest's tables, or watches what the guest does to them; what we do, PVM does not see. */
+  flush(): void {
+    if (this.#machine.system.pvm) this.#machine.forgetTables();
+  }
 
   get a20(): boolean {
     return this.#machine.a20;
