@@ -90,6 +90,7 @@ function commands(done: (code: ExitCode) => void) {
   program.addCommand(listCommand(done));
   program.addCommand(explainCommand(done));
   program.addCommand(traceCommand(done));
+  program.addCommand(divergeCommand(done));
   program.addCommand(bootCommand(done));
   program.addCommand(costsCommand(done));
   program.addCommand(
@@ -292,6 +293,31 @@ function traceCommand(done: (code: ExitCode) => void) {
     });
 }
 
+function divergeCommand(done: (code: ExitCode) => void) {
+  return selecting("diverge")
+    .option(...QEMU)
+    .option(...VMM)
+    .description("where runs of one case on several subjects first differ, with registers")
+    .argument("<case>", "a group, or one of its cases, as `list` prints it")
+    .argument("[paths...]", "where to look for it (default: scenarios)")
+    .option("--subjects <names>", "as in full-hw@embedded,full-hw@kvm,full-bt@qemu", words)
+    .option("--json", "for programs")
+    .option("--profile <name>", "cost profile: a name, or a YAML file (default: kvm-2017)")
+    .addHelpText("after", DIVERGE_HELP)
+    .action(async (id, paths, flags) => {
+      const { diverge, subjects } = await import("./diverge.ts");
+      done(
+        await diverge(id, {
+          ...selection(paths, flags),
+          outside: outside(flags),
+          ...(flags.subjects ? { subjects: subjects(flags.subjects.join(",")) } : {}),
+          ...(flags.json ? { json: true } : {}),
+          ...(flags.profile === undefined ? {} : { profile: flags.profile }),
+        }),
+      );
+    });
+}
+
 const HELP = `
 Start with:
   trivisor doctor                      is everything there?
@@ -352,6 +378,13 @@ Examples:
   trivisor explain console/hello                    what it expands to
   trivisor explain 'console/hello[length=5]@para'   one case, what it expects
   trivisor explain port-io/real-add@para            why a case is skipped`;
+
+const DIVERGE_HELP = `
+Examples:
+  trivisor diverge 'console/hello[length=5]'        the back ends, with each other
+  trivisor diverge console/numbers --subjects full-hw,full-hw@kvm,full-bt@qemu
+
+Exit codes: 0 alike, as far as subjects show it; 1 they differ.`;
 
 const TRACE_HELP = `
 Examples:

@@ -2,6 +2,7 @@
 import type { Backend, Engine } from "../base/backend.ts";
 import type { EndState, ExitKind } from "../trace/exit.ts";
 import type { Cycles, Observable } from "../trace/trace.ts";
+import type { Divergence } from "./divergence.ts";
 import type { Known } from "./known/deviation.ts";
 import type { Verdict } from "./verdict.ts";
 
@@ -176,6 +177,8 @@ export interface GroupResult {
   readonly comparisons: readonly ComparisonResult[];
   /** The worst of its cases and comparisons. */
   readonly verdict: Verdict;
+  /** Where those that diverged did so first, as far as events tell. */
+  readonly divergence?: Divergence;
   /** Rendered diagnostics that keep nothing from running. */
   readonly warnings?: readonly string[];
   /** The scenario could not be read: no cases came of it. */

@@ -9,6 +9,7 @@ import type { CostProfile } from "../vmm/cost_profile.ts";
 import { SubjectLacks } from "../engine/lacks.ts";
 import type { Found, SubjectSource } from "../vmm/subject.ts";
 import { subjectOf } from "../vmm/subjects.ts";
+import { diverge } from "./diverge.ts";
 import { judgeGroup, type RunOutcome } from "./judge.ts";
 import type { Ledger } from "./known/deviation.ts";
 import { unknownLabels } from "./labels.ts";
@@ -63,7 +64,12 @@ export async function runGroup(group: CaseGroup, context: GroupContext): Promise
     context.onCase?.(subject.id);
     outcomes.set(subject.id, await runner.run(subject));
   }
-  return judgeGroup(group, outcomes, context.ledger);
+  const result = judgeGroup(group, outcomes, context.ledger);
+  if (!result.cases.some((c) => c.verdict === "diverged")) return result;
+  const known = result.cases.filter((c) => c.verdict === "known-deviation").map((c) => c.id);
+  const looked = group.cases.filter(({ id }) => !known.includes(id));
+  const divergence = await diverge(looked, outcomes, (c, stopAfter) => runner.run(c, stopAfter));
+  return divergence ? { ...result, divergence } : result;
 }
 
 function embeddedSubject(id: SubjectId): Found {
@@ -86,8 +92,8 @@ export class GroupRunner {
 
   constructor(readonly group: CaseGroup, readonly context: GroupContext) {}
 
-  /** Runs one case. Never rejects: what goes wrong is an outcome. */
-  async run(subject: Case): Promise<RunOutcome> {
+  /** Runs one case, or the part of it up to so many accesses. Never rejects: what goes wrong is an outcome. */
+  async run(subject: Case, stopAfter?: number): Promise<RunOutcome> {
     if (subject.skip !== undefined) return { skipped: subject.skip };
     try {
       const { subjects } = this.context;
@@ -104,7 +110,8 @@ export class GroupRunner {
       if (unknown.length > 0) return { error: unknown };
       const { profile } = this.context;
       const limits = limitsOf(group, subject);
-      const trace = await runs.run({ group: { ...group, limits }, subject, image, profile });
+      const job = { group: { ...group, limits }, subject, image, profile };
+      const trace = await runs.run(stopAfter === undefined ? job : { ...job, stopAfter });
       const { version, host } = runs;
       return { image, trace, warnings, version, host };
     } catch (error) {

@@ -1,20 +1,21 @@
 // Results for people: a line a group as it is done, what failed and why under it, then what it cost, in 80 columns.
 import { bold, dim, green, red, yellow } from "@std/fmt/colors";
 import { namesAmong } from "../base/backend.ts";
+import type { Divergence } from "../judge/divergence.ts";
 import type { CaseResult, GroupResult } from "../judge/result.ts";
 import { isWorse, summarize, type Summary, type Verdict, worst } from "../judge/verdict.ts";
 import { left, WIDTH, widthOf, wrap } from "./columns.ts";
+import { explainDivergence } from "./divergence.ts";
 import {
-  countOf,
+  BAR,
   explainCases,
   explainComparison,
   explainFaults,
   explainKnown,
   explainUnobserved,
   isBad,
-  namesOf,
-  ranOf,
 } from "./failure.ts";
+import { countOf, namesOf, ranOf } from "./names.ts";
 import { overheadSummary, overheadTable } from "./overhead.ts";
 import type { Reporter, SuiteEvent, SuiteOutcome, Write } from "./reporter.ts";
 
@@ -89,6 +90,7 @@ export class ConsoleReporter implements Reporter {
       ...explainFaults(group, this.#told),
       ...explainCases(group),
       ...group.comparisons.filter((c) => isBad(c)).flatMap(explainComparison),
+      ...(group.divergence ? divergenceLines(group.divergence) : []),
       ...explainKnown(group, this.#groups <= EACH_SHOWN),
       ...(this.#groups <= EACH_SHOWN ? [...explainUnobserved(group), ...skipLines(group)] : []),
     ];
@@ -119,6 +121,10 @@ const MARKS: Readonly<Record<Verdict, readonly [text: string, colour: (text: str
     "diverged": ["≠", red],
     "error": ["!", red],
   };
+
+function divergenceLines(divergence: Divergence): string[] {
+  return explainDivergence(divergence, WIDTH - BAR.length).map((line) => BAR + line);
+}
 
 /** One line; two where the name, which is there to be copied, leaves no room for the rest. */
 function titleLines(group: GroupResult, name: string = group.id): string[] {

@@ -1,7 +1,7 @@
 // What failed, told line by line: the expectation, where it is written, what came nearest, and the line of the program
 // and the instruction that made it.
 import { red, yellow } from "@std/fmt/colors";
-import { DEFAULT_ENGINE, namesAmong, type SubjectId } from "../base/backend.ts";
+import { DEFAULT_ENGINE } from "../base/backend.ts";
 import type {
   CaseResult,
   Check,
@@ -15,8 +15,10 @@ import type {
 import type { Known } from "../judge/known/deviation.ts";
 import { isWorse, type Verdict } from "../judge/verdict.ts";
 import { cut, left, WIDTH, wrap } from "./columns.ts";
+import { listNames, namesOf, ranOf } from "./names.ts";
 
-const BAR = "   │ ";
+/** Stands before every line below a group. */
+export const BAR = "   │ ";
 /** Lines of one expectation that are shown: those around the first that is not met. */
 const LINES_SHOWN = 12;
 
@@ -38,25 +40,6 @@ export function explainFaults(
 /** Did anything go wrong that nobody knew of? */
 export function isBad({ verdict }: { readonly verdict: Verdict }): boolean {
   return isWorse(verdict, "known-deviation");
-}
-
-/** Those that ran, which are the ones that a report has to tell apart. */
-export function ranOf({ cases }: GroupResult): readonly CaseResult[] {
-  return cases.filter((c) => c.verdict !== "skipped");
-}
-
-/** `5 back ends`; `7 subjects` where they are on several engines. */
-export function countOf(count: number, group: GroupResult): string {
-  const engines = new Set(ranOf(group).map((c) => c.engine)).size;
-  return `${count} ${engines > 1 ? "subjects" : "back ends"}`;
-}
-
-/** `native, para`, or `all 5 back ends` where they are all that ran; in full where there are several engines. */
-export function namesOf(cases: readonly SubjectId[], group: GroupResult): string {
-  const ran = ranOf(group);
-  return cases.length > 2 && cases.length === ran.length
-    ? `all ${countOf(ran.length, group)}`
-    : cases.map(namesAmong(ran)).join(", ");
 }
 
 /** Every expectation that was not met, and where back ends differ; told once where it is the same for several. */
@@ -181,7 +164,9 @@ function where({ name, text, place }: EventReference): string {
 }
 
 /** The program's line, and the instruction where the line does not say it. */
-function sourceOf({ source, disassembly }: EventReference): string[] {
+export function sourceOf(
+  { source, disassembly }: Pick<EventReference, "source" | "disassembly">,
+): string[] {
   const lines = source ? [`${source.at}:  ${source.text}`] : [];
   const same = source && squeeze(source.text).startsWith(squeeze(disassembly ?? ""));
   return disassembly && !same ? [...lines, `instruction:  ${disassembly}`] : lines;
@@ -193,9 +178,11 @@ function squeeze(text: string): string {
 
 function explainDifference(subject: string, difference: Difference): string[] {
   const { aspect, text, agree, event } = difference;
-  const others = agree.length > 0 ? `${agree.join(", ")} agree` : "no two agree";
+  const others = agree.length > 0 ? `${listNames(agree)} agree` : "no two agree";
+  const [first = "", ...rest] = wrap(`: ${aspect} on ${subject}; ${others}`, WIDTH - 16);
   return [
-    `${BAR}${red("diverged")}: ${aspect} on ${subject}; ${others}`,
+    BAR + red("diverged") + first,
+    ...rest.map((line) => `${BAR}  ${line}`),
     ...indented(text),
     ...(event ? indented(`last before: ${where(event)}`) : []),
     ...(event ? sourceOf(event).map((line) => `${BAR}    ${line}`) : []),

@@ -25,6 +25,9 @@ export function resultsToJson({ groups, summary }: SuiteOutcome): string {
     version: JSON_VERSION,
     cases: groups.flatMap((g): JsonCase[] => g.fault ? [brokenToJson(g)] : g.cases.map(caseToJson)),
     comparisons: groups.flatMap((g) => g.comparisons.map(comparisonToJson)),
+    divergences: groups.flatMap(({ id, divergence }) =>
+      divergence ? [{ group: id, ...divergence }] : []
+    ),
     summary,
   };
   return toJson(document) + "\n";

@@ -77,6 +77,7 @@ Deno.test("JsonReporter prints the stable format, once, when the run is over", (
       reason: "para did not run",
       figures: { native: 2 },
     }],
+    divergences: [],
     summary: { passed: 1, skipped: 1 },
   });
 });

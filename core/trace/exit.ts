@@ -151,6 +151,7 @@ export type EndState =
   | { readonly kind: "triple-fault" }
   /** A privileged instruction in a guest that should have been ported. */
   | { readonly kind: "unported"; readonly instruction: string; readonly rip: bigint }
-  | { readonly kind: "limit"; readonly limit: "instructions" | "exits" | "time" }
+  /** `events`: it was to be stopped after so many accesses, to be looked at. */
+  | { readonly kind: "limit"; readonly limit: "instructions" | "exits" | "time" | "events" }
   /** The VMM refused to go on: a missing handler, a hostile request. `reason` is a sentence. */
   | { readonly kind: "crash"; readonly reason: string; readonly rip: bigint };

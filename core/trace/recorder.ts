@@ -37,6 +37,11 @@ export class Recorder {
     this.#keep({ at: this.retired(), type: "exit", exit });
   }
 
+  /** How many there were of all kinds. */
+  get accesses(): number {
+    return Object.values(this.counts.accesses).reduce((sum, count) => sum + count, 0);
+  }
+
   access(access: Access): void {
     count(this.counts.accesses, access.kind);
     this.#keep({ at: this.retired(), type: "access", access });

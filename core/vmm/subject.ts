@@ -27,6 +27,8 @@ export interface Job {
   readonly profile: CostProfile;
   /** Asked now and then; true ends the run as a time limit does. */
   readonly abort?: () => boolean;
+  /** Ends the run right after so many accesses, by the limit `events`; who can't do that runs on. */
+  readonly stopAfter?: number;
 }
 
 /** Something that runs cases. */
