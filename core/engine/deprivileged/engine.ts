@@ -32,16 +32,23 @@ export function isDeprivileged({ kernel, paging }: ExecutionControls): boolean {
 }
 
 /** All that there is comes to the VMM, except VMCALL where the machine's engine has it answered below. */
-function capabilitiesOn({ exitKinds, ...machine }: Capabilities): Capabilities {
-  if (!exitKinds || exitKinds.includes("vmcall")) return machine;
+function capabilitiesOn(
+  { exitKinds, ...machine }: Capabilities,
+  refusesHypercalls: boolean,
+): Capabilities {
+  if (!exitKinds || exitKinds.includes("vmcall") || refusesHypercalls) return machine;
   const all = Object.keys(EXIT_FIELDS) as ExitKind[];
   return { ...machine, exitKinds: all.filter((kind) => kind !== "vmcall") };
 }
 
-/** An engine for monitors of deprivileged guests, from one that has only ordinary guests. */
+/**
+ * An engine for monitors of deprivileged guests, from one that has only ordinary guests. `refusesHypercalls`: CPL 3 gets a fault for
+ * VMCALL there.
+ */
 export function deprivileged(
   engine: VcpuFactory,
   options: Gates = {},
+  refusesHypercalls = () => false,
 ): VcpuFactory {
   const { gate = "syscall", systemCalls = "refused" } = options;
   const create = (config: VcpuConfig): Vcpu => {
@@ -58,7 +65,7 @@ export function deprivileged(
     return new DeprivilegedVcpu(machine, {
       memory,
       controls,
-      capabilities: capabilitiesOn(machine.capabilities),
+      capabilities: capabilitiesOn(machine.capabilities, refusesHypercalls()),
       gate,
       systemCalls,
       countsInstructions: !engine.hostTime,

@@ -48,7 +48,7 @@ const ordinary: VcpuFactory = {
  * that run deprivileged.
  */
 export function kvmWith(gates: Gates): VcpuFactory {
-  const shimmed = deprivileged(ordinary, gates);
+  const shimmed = deprivileged(ordinary, gates, () => kvmSystem().pvm);
   return {
     ...ordinary,
     create: (config) => (isDeprivileged(config.controls) ? shimmed : ordinary).create(config),
