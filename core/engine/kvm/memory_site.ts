@@ -94,7 +94,12 @@ function reaches(
         bitness === 64 ? 64 : 32,
         BigInt.asUintN(width, offset) + base,
       );
-      return code.translate(linear) === access.gpa;
+      if (code.translate(linear) === access.gpa) return true;
+      // A string instruction has stepped on: forwards or backwards.
+      return instruction.isStringInstruction &&
+        [linear - BigInt(size), linear + BigInt(size)].some((at) =>
+          code.translate(at) === access.gpa
+        );
     });
   } finally {
     for (const memory of used) memory.free();
@@ -125,7 +130,7 @@ export function lengthBefore(
   code: GuestCode,
 ): number | undefined {
   let best: number | undefined;
-  for (let length = 2; length <= Math.min(MAX_INSTRUCTION, bytes.length); length++) {
+  for (let length = 1; length <= Math.min(MAX_INSTRUCTION, bytes.length); length++) {
     const at = bytes.subarray(bytes.length - length);
     const found = decodeAccess(at, bitness, ip - BigInt(length), access, registers, code);
     if (found.length !== length || !found.fits) continue;

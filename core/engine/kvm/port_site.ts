@@ -27,6 +27,8 @@ const OPCODES = new Map([
 export interface PortInstruction {
   readonly length: number;
   readonly string: boolean;
+  /** The port is in the instruction. */
+  readonly immediate: boolean;
 }
 
 /** The port instruction that `bytes` begin with, if it makes this access; `dx` is the port that DX names. */
@@ -49,22 +51,26 @@ export function portInstruction(
   const size = opcode & 1 ? short ? 2 : 4 : 1;
   const port = known.immediate ? bytes[at + 1] : dx;
   if (size !== access.size || port !== access.port) return undefined;
-  return { length: at + (known.immediate ? 2 : 1), string: known.string };
+  const { string, immediate } = known;
+  return { length: at + (immediate ? 2 : 1), string, immediate };
 }
 
-/** The same for an instruction that `bytes` end with: the shortest, and the repeat prefix of a string instruction before it. */
+/**
+ * The same for an instruction that `bytes` end with: the shortest, as what looks like a prefix may be the end of another one;
+ * but one that names the port itself before one that might be its last byte.
+ */
 export function portInstructionBefore(
   bytes: Uint8Array,
   bitness: number,
   dx: number,
   access: PortAccess,
 ): PortInstruction | undefined {
+  let found: PortInstruction | undefined;
   for (let length = 1; length <= Math.min(LONGEST_BEFORE, bytes.length); length++) {
-    const found = portInstruction(bytes.subarray(bytes.length - length), bitness, dx, access);
-    if (found?.length !== length) continue;
-    const before = bytes[bytes.length - length - 1];
-    const repeated = found.string && before !== undefined && REPEATS.has(before);
-    return { string: found.string, length: repeated ? length + 1 : length };
+    const at = portInstruction(bytes.subarray(bytes.length - length), bitness, dx, access);
+    if (at?.length === length && (!found || at.immediate && !found.immediate)) found = at;
   }
-  return undefined;
+  const repeat = found?.string ? bytes[bytes.length - found.length - 1] : undefined;
+  const repeated = repeat !== undefined && REPEATS.has(repeat);
+  return found && repeated ? { ...found, length: found.length + 1 } : found;
 }

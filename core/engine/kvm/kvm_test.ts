@@ -1,0 +1,267 @@
+// What is KVM's own: where it leaves RIP, time that is over, memory that comes and goes.
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { gpa } from "../../base/address.ts";
+import { treatments } from "../../cpu/sensitive_operations.ts";
+import { assemble } from "../../guest/asm/assemble.ts";
+import type { Entry } from "../../scenario/case.ts";
+import type { Exit } from "../../trace/exit.ts";
+import { SubjectLacks } from "../lacks.ts";
+import { bareImage, startedVcpu } from "../testing.ts";
+import type { Stop, Vcpu, VcpuConfig } from "../vcpu.ts";
+import { kvm } from "./engine.ts";
+import { KVM_UNAVAILABLE } from "./testing.ts";
+
+const INTERCEPTED = treatments("intercepted");
+const CONTROLS: VcpuConfig["controls"] = {
+  kernel: INTERCEPTED,
+  user: INTERCEPTED,
+  exceptionVia: "vm-exit",
+  exceptions: 0,
+  paging: "nested",
+};
+const ORIGIN = { real16: 0x7c00, protected32: 0x100000, long64: 0x100000 } as const;
+const BITS = { real16: 16, protected32: 32, long64: 64 } as const;
+const MS = 1_000_000;
+
+function started(text: string, entry: Entry = "long64", config: Partial<VcpuConfig> = {}): Vcpu {
+  const start = ORIGIN[entry];
+  const span = { file: { name: "test", text }, start: 0, end: 0 };
+  const { assembled, diagnostics } = assemble([{ text, span: () => span }], {
+    bits: BITS[entry],
+    origin: start,
+  });
+  assert(assembled, diagnostics.map(({ message }) => message).join("\n"));
+  const { bytes } = assembled;
+  const image = bareImage({ entry, memory: 4 << 20, start, placed: [{ address: start, bytes }] });
+  return startedVcpu(kvm, image, { controls: CONTROLS, ...config });
+}
+
+function exitOf(stop: Stop): Exit {
+  if (stop.reason !== "exit") throw new Error(`No exit, but ${stop.reason}`);
+  return stop.exit;
+}
+
+function test(name: string, body: () => void): void {
+  Deno.test({
+    name: `kvm: ${name}${KVM_UNAVAILABLE ? `: ${KVM_UNAVAILABLE}` : ""}`,
+    ignore: KVM_UNAVAILABLE !== undefined,
+    fn: async (t) => {
+      try {
+        body();
+      } catch (error) {
+        if (!(error instanceof SubjectLacks)) throw error;
+        await t.step({ name: error.message, ignore: true, fn: () => {} });
+      }
+    },
+  });
+}
+
+/** Text, and the instructions that exit, by offset and bytes. */
+const SITES: readonly [entry: Entry, text: string, exits: [offset: number, bytes: string][]][] = [
+  ["real16", "out 0x80, al\nout 0x80, al\nhlt", [[0, "e680"], [2, "e680"], [4, "f4"]]],
+  ["real16", "mov dx, 0x80\nout dx, eax\nin ax, dx\nhlt", [[3, "66ef"], [5, "ed"], [6, "f4"]]],
+  ["protected32", "mov dx, 0xee\nout 0xee, al\nout dx, ax\nhlt", [
+    [4, "e6ee"],
+    [6, "66ef"],
+    [8, "f4"],
+  ]],
+  ["long64", "mov rdi, 0xfee00000\nmov [rdi], r8d\nmov eax, [rdi + 4]\nadd qword [rdi], 1\nhlt", [
+    [5, "448907"],
+    [8, "8b4704"],
+    [11, "48830701"],
+    [11, "48830701"],
+    [15, "f4"],
+  ]],
+  ["protected32", "mov edi, 0xfee00000\nstosd\nmov byte [edi], 7\nhlt", [
+    [5, "ab"],
+    [6, "c60707"],
+    [9, "f4"],
+  ]],
+];
+
+test("an exit's RIP and bytes are those of its instruction, also where KVM has gone on", () => {
+  for (const [entry, text, expected] of SITES) {
+    const vcpu = started(text, entry);
+    for (const [offset, bytes] of expected) {
+      const exit = exitOf(vcpu.run(1));
+      const got = [Number(exit.rip) - ORIGIN[entry], exit.bytes.toHex()];
+      assertEquals(got, [offset, bytes], text);
+      assertEquals(vcpu.get("rip"), exit.rip, text);
+      if (exit.kind === "hlt") vcpu.skip();
+      else vcpu.complete(0n);
+    }
+    assertEquals(Number(vcpu.get("rip")) - ORIGIN[entry], (expected.at(-1)?.[0] ?? 0) + 1);
+    vcpu.dispose();
+  }
+});
+
+test("an answer is in its register as soon as somebody looks", () => {
+  const vcpu = started("in al, 0x80\nhlt");
+  exitOf(vcpu.run(1));
+  vcpu.complete(0x5an);
+  assertEquals(vcpu.get("rax") & 0xffn, 0x5an);
+  assertEquals(vcpu.get("rip"), 0x100002n);
+  assertEquals(exitOf(vcpu.run(1)).kind, "hlt");
+  vcpu.dispose();
+});
+
+test("looking at registers does not lose what comes next", () => {
+  const vcpu = started("mov rdi, 0xfee00000\nadd dword [rdi], 5\nhlt");
+  exitOf(vcpu.run(1));
+  vcpu.complete(37n);
+  vcpu.registers();
+  const { detail } = exitOf(vcpu.run(1));
+  assertEquals(detail, { gpa: 0xfee00000, access: "write", size: 4, value: 42n });
+  vcpu.complete();
+  assertEquals(exitOf(vcpu.run(1)).kind, "hlt");
+  vcpu.dispose();
+});
+
+test("a guest that never leaves is taken its CPU in time, again and again", () => {
+  const vcpu = started("start: jmp start");
+  for (let round = 0; round < 20; round++) {
+    const before = performance.now();
+    assertEquals(vcpu.run(1, 2 * MS), { reason: "budget" });
+    assertLess(performance.now() - before, 1000);
+  }
+  vcpu.dispose();
+});
+
+test("an interruption that comes too late for one run is not lost, and ends no more than one", () => {
+  const vcpu = started("start: out 0x80, al\njmp start");
+  let budgets = 0;
+  for (let round = 0; round < 2000; round++) {
+    const stop = vcpu.run(1, 50_000);
+    if (stop.reason === "budget") budgets++;
+    else vcpu.complete();
+  }
+  assert(budgets > 0 && budgets < 1900, `${budgets} of 2000`);
+  vcpu.dispose();
+});
+
+for (const [name, bytes] of [["VMCALL", "0f 01 c1"], ["VMMCALL", "0f 01 d9"]] as const) {
+  test(`${name} ends, or is known not to`, () => {
+    const vcpu = started(`db 0x${bytes.replaceAll(" ", ", 0x")}\nhlt`);
+    try {
+      let stop = vcpu.run(1, 50 * MS);
+      for (let n = 0; n < 10 && stop.reason === "budget"; n++) stop = vcpu.run(1, 50 * MS);
+      assertEquals(stop.reason, "exit");
+    } finally {
+      vcpu.dispose();
+    }
+  });
+}
+
+test("a ROM can be read and run, and not written", () => {
+  const rom = new Uint8Array(0x10000).fill(0xf4);
+  const text = "mov edi, 0xffff8000\nmov eax, [edi]\nmov dword [edi], 7\nmov ebx, [edi]\nhlt";
+  const vcpu = started(text, "protected32", { rom });
+  const { kind, detail } = exitOf(vcpu.run(1));
+  assertEquals([kind, detail], ["ept-violation", {
+    gpa: 0xffff8000,
+    access: "write",
+    size: 4,
+    value: 7n,
+  }]);
+  vcpu.complete();
+  assertEquals(exitOf(vcpu.run(1)).kind, "hlt");
+  assertEquals([vcpu.get("rax"), vcpu.get("rbx")], [0xf4f4f4f4n, 0xf4f4f4f4n]);
+  vcpu.dispose();
+});
+
+test("with address line 20 closed, odd megabytes show even ones", () => {
+  const vcpu = started("mov eax, [0x200010]\nmov ebx, [0x300010]\nhlt", "protected32");
+  vcpu.memory.writeU32(gpa(0x200010), 1);
+  vcpu.memory.writeU32(gpa(0x300010), 2);
+  // The program stands at 1 MiB: what is there then stands at 0 too.
+  vcpu.memory.write(gpa(0), vcpu.memory.read(gpa(0x100000), 64));
+  vcpu.a20 = false;
+  assertEquals(exitOf(vcpu.run(1)).kind, "hlt");
+  assertEquals([vcpu.get("rax"), vcpu.get("rbx")], [1n, 1n]);
+  vcpu.a20 = true;
+  vcpu.set("rip", 0x100000n);
+  assertEquals(exitOf(vcpu.run(1)).kind, "hlt");
+  assertEquals([vcpu.get("rax"), vcpu.get("rbx")], [1n, 2n]);
+  vcpu.dispose();
+});
+
+test("INIT leaves the state of a reset", () => {
+  const vcpu = started("mov eax, 5\nhlt");
+  exitOf(vcpu.run(1));
+  vcpu.init();
+  const { general, special, segments } = vcpu.registers();
+  assertEquals([special.rip, special.rflags, special.efer, special.cr4], [0xfff0n, 2n, 0n, 0n]);
+  assertEquals([general.rax, segments.cs.base, vcpu.bitness], [0n, 0xffff0000n, 16]);
+  vcpu.dispose();
+});
+
+test("a debug register keeps what it is set to, an MSR too, and one that nobody has is none", () => {
+  const vcpu = started("hlt");
+  vcpu.setDebugRegister(1, 0x1234n);
+  vcpu.setDebugRegister(7, 0x404n);
+  assertEquals([vcpu.debugRegister(1), vcpu.debugRegister(7)], [0x1234n, 0x404n]);
+  vcpu.setMsr(0x174, 0x10n);
+  assertEquals(vcpu.getMsr(0x174), 0x10n);
+  assertEquals(vcpu.getMsr(0x4000_1234), undefined);
+  vcpu.dispose();
+});
+
+test("statistics count the exits, by the kernel's names", () => {
+  const vcpu = started("out 0x80, al\nout 0x80, al\nhlt");
+  for (let n = 0; n < 2; n++) {
+    exitOf(vcpu.run(1));
+    vcpu.complete();
+  }
+  exitOf(vcpu.run(1));
+  assert((vcpu.statistics?.()["exits"] ?? 0) >= 3);
+  vcpu.dispose();
+});
+
+test("what a monitor asks for that KVM can't is said at once, and leaves nothing behind", () => {
+  const before = descriptors();
+  for (
+    const [controls, why] of [
+      [{ paging: "shadow" }, "page tables"],
+      [{ exceptions: 1 << 14 }, "exceptions"],
+    ] as const
+  ) {
+    let said = "";
+    try {
+      started("hlt", "long64", { controls: { ...CONTROLS, ...controls } });
+    } catch (error) {
+      said = error instanceof Error ? error.message : "";
+    }
+    assert(said.includes(why), said);
+  }
+  assertEquals(descriptors(), before);
+});
+
+function descriptors(): number {
+  return [...Deno.readDirSync("/proc/self/fd")].length;
+}
+
+function residentKib(): number {
+  const status = Deno.readTextFileSync("/proc/self/status");
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]);
+}
+
+test("300 machines leave no descriptors and no memory behind, and nothing of them can be reached", () => {
+  const one = () => {
+    const vcpu = started("mov [0x200000], eax\nout 0x80, al\nhlt", "protected32");
+    exitOf(vcpu.run(1));
+    vcpu.dispose();
+    let reached = true;
+    try {
+      vcpu.memory.readU32(gpa(0));
+    } catch {
+      reached = false;
+    }
+    assertEquals(reached, false);
+  };
+  for (let n = 0; n < 20; n++) one();
+  const fds = descriptors(), resident = residentKib();
+  for (let n = 0; n < 300; n++) one();
+  assertEquals(descriptors(), fds);
+  // A machine touches more than 16 KiB; 300 of them would be 5 MiB at the least, were they kept.
+  assertLess(residentKib() - resident, 40_000);
+});
