@@ -18,6 +18,9 @@ const ABORT_POLL_MS = 100;
 /** What a process can have written without anybody reading it, a pipe's size, takes less to be read. */
 const DRAIN_MS = 500;
 
+/** When the time is up, what is there already is looked at; this long is enough to see whether there is anything. */
+const LAST_LOOK_MS = 50;
+
 /** The run is over, for this reason, which is the VMM's fault: a clause without a full stop. */
 class Trouble {
   constructor(readonly reason: string) {}
@@ -70,6 +73,8 @@ class Session {
   readonly #recorder: Recorder;
   readonly #board: ForwardedBoard | undefined;
   #until: number;
+  /** When it was seen that the time is up: it may be this process that was slow, and the VMM's answer is there. */
+  #lateSince: number | undefined;
   /** What trivisor's devices have ended it with. */
   #stop: EndState | undefined;
   #heard = false;
@@ -234,10 +239,16 @@ class Session {
   /** The next message. */
   async #receive() {
     for (;;) {
-      const left = this.#until - performance.now();
-      if (left <= 0 || this.#job.abort?.()) throw new Over("time");
-      const received = await this.#connection.receive(Math.min(left, ABORT_POLL_MS));
-      if (received.kind === "silence") continue;
+      if (this.#job.abort?.()) throw new Over("time");
+      const now = performance.now();
+      if (now >= this.#until) this.#lateSince ??= now;
+      if (this.#lateSince !== undefined && now > this.#lateSince + DRAIN_MS) throw new Over("time");
+      const wait = Math.max(LAST_LOOK_MS, Math.min(this.#until - now, ABORT_POLL_MS));
+      const received = await this.#connection.receive(wait);
+      if (received.kind === "silence") {
+        if (this.#lateSince !== undefined) throw new Over("time");
+        continue;
+      }
       this.#heard ||= received.kind === "message" || received.heard;
       if (received.kind === "message") return received;
       throw new Trouble(received.reason);
@@ -248,6 +259,7 @@ class Session {
   async #final(message: ResponseOf<"end">): Promise<FinalState> {
     const { image, group, subject } = this.#job;
     this.#until = performance.now() + this.#grace;
+    this.#lateSince = undefined;
     const registers = message.registers ?? {};
     const missing = this.#can.registers && !message.registers
       ? "registers"
