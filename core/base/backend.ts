@@ -37,6 +37,14 @@ export interface SubjectId {
   readonly engine: Engine;
 }
 
+/**
+ * Do guests of this subject go by virtual time, the same on every run? Else it is the host's, and how often a clock ticks while
+ * they work is a matter of chance. QEMU's translator counts instructions; of a VMM of the user's nobody knows.
+ */
+export function isTimeVirtual({ backend, engine }: SubjectId): boolean {
+  return engine === "embedded" || (engine === "qemu" && backend === "full-bt");
+}
+
 /** `hybrid@kvm` */
 export function subjectName(id: SubjectId): string {
   return `${id.backend}@${id.engine}`;

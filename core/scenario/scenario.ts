@@ -42,6 +42,8 @@ export interface Scenario {
   readonly requires: {
     readonly backends?: readonly Backend[];
     readonly engines?: readonly Engine[];
+    /** What is expected holds only where time is virtual. */
+    readonly virtualTime?: true;
   };
   /** Back ends beyond the default ones that the scenario names. */
   readonly named: readonly Backend[];

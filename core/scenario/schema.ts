@@ -320,6 +320,9 @@ export const scenarioSchema = z.strictObject({
     "backend": list(BackendName).min(1).optional().describe("The back ends that suit it"),
     "engine": list(z.enum(ENGINES).meta({ title: "engine" })).min(1).optional()
       .describe("The engines that suit it"),
+    "time": z.enum(["virtual"]).optional().describe(
+      "Its figures hold only in virtual time: subjects that go by the host's clock are skipped",
+    ),
   }).optional().describe("What a subject must be; cases on others are skipped"),
   "parameters": z.record(ParameterName, list(ParameterValue).min(1)).optional()
     .describe("Every combination of these values makes a case. Write {name} to use one"),
