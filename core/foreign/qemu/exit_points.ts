@@ -3,9 +3,8 @@
 import type { GuestImage } from "../../guest/image.ts";
 import { DEBUG_EXIT_PORT } from "../../machine/devices/debug_exit.ts";
 
-/** OUT imm8, AL (SDM vol. 2, OUT); `pv shutdown` is a line of several instructions that ends with it. */
-const OUT_AL = 0xe6;
-const OUT_LENGTH = 2;
+/** OUT imm8 with AL, and with AX or EAX (SDM vol. 2, OUT); the latter may have a prefix. */
+const OUT_AL = 0xe6, OUT_EAX = 0xe7, OPERAND_SIZE = 0x66;
 
 /** Breakpoints cost little, but not nothing; hardware has four (SDM vol. 3, 18.2). */
 export const MOST_POINTS = { software: 64, hardware: 4 } as const;
@@ -15,26 +14,21 @@ export const MOST_POINTS = { software: 64, hardware: 4 } as const;
  * is whatever looks like one, where it is loaded. Where that is in the middle of another instruction, nobody ever gets there.
  */
 export function exitPoints(image: GuestImage): bigint[] {
-  if (image.format !== undefined) {
-    return image.placed.flatMap(({ address, bytes }) => {
-      const points: bigint[] = [];
-      for (let at = bytes.indexOf(OUT_AL); at >= 0; at = bytes.indexOf(OUT_AL, at + 1)) {
-        if (bytes[at + 1] === DEBUG_EXIT_PORT) points.push(BigInt(address + at));
-      }
-      return points;
-    });
+  // `pv shutdown` is a line of several instructions that ends with the OUT.
+  const ends = new Set(image.lines.map(({ address, length }) => address + length));
+  const points = new Set<number>();
+  for (const { address, bytes } of image.placed) {
+    for (
+      let at = bytes.indexOf(DEBUG_EXIT_PORT);
+      at >= 0;
+      at = bytes.indexOf(DEBUG_EXIT_PORT, at + 1)
+    ) {
+      const opcode = bytes[at - 1];
+      if (opcode !== OUT_AL && opcode !== OUT_EAX) continue;
+      if (image.format === undefined && !ends.has(address + at + 1)) continue;
+      if (opcode === OUT_EAX && bytes[at - 2] === OPERAND_SIZE) points.add(address + at - 2);
+      points.add(address + at - 1);
+    }
   }
-  return image.lines.flatMap(({ address, length }) => {
-    const at = address + length - OUT_LENGTH;
-    const [opcode, port] = bytesAt(image, at, OUT_LENGTH);
-    return opcode === OUT_AL && port === DEBUG_EXIT_PORT ? [BigInt(at)] : [];
-  });
-}
-
-function bytesAt(image: GuestImage, address: number, length: number): Uint8Array {
-  const part = image.placed.find((placed) =>
-    address >= placed.address && address < placed.address + placed.bytes.length
-  );
-  const from = address - (part?.address ?? 0);
-  return part?.bytes.subarray(from, from + length) ?? new Uint8Array();
+  return [...points].map(BigInt);
 }

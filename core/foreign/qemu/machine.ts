@@ -3,30 +3,36 @@ import type { GuestImage } from "../../guest/image.ts";
 import { DEBUG_CONSOLE_PORTS } from "../../machine/devices/debug_console.ts";
 import { DEBUG_EXIT_LENGTH, DEBUG_EXIT_PORT } from "../../machine/devices/debug_exit.ts";
 import { UART_COM1_IRQ, UART_COM1_PORT } from "../../machine/devices/uart.ts";
+import { BRAND, cpuid, VENDOR } from "../../cpu/cpuid.ts";
 import { LOGGED } from "./access_log.ts";
 
 /** What executes the guest's instructions. */
 export type Accelerator = "tcg" | "kvm";
 
 /**
- * A program with one CPU gets a PC without PCI, whose devices are those of our board: PIC, PIT, COM1, ATA, ports 0x61 and 0x80.
- * Others get the PC with PCI, which several CPUs and guests from files need. Both have local APICs, which a program with one CPU
- * does not know of: without one QEMU's CPU has no CR8.
+ * A program with one CPU gets a PC without PCI, whose devices are those of our board: PIC, PIT, COM1, ATA, ports 0x61 and 0x80,
+ * and no local APIC. Others get the PC with PCI, which several CPUs and guests from files need.
  */
+function whole(image: GuestImage): boolean {
+  return image.format !== undefined || (image.cpus ?? 1) > 1;
+}
 function machineOf(image: GuestImage): string {
-  const whole = image.format !== undefined || (image.cpus ?? 1) > 1;
-  return whole ? "pc,hpet=off,vmport=off,smm=off,usb=off" : "isapc";
+  return whole(image) ? "pc,hpet=off,vmport=off,smm=off,usb=off" : "isapc";
 }
 
-/**
- * The features that the embedded CPU reports, or has without reporting them. The vendor is Intel, as that decides how SYSENTER
- * and SYSCALL behave outside of 64-bit mode.
- */
-const CPU = "qemu64,vendor=GenuineIntel,+smep,+smap,+umip,+la57,+fsgsbase,+pdpe1gb,+rdtscp," +
-  "+popcnt,+bmi1,+bmi2,+adx,+movbe,+abm,+sse4.1,+sse4.2,+ssse3,+xsave,+rdrand,+rdseed,+aes,+pclmulqdq";
+/** Who the embedded CPU says it is: guests tell different processors apart, and do different things then. */
+const IDENTITY = `vendor=${VENDOR},model-id=${BRAND},hypervisor=off`;
+
+/** As many leaves of CPUID. */
+const LEVELS = `level=${cpuid(0, 0)[0]},xlevel=${cpuid(0x8000_0000, 0)[0] >>> 0}`;
+
+/** The features that the embedded CPU reports, as far as TCG has them. */
+const CPU = `qemu64,${IDENTITY},tcg-cpuid=off,${LEVELS},+smep,+smap,+umip,+la57,+fsgsbase,` +
+  "+pdpe1gb,+rdtscp,+popcnt,+bmi1,+bmi2,+adx,+movbe,+abm,+sse4.1,+sse4.2,+ssse3,+xsave,+rdrand," +
+  "+rdseed,+aes,+pclmulqdq";
 
 /** The host's, without what only firmware and KVM's own guests use, and what not every host can set. */
-const KVM_CPU = "host,arch-capabilities=off,kvm=off";
+const KVM_CPU = `host,${IDENTITY},arch-capabilities=off,kvm=off`;
 
 /** With KVM's interrupt controllers and timer, QEMU's log would not show accesses to them. */
 const ACCELERATORS: Readonly<Record<Accelerator, string>> = {
@@ -65,7 +71,7 @@ export function qemuArguments(
   const hex = (value: number) => `0x${value.toString(16)}`;
   return [
     ...["-machine", `${machineOf(image)},memory-backend=ram`, "-accel", ACCELERATORS[accelerator]],
-    ...["-cpu", cpu, "-smp", `${image.cpus ?? 1}`],
+    ...["-cpu", whole(image) ? cpu : `${cpu},-apic`, "-smp", `${image.cpus ?? 1}`],
     ...["-m", `${Math.ceil(image.memory / 1024)}k`],
     "-object",
     `memory-backend-file,id=ram,size=${image.memory},mem-path=${file(FILES.ram)},share=on`,
