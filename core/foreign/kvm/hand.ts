@@ -8,27 +8,46 @@ export type Answer = FromWorker | { readonly type: "silent" } | {
   readonly why: string;
 };
 
+/** Milliseconds that a thread may take until it can be asked: where Deno checks types, on a busy machine, that is long. */
+const START_MS = 60_000;
 /** Milliseconds after which a thread that is told to close is ended. */
 const CLOSE_MS = 1_000;
 
 export class Hand {
+  readonly #script: string;
   #worker: Worker | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
+  /** `script`: what the thread runs, for tests. */
+  constructor(script = new URL("./worker.ts", import.meta.url).href) {
+    this.#script = script;
+  }
+
   /** `ms` count from when the work is begun; `begun` is told of that. */
   ask(message: ToWorker, ms: number, begun: () => void = () => {}): Promise<Answer> {
-    const answer = this.#last.then(() => {
-      begun();
-      return this.#ask(message, ms);
-    });
+    const answer = this.#last.then(() => this.#ask(message, ms, begun));
     this.#last = answer;
     return answer;
   }
 
-  #ask(message: ToWorker, ms: number): Promise<Answer> {
-    const worker = this.#worker ??= new Worker(new URL("./worker.ts", import.meta.url).href, {
-      type: "module",
-    });
+  async #ask(message: ToWorker, ms: number, begun: () => void): Promise<Answer> {
+    if (!this.#worker) {
+      const answer = await this.#start();
+      if (answer.type !== "ready") return answer;
+    }
+    begun();
+    return await this.#answer(ms, (worker) => worker.postMessage(message));
+  }
+
+  /** Its code has been loaded, and checked where Deno does that, once it says so. */
+  #start(): Promise<Answer> {
+    this.#worker = new Worker(this.#script, { type: "module" });
+    return this.#answer(START_MS, () => {});
+  }
+
+  #answer(ms: number, say: (worker: Worker) => void): Promise<Answer> {
+    const worker = this.#worker;
+    if (!worker) return Promise.resolve({ type: "died", why: "There is no thread" });
     const { promise, resolve } = Promise.withResolvers<Answer>();
     const timer = setTimeout(() => this.#abandon(worker, resolve, { type: "silent" }), ms);
     worker.onmessage = ({ data }: MessageEvent<FromWorker>) => resolve(data);
@@ -37,7 +56,7 @@ export class Hand {
       this.#abandon(worker, resolve, { type: "died", why: event.message });
     };
     try {
-      worker.postMessage(message);
+      say(worker);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       this.#abandon(worker, resolve, { type: "died", why });
@@ -54,10 +73,9 @@ export class Hand {
   /** Ends the thread, and with it what it holds. */
   async close(): Promise<void> {
     await this.#last;
-    const worker = this.#worker;
-    if (!worker) return;
+    if (!this.#worker) return;
     await this.ask({ type: "close" }, CLOSE_MS);
-    worker.terminate();
+    this.#worker?.terminate();
     this.#worker = undefined;
   }
 }

@@ -11,8 +11,8 @@ import { canary, canaryComplaint } from "../external/canary.ts";
 import { type Answer, Hand } from "./hand.ts";
 import { stoppedTrace } from "./stopped.ts";
 
-/** How long the thread may take to start and answer, in milliseconds. */
-const START_MS = 10_000;
+/** How long the thread may take to tell what its host is, in milliseconds. */
+const PROBE_MS = 10_000;
 /** A run that has not ended by its own limits is told to stop after `FIRST`, and given up after `LAST`. */
 const GRACE_MS = { FIRST: 500, LAST: 5_000 };
 /** How often whoever wants to abort a run is asked. */
@@ -60,7 +60,7 @@ class Kvm implements Subject {
   }
 
   async probe(): Promise<Availability> {
-    const found = await this.#hand.ask({ type: "probe" }, START_MS);
+    const found = await this.#hand.ask({ type: "probe" }, PROBE_MS);
     if (found.type !== "system") {
       await this.close();
       return { available: false, why: complaint(found) };

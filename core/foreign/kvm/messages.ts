@@ -18,6 +18,8 @@ export type ToWorker =
 
 /** `why` is a sentence without a full stop. */
 export type FromWorker =
+  /** It can be asked now. */
+  | { readonly type: "ready" }
   | { readonly type: "trace"; readonly trace: Trace }
   | { readonly type: "lacks"; readonly why: string }
   | { readonly type: "defect"; readonly message: string }

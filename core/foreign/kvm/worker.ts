@@ -14,6 +14,8 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
   if (data.type === "close") self.close();
 };
 
+self.postMessage({ type: "ready" } satisfies FromWorker);
+
 function answer(message: ToWorker): FromWorker {
   try {
     switch (message.type) {
