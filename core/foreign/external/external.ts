@@ -109,7 +109,7 @@ class External implements Subject {
     const waiting = await this.#waiting();
     const outcome = waiting && await this.#runOn(waiting, job);
     // One that has died over waiting is not this case's fault; one that does so again is.
-    if (outcome?.heard) return outcome.trace;
+    if (outcome && !outcome.diedSilent) return outcome.trace;
     const connected = await connect(this.#command, this.#patience);
     if ("failed" in connected) return nothing(connected.failed, job);
     return (await this.#runOn(connected, job)).trace;

@@ -39,8 +39,8 @@ export interface Outcome {
   readonly trace: Trace;
   /** Is the VMM where it was before, and ready for another one? */
   readonly intact: boolean;
-  /** Has it said anything in this run? */
-  readonly heard: boolean;
+  /** Has it died before it said anything? */
+  readonly diedSilent: boolean;
 }
 
 /** A run on a VMM that has said hello. `grace`: milliseconds beyond the run's own limit on measured time. */
@@ -101,7 +101,7 @@ class Session {
       return {
         trace: this.#trace(this.#endOf(message), final, this.#unobserved()),
         intact: true,
-        heard: true,
+        diedSilent: false,
       };
     } catch (error) {
       if (error instanceof Unsupported) return error;
@@ -111,7 +111,8 @@ class Session {
       const disks = this.#board ? [] : ["disks" as const];
       const unobserved = [...new Set([...this.#unobserved(), ...lost, ...disks])];
       const final = { registers: {}, memory: {}, disks: this.#board?.disks() ?? [] };
-      return { trace: this.#trace(end, final, unobserved), intact: false, heard: this.#heard };
+      const diedSilent = error instanceof Trouble && !this.#heard;
+      return { trace: this.#trace(end, final, unobserved), intact: false, diedSilent };
     }
   }
 
