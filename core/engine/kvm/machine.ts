@@ -33,6 +33,12 @@ const BOARD_MSRS: readonly { readonly first: number; readonly count: number }[] 
   { first: 0x4b56_4d00, count: 16 },
 ];
 
+/**
+ * Where the guest would ask for a hypercall page. Nobody does, but Linux intercepts no hypercall as long as there is none
+ * (kvm_xen_enabled in arch/x86/kvm/xen.h); it has to be among the synthetic ones (KVM_XEN_MSR_MAX_INDEX).
+ */
+const XEN_MSR = 0x4fff_ffff;
+
 /** A megabyte: what address line 20 tells apart. */
 const MIB = 1 << 20;
 
@@ -90,11 +96,12 @@ export class KvmMachine {
     if (this.system.showsHypercalls) this.#interceptHypercalls();
   }
 
-  /** Without a page or an MSR of Xen's: just the exit. */
+  /** Without a page of Xen's: just the exit. */
   #interceptHypercalls(): void {
     const { size, fields } = STRUCT.kvm_xen_hvm_config;
     const view = new DataView(new ArrayBuffer(size));
     view.setUint32(fields.flags, KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL, true);
+    view.setUint32(fields.msr, XEN_MSR, true);
     this.ioctlWith("KVM_XEN_HVM_CONFIG", new Uint8Array(view.buffer));
   }
 
