@@ -172,13 +172,7 @@ Deno.test("end() takes with it what the child has started", async () => {
     const line = await child.line(SOON);
     grandchild = line.kind === "line" ? Number(line.text) : 0;
   });
-  // It dies in its own time, and its new parent may be slow to ask for its status.
-  for (let tries = 0; tries < 200; tries++) {
-    const state = await Deno.readTextFile(`/proc/${grandchild}/stat`).catch(() => "gone");
-    if (/^gone$|\) Z /.test(state)) return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  assert(false, `${grandchild} is still there`);
+  assert(await isGone(grandchild), `${grandchild} is still there`);
 });
 
 Deno.test("stderr is kept to its last 4 KiB", () =>
@@ -214,3 +208,45 @@ Deno.test("spawnChild() without permission says so", {
   const spawned = spawnChild({ program: "true" });
   assertMatch("failed" in spawned ? spawned.failed : "started", /no permission to run true/);
 });
+
+Deno.test("a signal that ends this process ends its children first", async (t) => {
+  const program = `
+    import { spawnChild } from ${JSON.stringify(new URL("./child.ts", import.meta.url).href)};
+    const spawned = spawnChild({ program: "/bin/sh", args: ["-c", "sleep 60 & echo $$; wait"] });
+    if ("child" in spawned) {
+      await spawned.child.line(10_000);
+      Deno.stdout.writeSync(new TextEncoder().encode(spawned.child.pid + "\\n"));
+      await spawned.child.line(60_000);
+    }`;
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    await t.step(signal, async () => {
+      const args = ["run", "--allow-all", "--no-lock", "--no-check", "-"];
+      const outer = new Deno.Command(Deno.execPath(), {
+        args,
+        stdin: "piped",
+        stdout: "piped",
+        stderr: "null",
+      }).spawn();
+      const writer = outer.stdin.getWriter();
+      await writer.write(new TextEncoder().encode(program));
+      await writer.close();
+      const reader = outer.stdout.getReader();
+      const { value } = await reader.read();
+      const pid = Number(new TextDecoder().decode(value));
+      outer.kill(signal);
+      assertEquals((await outer.status).signal, signal);
+      await reader.cancel();
+      assert(await isGone(pid), `${pid} is still there`);
+    });
+  }
+});
+
+/** It dies in its own time, and its new parent may be slow to ask for its status. */
+async function isGone(pid: number): Promise<boolean> {
+  for (let tries = 0; tries < 200; tries++) {
+    const state = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => "gone");
+    if (/^gone$|\) Z /.test(state)) return true;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return false;
+}

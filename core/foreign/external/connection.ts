@@ -22,8 +22,7 @@ const MAX_WORDS = 200;
 /** What came, or why nothing more will: `reason` is a clause without a full stop. */
 export type Received =
   | { readonly kind: "message"; readonly message: Response; readonly line: number }
-  /** `heard`: it is something that the VMM has said, not only its end. */
-  | { readonly kind: "trouble"; readonly reason: string; readonly heard: boolean }
+  | { readonly kind: "trouble"; readonly reason: string }
   /** Nothing in the time given. */
   | { readonly kind: "silence" };
 
@@ -73,9 +72,9 @@ export class Connection {
     this.#child = child;
   }
 
-  /** Is the process still there? */
-  get alive(): boolean {
-    return this.#child.ended === undefined;
+  /** Has the process ended, or does it within `ms`? */
+  async gone(ms: number): Promise<boolean> {
+    return await this.#child.exit(ms) !== undefined;
   }
 
   /** A new run begins: what it may print counts from here. */
@@ -119,8 +118,7 @@ export class Connection {
         return trouble(`line ${line.number} of the VMM's output: ${line.what}`);
       case "end": {
         const half = line.rest === "" ? "" : `, in the middle of line ${line.number} of its output`;
-        const reason = `${await this.#how()}${half}${this.#lastWords()}`;
-        return { kind: "trouble", reason, heard: half !== "" };
+        return trouble(`${await this.#how()}${half}${this.#lastWords()}`);
       }
       default:
         return line satisfies never;
@@ -150,5 +148,5 @@ export class Connection {
 }
 
 function trouble(reason: string): Received {
-  return { kind: "trouble", reason, heard: true };
+  return { kind: "trouble", reason };
 }

@@ -26,6 +26,8 @@ export interface ExternalOptions {
 /** A busy machine starts an interpreter in less. */
 const PATIENCE_MS = 10_000;
 const GRACE_MS = 2_000;
+/** A process that ends with its run is not taken for the next one; it is given so long to be noticed. */
+const DYING_MS = 1;
 
 /** A VMM of the user's. Runs may overlap: each has a process of its own. */
 export function externalSubject(options: ExternalOptions): Subject {
@@ -106,13 +108,9 @@ class External implements Subject {
   }
 
   async run(job: Job): Promise<Trace> {
-    const waiting = await this.#waiting();
-    const outcome = waiting && await this.#runOn(waiting, job);
-    // One that has died over waiting is not this case's fault; one that does so again is.
-    if (outcome && !outcome.diedSilent) return outcome.trace;
-    const connected = await connect(this.#command, this.#patience);
-    if ("failed" in connected) return nothing(connected.failed, job);
-    return (await this.#runOn(connected, job)).trace;
+    const live = await this.#waiting() ?? await connect(this.#command, this.#patience);
+    if ("failed" in live) return nothing(live.failed, job);
+    return (await this.#runOn(live, job)).trace;
   }
 
   async #runOn(live: Live, job: Job): Promise<Outcome> {
@@ -141,7 +139,7 @@ class External implements Subject {
   /** A process that waits, and has not ended over that. */
   async #waiting(): Promise<Live | undefined> {
     for (let live = this.#idle.pop(); live; live = this.#idle.pop()) {
-      if (live.connection.alive) return live;
+      if (!await live.connection.gone(DYING_MS)) return live;
       await live.connection.end();
     }
     return undefined;

@@ -39,8 +39,6 @@ export interface Outcome {
   readonly trace: Trace;
   /** Is the VMM where it was before, and ready for another one? */
   readonly intact: boolean;
-  /** Has it died before it said anything? */
-  readonly diedSilent: boolean;
 }
 
 /** A run on a VMM that has said hello. `grace`: milliseconds beyond the run's own limit on measured time. */
@@ -77,7 +75,6 @@ class Session {
   #lateSince: number | undefined;
   /** What trivisor's devices have ended it with. */
   #stop: EndState | undefined;
-  #heard = false;
   #at = 0;
   #cpu: number | undefined;
   #rip = 0n;
@@ -98,11 +95,7 @@ class Session {
     try {
       const message = await this.#run();
       const final = await this.#final(message);
-      return {
-        trace: this.#trace(this.#endOf(message), final, this.#unobserved()),
-        intact: true,
-        diedSilent: false,
-      };
+      return { trace: this.#trace(this.#endOf(message), final, this.#unobserved()), intact: true };
     } catch (error) {
       if (error instanceof Unsupported) return error;
       if (error instanceof Over) await this.#drain();
@@ -111,8 +104,7 @@ class Session {
       const disks = this.#board ? [] : ["disks" as const];
       const unobserved = [...new Set([...this.#unobserved(), ...lost, ...disks])];
       const final = { registers: {}, memory: {}, disks: this.#board?.disks() ?? [] };
-      const diedSilent = error instanceof Trouble && !this.#heard;
-      return { trace: this.#trace(end, final, unobserved), intact: false, diedSilent };
+      return { trace: this.#trace(end, final, unobserved), intact: false };
     }
   }
 
@@ -250,7 +242,6 @@ class Session {
         if (this.#lateSince !== undefined) throw new Over("time");
         continue;
       }
-      this.#heard ||= received.kind === "message" || received.heard;
       if (received.kind === "message") return received;
       throw new Trouble(received.reason);
     }
