@@ -15,6 +15,7 @@ const CODE_BITS = 7, CODE_IDT = 2;
 /** Causes of #DB that DR6 names; INT1 has none. */
 const DR6_CAUSES = BigInt(DR6.BREAKPOINTS | DR6.BD | DR6.BS | DR6.BT);
 const INT1 = 0xf1, INT3 = 0xcc;
+const INTERRUPTS = new Set<Mnemonic>([Mnemonic.Int, Mnemonic.Int3, Mnemonic.Into]);
 const SCE = BigInt(EFER.SCE);
 
 /** The exit. Of INT1, which has been done, the state's RIP is put back. */
@@ -61,8 +62,9 @@ function softwareInterrupt(
   { vector, errorCode = 0 }: Exception,
 ): number | undefined {
   switch (vector) {
+    // The vector is in the error code too, but QEMU's TCG has twice the vector there in 64-bit mode.
     case VECTOR.GP:
-      return (errorCode & CODE_BITS) === CODE_IDT ? errorCode >> 3 : undefined;
+      return (errorCode & CODE_BITS) === CODE_IDT ? decoded(state, vectorOf) : undefined;
     case VECTOR.DB: {
       const caused = (state.machine.debugRegister(6) & DR6_CAUSES) !== 0n;
       return !caused && stepBack(state, INT1) ? vector : undefined;
@@ -71,16 +73,14 @@ function softwareInterrupt(
     case VECTOR.BP:
       return stepBack(state, INT3) ? vector : undefined;
     case VECTOR.UD:
-      return decoded(
-        state,
-        (instruction) =>
-          instruction.mnemonic === Mnemonic.Int || instruction.mnemonic === Mnemonic.Int3
-            ? interruptVector(instruction)
-            : undefined,
-      );
+      return decoded(state, vectorOf);
     default:
       return undefined;
   }
+}
+
+function vectorOf(instruction: Instruction): number | undefined {
+  return INTERRUPTS.has(instruction.mnemonic) ? interruptVector(instruction) : undefined;
 }
 
 /** Puts RIP back to the instruction of one byte before it, if it is this one. */
