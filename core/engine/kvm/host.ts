@@ -3,7 +3,7 @@ import { COUNTER_GAP, PVM_NOTE } from "./pvm.ts";
 import type { KvmSystem } from "./system.ts";
 
 export interface KvmHost {
-  /** `pvm`, `svm`, `vmx`, or `kvm` where that can't be told. */
+  /** `pvm`, `svm`, `vmx`, or `kvm` where that can't be told; `svm-tcg` where QEMU emulates the host's CPU. */
   readonly host: string;
   /** The kernel's: KVM has none of its own. */
   readonly version: string;
@@ -13,10 +13,37 @@ export interface KvmHost {
 
 /** KVM's modules, by what they stand for. */
 const MODULES = [["kvm_pvm", "pvm"], ["kvm_amd", "svm"], ["kvm_intel", "vmx"]] as const;
+/** What QEMU's emulated CPUs call themselves. They lack PCID and some checks of real ones: the ledger tells them apart. */
+const EMULATED = "QEMU TCG CPU";
+/** More than the first CPU's part of /proc/cpuinfo. */
+const CPUINFO_BYTES = 4096;
+
+/**
+ * Is the host's CPU itself a program? By libc, as Deno gives /proc only to those who have every permission; it opens for
+ * writing, so only root is told.
+ */
+function isEmulated({ libc }: KvmSystem): boolean {
+  const bytes = new Uint8Array(CPUINFO_BYTES);
+  let file: number | undefined;
+  try {
+    file = libc.open("/proc/cpuinfo");
+    libc.pread(file, bytes, 0);
+  } catch {
+    return false;
+  } finally {
+    if (file !== undefined) libc.close(file);
+  }
+  return new TextDecoder().decode(bytes).includes(EMULATED);
+}
 
 export function hostOf(system: KvmSystem): KvmHost {
   const gaps: string[] = [];
   if (system.pvm) gaps.push(PVM_NOTE, COUNTER_GAP);
   const loaded = MODULES.find(([module]) => system.libc.exists(`/sys/module/${module}`));
-  return { host: loaded?.[1] ?? "kvm", version: system.libc.kernelRelease(), gaps };
+  const host = loaded?.[1] ?? "kvm";
+  return {
+    host: isEmulated(system) ? `${host}-tcg` : host,
+    version: system.libc.kernelRelease(),
+    gaps,
+  };
 }
