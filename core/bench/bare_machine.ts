@@ -58,6 +58,7 @@ export class BareMachine {
   readonly #run: Mapping;
   readonly #interrupter: Interrupter;
   #next = PROGRAM_BASE;
+  #started = 0;
 
   constructor(system: KvmSystem, options: BareOptions) {
     this.#system = system;
@@ -198,19 +199,20 @@ export class BareMachine {
       const value = values[name];
       if (value !== undefined) this.registers.set(name, value);
     }
+    this.#started = performance.now();
     this.#interrupter.grant(PATIENCE_MS * 1e6);
   }
 
   /** Into the guest, and why it came back (`KVM_EXIT`). Throws where it does not. */
   enter(): number {
     this.#handOver();
-    for (const since = performance.now();;) {
+    for (;;) {
       const errno = this.#system.libc.call(this.#cpu, IOCTL.KVM_RUN);
       if (errno === 0) return this.page.getUint32(RUN.exit_reason, true);
       if (errno !== EINTR) throw new Error(`KVM_RUN failed: error ${errno}`);
       this.#interrupter.taken();
       // A signal of an earlier run's timer is none of ours.
-      if (performance.now() - since > PATIENCE_MS / 2) {
+      if (performance.now() - this.#started > PATIENCE_MS / 2) {
         throw new Error("The guest does not come back");
       }
     }

@@ -1,9 +1,10 @@
 // What `deno task bench` measures, one function a subject.
 import { join } from "@std/path";
+import { type SubjectId, subjectName } from "../base/backend.ts";
 import { assembleKernel, benchProfile, type KernelRun, runEmbedded } from "./embedded.ts";
 import { type Kernel, KERNELS } from "./kernels.ts";
 import { firmware, runQemu } from "./qemu.ts";
-import { interleave } from "./sampling.ts";
+import { interleave, type Probe } from "./sampling.ts";
 import { startToVerdict } from "./startup.ts";
 import { type Estimate, estimate, estimateRatio } from "./statistics.ts";
 import { casesPerSecond, SMALL_CASE, smallGroup } from "./throughput.ts";
@@ -11,7 +12,7 @@ import { casesPerSecond, SMALL_CASE, smallGroup } from "./throughput.ts";
 /** One figure of the report. */
 export interface Measurement extends Estimate {
   readonly name: string;
-  /** `ms`, `cases/s`, `MIPS`, or `x` for a ratio. */
+  /** `ms`, `ns`, `cases/s`, `MIPS`, or `x` for a ratio. */
   readonly unit: string;
 }
 
@@ -26,14 +27,45 @@ export interface BenchOptions {
   readonly other?: (bytes: Uint8Array) => KernelRun;
   /** Told what is measured next. */
   readonly onStep: (name: string) => void;
+  /** Told what this machine does not have, and why. */
+  readonly onAbsent: (why: string) => void;
 }
 
+/** The subjects whose start is measured: the embedded engine, which is always there, and what this machine has. */
+const STARTED: readonly SubjectId[] = [
+  { backend: "native", engine: "embedded" },
+  { backend: "full-hw", engine: "kvm" },
+  { backend: "full-bt", engine: "qemu" },
+];
+
 /** Process start to verdict, with everything in the caches of Deno and the system. */
-export async function measureStart({ rounds, directory }: BenchOptions): Promise<Measurement[]> {
+export async function measureStart(
+  { rounds, directory, onAbsent }: BenchOptions,
+): Promise<Measurement[]> {
   const path = join(directory, "small.yaml");
   await Deno.writeTextFile(path, SMALL_CASE);
-  const samples = await interleave([{ name: "", sample: () => startToVerdict(path) }], rounds, 2);
-  return [{ name: "process start to verdict", unit: "ms", ...estimate(samples.get("") ?? []) }];
+  const probes: Probe[] = [];
+  for (const id of STARTED) {
+    const name = `process start to verdict, ${subjectName(id)}`;
+    const sample = () => startToVerdict(path, id);
+    try {
+      if (id.engine !== "embedded") await sample();
+      probes.push({ name, sample });
+    } catch (error) {
+      onAbsent(error instanceof Error ? error.message : String(error));
+    }
+  }
+  const samples = await interleave(probes, rounds, 2);
+  return probes.map(({ name }) => ({ name, unit: "ms", ...estimate(samples.get(name) ?? []) }));
+}
+
+/** Port exits of KVM beside the same loop in C, where there is KVM. */
+export async function measureExits(options: BenchOptions): Promise<readonly Measurement[]> {
+  const { measurePortExits } = await import("./kvm.ts");
+  const found = await measurePortExits(options);
+  if (!("not" in found)) return found;
+  options.onAbsent(`port exits on KVM: ${found.not}`);
+  return [];
 }
 
 /** Cases a second in one process. */

@@ -1,17 +1,28 @@
 // From the start of a process to its verdict on one small case.
 import { fromFileUrl } from "@std/path";
+import { type SubjectId, subjectName } from "../base/backend.ts";
 
 const MAIN = fromFileUrl(new URL("../cli/main.ts", import.meta.url));
 
-/** Milliseconds of a whole `trivisor run FILE --backend native`; throws where it does not pass. */
-export async function startToVerdict(path: string): Promise<number> {
+/** What each engine needs beyond reading, as `deno run` has it. */
+const PERMISSIONS: Readonly<Partial<Record<SubjectId["engine"], readonly string[]>>> = {
+  kvm: ["--allow-ffi"],
+  qemu: ["--allow-run", "--allow-write", "--allow-net"],
+};
+
+/** Milliseconds of a whole `trivisor run FILE` on a subject; throws where it does not pass. */
+export async function startToVerdict(path: string, id: SubjectId): Promise<number> {
   const start = performance.now();
   const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--ignore-env", "--allow-read", MAIN, "run", path, "--backend", "native"],
+    args: [
+      ...["run", "--ignore-env", "--allow-read", ...PERMISSIONS[id.engine] ?? []],
+      ...[MAIN, "run", path, "--backend", id.backend, "--engine", id.engine],
+    ],
   }).output();
   const elapsed = performance.now() - start;
   if (code !== 0) {
-    throw new Error(`trivisor run: status ${code}\n${new TextDecoder().decode(stderr)}`);
+    const [why = ""] = new TextDecoder().decode(stderr).split("\n");
+    throw new Error(`${subjectName(id)}: status ${code}. ${why}`);
   }
   return elapsed;
 }
