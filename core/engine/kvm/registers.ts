@@ -94,8 +94,11 @@ export class SharedRegisters {
     this.dirty |= KVM_SYNC_X86.SREGS;
   }
 
-  get codeBase(): bigint {
-    return this.page.getBigUint64(SEGMENT_AT.cs + SEGMENT.base, true);
+  /** Of the next instruction. */
+  get linearRip(): bigint {
+    const base = this.page.getBigUint64(SEGMENT_AT.cs + SEGMENT.base, true);
+    const rip = this.get("rip");
+    return base === 0n ? rip : BigInt.asUintN(64, base + rip);
   }
 
   /** Of SS: the current privilege level, where there are any. */
