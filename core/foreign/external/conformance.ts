@@ -283,7 +283,8 @@ async function checked(
     if (error instanceof Skipped) return { name, result: "skipped", why: error.why };
     throw error;
   } finally {
-    await connection.end();
+    // With time to clean up behind itself.
+    await connection.end(true);
   }
 }
 
