@@ -62,9 +62,10 @@ function softwareInterrupt(
   { vector, errorCode = 0 }: Exception,
 ): number | undefined {
   switch (vector) {
-    // The vector is in the error code too, but QEMU's TCG has twice the vector there in 64-bit mode.
+    // QEMU's TCG has twice the vector in the error code of 64-bit mode, and RIP behind an INT3.
     case VECTOR.GP:
-      return (errorCode & CODE_BITS) === CODE_IDT ? decoded(state, vectorOf) : undefined;
+      if ((errorCode & CODE_BITS) !== CODE_IDT) return undefined;
+      return decoded(state, vectorOf) ?? (stepBack(state, INT3) ? VECTOR.BP : undefined);
     case VECTOR.DB: {
       const caused = (state.machine.debugRegister(6) & DR6_CAUSES) !== 0n;
       return !caused && stepBack(state, INT1) ? vector : undefined;

@@ -1,0 +1,100 @@
+// What a hypercall of a ported guest costs on KVM by each of its gates, there and back with our monitor between: the same loop with
+// another instruction in the hypercall page, in turns. `deno run -A core/bench/gates.ts` prints it.
+import type { Gates } from "../engine/deprivileged/engine.ts";
+import { kvmSystem, kvmWith } from "../engine/kvm/engine.ts";
+import { hostOf } from "../engine/kvm/host.ts";
+import { buildGuest } from "../guest/build.ts";
+import { parseScenario } from "../scenario/parse.ts";
+import { plan } from "../scenario/plan.ts";
+import { para } from "../vmm/para/para.ts";
+import { runCase } from "../vmm/runner.ts";
+import { DEFAULT_PROFILE, shippedProfile } from "../vmm/shipped_profiles.ts";
+import { parseCostProfile } from "../vmm/cost_profile.ts";
+import type { Trace } from "../trace/trace.ts";
+import { type Estimate, estimate, estimateRatio } from "./statistics.ts";
+
+/** SCHEDOP_yield by the hypercall page, until the limit on exits. */
+const storm = (hypercalls: number) =>
+  `why: Hypercalls, to be timed
+requires: { backend: [para] }
+guest:
+  entry: long64
+  program: |
+    start:
+        xor   edi, edi
+        xor   esi, esi
+        call  0x44000 + 32 * 29
+        jmp   start
+limits: { exits: ${hypercalls}, time: 60 s }
+expect: { end: { limit: exits } }
+`;
+
+/** A way in, and its name in tables. */
+interface Way extends Gates {
+  readonly name: string;
+}
+
+/** What came of one way. */
+export interface GateResult {
+  readonly name: string;
+  /** Nanoseconds a hypercall, and how that compares with the first way. */
+  readonly ns: Estimate;
+  readonly ratio: Estimate;
+  /** Exits of the guest a hypercall, as KVM counts them: coarse. */
+  readonly exits: number;
+}
+
+/** The ways that this host has, the slowest first. */
+function waysHere(): Way[] {
+  const system = kvmSystem();
+  const ways: Way[] = [
+    { name: "syscall, refused", systemCalls: "refused" },
+    { name: "syscall, entered", systemCalls: "entry" },
+    { name: "port", gate: "port" },
+  ];
+  // The other vendor's instruction would be patched by KVM.
+  if (!system.showsHypercalls) return ways;
+  const gate = hostOf(system).host === "vmx" ? "vmcall" : "vmmcall";
+  return [...ways, { name: gate, gate }];
+}
+
+/** Measures each way so many times. Throws `KvmUnavailable` where there is no KVM. */
+export function measureGates(rounds: number, hypercalls: number): GateResult[] {
+  const { scenario } = parseScenario({ name: "gates.yaml", text: storm(hypercalls) }, "gates");
+  const [group] = scenario ? plan(scenario, { backends: ["para"], engines: ["kvm"] }) : [];
+  const [subject] = group?.cases ?? [];
+  const file = shippedProfile(DEFAULT_PROFILE);
+  const profile = file && parseCostProfile(file).profile;
+  if (!group || !subject || !profile) throw new Error("The loop of hypercalls is no case");
+  const { image } = buildGuest(group.guest, "xen", {});
+  if (!image) throw new Error("The loop of hypercalls does not assemble");
+  const ways = waysHere().map((way) => ({ ...way, engine: kvmWith(way) }));
+  const samples = ways.map((): number[] => []);
+  const exits = ways.map(() => 0);
+  for (let round = -1; round < rounds; round++) {
+    ways.forEach(({ engine }, n) => {
+      const trace: Trace = runCase({ group, subject, image, profile, backend: para, engine });
+      const made = trace.counts.exits.kinds.hypercall ?? 0;
+      if (made !== hypercalls) throw new Error(`${made} hypercalls instead of ${hypercalls}`);
+      exits[n] = (trace.coarse?.["exits"] ?? 0) / hypercalls;
+      if (round >= 0) samples[n]?.push(trace.wallNs / hypercalls);
+    });
+  }
+  return ways.map(({ name }, n) => ({
+    name,
+    ns: estimate(samples[n] ?? []),
+    ratio: estimateRatio(samples[n] ?? [], samples[0] ?? []),
+    exits: exits[n] ?? 0,
+  }));
+}
+
+if (import.meta.main) {
+  const [rounds = 15, hypercalls = 2_000] = Deno.args.map(Number);
+  for (const { name, ns, ratio, exits } of measureGates(rounds, hypercalls)) {
+    const bounds = `${ns.low.toFixed(0)} to ${ns.high.toFixed(0)}`;
+    const times = `${ratio.median.toFixed(2)}x`;
+    const time = `${ns.median.toFixed(0).padStart(8)} ns (${bounds})`;
+    const line = `${name.padEnd(18)} ${time}  ${times}  ${exits.toFixed(2)} exits\n`;
+    Deno.stdout.writeSync(new TextEncoder().encode(line));
+  }
+}
