@@ -14,7 +14,7 @@ import type { Case, CaseGroup } from "../scenario/case.ts";
 import { describeEnd } from "../trace/print.ts";
 import { Complaint } from "./complaint.ts";
 import { findCase } from "./find_case.ts";
-import { toStdout } from "./output.ts";
+import { chooseColours, toStdout } from "./output.ts";
 import type { SelectionOptions } from "./prepare.ts";
 import { loadProfile } from "./profile.ts";
 import { filesFor } from "./project.ts";
@@ -71,6 +71,7 @@ export async function diverge(id: string, options: DivergeOptions): Promise<Exit
       `${group.id}: fewer than two subjects ran, so there is nothing to compare${why}`,
     );
   }
+  chooseColours(options.json ? { isTerminal: () => false } : Deno.stdout);
   toStdout(
     options.json
       ? toJson({

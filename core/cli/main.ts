@@ -91,6 +91,7 @@ function commands(done: (code: ExitCode) => void) {
   program.addCommand(explainCommand(done));
   program.addCommand(traceCommand(done));
   program.addCommand(divergeCommand(done));
+  program.addCommand(agreementCommand(done));
   program.addCommand(bootCommand(done));
   program.addCommand(costsCommand(done));
   program.addCommand(
@@ -318,6 +319,30 @@ function divergeCommand(done: (code: ExitCode) => void) {
     });
 }
 
+function agreementCommand(done: (code: ExitCode) => void) {
+  return selecting("agreement")
+    .option(...QEMU)
+    .option(...VMM)
+    .description(
+      "a table in Markdown: which subjects agree with the embedded engine, and where not",
+    )
+    .argument("[paths...]", "scenario files and folders (default: scenarios)")
+    .option("--known <folder>", "ledger of known deviations (default: fixtures/known)")
+    .option("--write <file>", "put it between the marks in this file (needs --allow-write)")
+    .addHelpText("after", AGREEMENT_HELP)
+    .action(async (paths, flags) => {
+      const { agreement } = await import("./agreement.ts");
+      done(
+        await agreement({
+          ...selection(paths, flags),
+          outside: outside(flags),
+          ...(flags.known === undefined ? {} : { known: flags.known }),
+          ...(flags.write === undefined ? {} : { write: flags.write }),
+        }),
+      );
+    });
+}
+
 const HELP = `
 Start with:
   trivisor doctor                      is everything there?
@@ -385,6 +410,14 @@ Examples:
   trivisor diverge console/numbers --subjects full-hw,full-hw@kvm,full-bt@qemu
 
 Exit codes: 0 alike, as far as subjects show it; 1 they differ.`;
+
+const AGREEMENT_HELP = `
+Examples:
+  trivisor agreement --engine kvm,qemu
+  trivisor agreement scenarios/paging --engine qemu --write README.md
+
+The file has to have the lines <!-- agreement:begin --> and <!-- agreement:end -->.
+Exit codes: 0 nothing worse than a known deviation; 1 somebody disagrees.`;
 
 const TRACE_HELP = `
 Examples:

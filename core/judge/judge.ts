@@ -194,7 +194,7 @@ function judgeRun(
       ...known.flatMap(complaintOf),
     ].filter(Boolean).join("; ")
     : known.map((k) => `known deviation, ${k.at}: ${k.reason}`).join("; ");
-  const { version } = ran;
+  const { version, host } = ran;
   return {
     id: ran.id,
     scenario: ran.scenario,
@@ -206,6 +206,7 @@ function judgeRun(
     differences: difference ? [difference] : [],
     ...(known.length > 0 ? { known } : {}),
     ...(version === undefined ? {} : { version }),
+    ...(host === undefined ? {} : { host }),
     figures: figuresOf(trace),
   };
 }

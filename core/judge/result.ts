@@ -125,6 +125,8 @@ export interface CaseResult {
   readonly known?: readonly Known[];
   /** Of a subject outside of trivisor, as it says itself. */
   readonly version?: string;
+  /** What that runs on, as it says itself. */
+  readonly host?: string;
   /** Absent if it did not run. */
   readonly figures?: Figures;
   /** Present if the verdict is `error`. */

@@ -1,0 +1,56 @@
+// `trivisor agreement`: how far real hypervisors agree with the embedded engine, as a table for the README.
+import { DEFAULT_ENGINE, type Engine } from "../base/backend.ts";
+import type { GroupResult } from "../judge/result.ts";
+import { type ExitCode, exitCodeOf } from "../judge/verdict.ts";
+import { agreementTable } from "../report/agreement.ts";
+import { Complaint } from "./complaint.ts";
+import { toStderr, toStdout } from "./output.ts";
+import { runSuite, type SuiteOptions } from "./suite.ts";
+
+export interface AgreementOptions extends SuiteOptions {
+  /** Put the table there, between the marks. */
+  readonly write?: string;
+}
+
+/** What is judged by default beside the embedded engine. */
+const ENGINES: readonly Engine[] = ["kvm", "qemu"];
+
+const BEGIN = "<!-- agreement:begin -->";
+const END = "<!-- agreement:end -->";
+
+/** Runs the suite on the embedded engine and the others, and prints or writes the table of the others. */
+export async function agreement(options: AgreementOptions): Promise<ExitCode> {
+  // A file that can't take the table is better known before a long run.
+  const file = options.write;
+  const before = file === undefined ? undefined : Deno.readTextFileSync(file);
+  if (before !== undefined) withTable(before, "", file);
+  const { engines = ENGINES, ...rest } = options;
+  const others = engines.filter((engine) => engine !== DEFAULT_ENGINE);
+  const outcome = await runSuite({ ...rest, engines: [DEFAULT_ENGINE, ...others] });
+  const table = agreementTable(onOthers(outcome.groups));
+  if (file === undefined || before === undefined) toStdout(table);
+  else {
+    Deno.writeTextFileSync(file, withTable(before, table, file));
+    toStderr(`Wrote ${file}\n`);
+  }
+  for (const { fault } of outcome.groups) if (fault) toStderr(`${fault.text}\n`);
+  return exitCodeOf(outcome.summary, outcome.harnessErrors);
+}
+
+/** The embedded engine is what they are held against: it has no column. */
+function onOthers(groups: readonly GroupResult[]): GroupResult[] {
+  return groups.map((group) => ({
+    ...group,
+    cases: group.cases.filter((c) => c.engine !== DEFAULT_ENGINE),
+  }));
+}
+
+/** The text with the table between its marks, in place of what was there. */
+export function withTable(text: string, table: string, name = "the file"): string {
+  const begin = text.indexOf(BEGIN);
+  const end = text.indexOf(END);
+  if (begin === -1 || end < begin) {
+    throw new Complaint(`${name} has no lines ${BEGIN} and ${END} to put the table between`);
+  }
+  return `${text.slice(0, begin + BEGIN.length)}\n\n${table}\n${text.slice(end)}`;
+}

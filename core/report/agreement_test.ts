@@ -1,0 +1,61 @@
+import { assertEquals } from "@std/assert";
+import type { CaseResult } from "../judge/result.ts";
+import { agreementTable } from "./agreement.ts";
+import { makeGroupResult, makeResult } from "./testing.ts";
+
+const kvm = (scenario: string, more: Partial<CaseResult>) =>
+  makeResult(scenario, "full-hw", { engine: "kvm", version: "6.12.9", host: "svm", ...more });
+const qemu = (scenario: string, more: Partial<CaseResult>) =>
+  makeResult(scenario, "full-bt", { engine: "qemu", version: "7.2.13", ...more });
+
+const KNOWN = {
+  state: "excused",
+  about: ["console"],
+  reason: "It prints otherwise.",
+  manual: "SDM vol. 3, 4.10",
+  link: "https://example.org/1",
+  until: "2027-06-30",
+  at: "fixtures/known/qemu.yaml:3:5",
+} as const;
+
+Deno.test("agreementTable() has a row a folder and a column a subject, and counts reasons", () => {
+  const table = agreementTable([
+    makeGroupResult("a/one", [kvm("a/one", {}), qemu("a/one", { verdict: "unobserved" })]),
+    makeGroupResult("a/two", [
+      kvm("a/two", { verdict: "skipped", reason: "no such thing" }),
+      qemu("a/two", { verdict: "known-deviation", known: [KNOWN] }),
+    ]),
+    makeGroupResult("b/three", [
+      kvm("b/three", { verdict: "skipped", reason: "no such thing" }),
+      qemu("b/three", { verdict: "diverged", reason: "console differs" }),
+    ]),
+  ]);
+  assertEquals(
+    table,
+    `| scenarios   | \`full-hw@kvm\` | \`full-bt@qemu\` |
+| ----------- | ------------- | -------------- |
+| a           | ✓ 1 – 1       | ◐ 1 ~ 1        |
+| b           | – 1           | ✗ 1            |
+| all 6 cases | ✓ 1 – 2       | ◐ 1 ~ 1 ✗ 1    |
+
+✓ agrees, ◐ agrees as far as it shows, ~ deviates as the ledger knows, ✗ disagrees, – skipped.
+
+Subjects:
+
+- \`full-hw@kvm\`: 6.12.9 on svm
+- \`full-bt@qemu\`: 7.2.13
+
+Known deviations:
+
+- \`full-bt@qemu\`, a/two: It prints otherwise. SDM vol. 3, 4.10. (fixtures/known/qemu.yaml:3:5)
+
+Disagreements:
+
+- \`b/three@full-bt+qemu\`: console differs
+
+Skipped:
+
+- \`full-hw@kvm\`, 2: no such thing
+`,
+  );
+});
