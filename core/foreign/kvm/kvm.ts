@@ -74,7 +74,8 @@ class Kvm implements Subject {
 
   async #canary(): Promise<string | undefined> {
     try {
-      return canaryComplaint(await this.run(canary("real16")));
+      // A guest of bare hardware: it is KVM that is tried, and not the back end.
+      return canaryComplaint(await this.#run(canary("real16"), "full-hw"));
     } catch (error) {
       if (error instanceof SubjectLacks) return error.message;
       throw error;
@@ -85,10 +86,14 @@ class Kvm implements Subject {
     return this.#backend.unsuited(image);
   }
 
-  async run({ abort, ...job }: Job): Promise<Trace> {
+  async run(job: Job): Promise<Trace> {
     const { seed, pvOps } = job.image;
     if (seed !== undefined) throw new SubjectLacks(SEEDED);
     if (this.#host?.host === "pvm" && usesCounter(pvOps)) throw new SubjectLacks(COUNTER_GAP);
+    return await this.#run(job, this.id.backend);
+  }
+
+  async #run({ abort, ...job }: Job, backend: Backend): Promise<Trace> {
     const stop = new SharedArrayBuffer(4);
     const tell = () => void Atomics.store(new Int32Array(stop), 0, 1);
     const { wallMs } = job.group.limits;
@@ -99,7 +104,7 @@ class Kvm implements Subject {
       const answer = await this.#hand.ask(
         {
           type: "run",
-          backend: this.id.backend,
+          backend,
           job: { ...job, group: { guest, limits } },
           stop,
         },
