@@ -7,6 +7,7 @@ import {
   backends,
   command,
   engines,
+  kvmOptions,
   list as words,
   oneOf,
   outside,
@@ -135,10 +136,17 @@ const VMM = [
   command,
 ] as const;
 
+const KVM = [
+  "--kvm <options>",
+  "what KVM does itself, beside the CPU: ioeventfd, for virtio's notifications",
+  kvmOptions,
+] as const;
+
 function runCommand(done: (code: ExitCode) => void) {
   return selecting("run")
     .option(...QEMU)
     .option(...VMM)
+    .option(...KVM)
     .description("run scenarios and judge them")
     .argument("[paths...]", "scenario files and folders (default: scenarios)")
     .option(
@@ -271,6 +279,7 @@ function traceCommand(done: (code: ExitCode) => void) {
   return new Command("trace")
     .option(...QEMU)
     .option(...VMM)
+    .option(...KVM)
     .description(
       "run a case and print its exits, accesses and injections, with disassembly and source",
     )

@@ -57,11 +57,33 @@ export function shard(text: string): Shard {
 export interface OutsideFlags {
   readonly qemu?: string;
   readonly vmm?: readonly string[];
+  readonly kvm?: SubjectOptions["kvm"];
 }
 
 /** The same for {@linkcode Subjects}. */
-export function outside({ qemu, vmm }: OutsideFlags): SubjectOptions {
-  return { ...(qemu === undefined ? {} : { qemu }), ...(vmm === undefined ? {} : { vmm }) };
+export function outside({ qemu, vmm, kvm }: OutsideFlags): SubjectOptions {
+  return {
+    ...(qemu === undefined ? {} : { qemu }),
+    ...(vmm === undefined ? {} : { vmm }),
+    ...(kvm === undefined ? {} : { kvm }),
+  };
+}
+
+/** `ioeventfd`: what of KVM's is used, with commas. */
+export function kvmOptions(text: string): NonNullable<SubjectOptions["kvm"]> {
+  const options: { ioeventfd?: boolean } = {};
+  for (const word of list(text)) {
+    if (word === "irqfd" || word.startsWith("irqchip=")) {
+      if (word === "irqchip=user") continue;
+      throw new Complaint(
+        `--kvm: the interrupt controller is one of the board's devices, and not KVM's, whose lines ` +
+          `irqfd needs; \`trivisor costs options\` compares them`,
+      );
+    }
+    oneOf("option of KVM", word, ["ioeventfd"]);
+    options.ioeventfd = true;
+  }
+  return options;
 }
 
 /** `my-vmm --fast "a b"`: a program and its arguments; quotes hold words together, and there is no shell. */

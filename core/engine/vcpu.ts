@@ -74,6 +74,16 @@ export interface VcpuConfig {
   readonly count: (what: string) => void;
   /** Absent: there is no local APIC. */
   readonly localApic?: LocalApicRegisters;
+  /** Absent: there are none. */
+  readonly doorbells?: Doorbells;
+}
+
+/** Registers whose writes need no answer, as virtio's notifications: an engine may collect them where others exit at each. */
+export interface Doorbells {
+  /** 32 bits wide, by guest-physical address; values from 0 on, so many of them. */
+  readonly registers: readonly { readonly gpa: number; readonly values: number }[];
+  /** It was written, once or several times. */
+  ring(gpa: number, value: number): void;
 }
 
 /** What of a local APIC is not in its memory page, but belongs to the instructions of its CPU. */

@@ -16,6 +16,8 @@ export interface SubjectOptions {
   readonly qemu?: string;
   /** Program and arguments of a VMM that speaks trivisor's protocol; absent: there is none. */
   readonly vmm?: readonly string[];
+  /** What of KVM's is used; absent: nothing that devices here can do as well. */
+  readonly kvm?: { readonly ioeventfd?: boolean };
 }
 
 /** Makes the subject of a back end on an engine that has it, or says why it is not to be had. */
@@ -26,9 +28,9 @@ const MAKERS: Readonly<Record<Engine, Maker>> = {
     const subject = subjectOf({ backend, engine: "embedded" });
     return Promise.resolve(subject ? { subject } : { absent: `there is no ${backend}@embedded` });
   },
-  kvm: async (backend) => {
+  kvm: async (backend, { kvm }) => {
     const { kvmSubject } = await import("./kvm/kvm.ts");
-    return kvmSubject(backend);
+    return kvmSubject(backend, kvm);
   },
   qemu: async (backend, { qemu }) => {
     const { qemuSubject } = await import("./qemu/subject.ts");

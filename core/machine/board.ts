@@ -45,7 +45,7 @@ import type { GuestMemory } from "./memory.ts";
 import { VirtioBlock } from "./virtio/block.ts";
 import { VirtioConsole } from "./virtio/console.ts";
 import type { VirtioDevice } from "./virtio/device.ts";
-import { VirtioMmio } from "./virtio/mmio.ts";
+import { VIRTIO_DOORBELL, VirtioMmio } from "./virtio/mmio.ts";
 
 /** What the devices of a PC are plugged into. */
 export interface PcBoardOptions {
@@ -160,21 +160,25 @@ export interface VirtioBoard {
   readonly console: VirtioConsole;
   readonly block: VirtioBlock | undefined;
   readonly transports: readonly VirtioMmio[];
+  /** Where drivers notify the devices, and how many queues each has. */
+  readonly doorbells: readonly { readonly gpa: number; readonly values: number }[];
 }
 
 /** Attaches virtio-mmio devices to a bus, where `VIRTIO_SLOTS` has them; throws where it is taken. */
 export function attachVirtio(options: VirtioBoardOptions): VirtioBoard {
   const { bus, memory, line, observe, disks: [disk] } = options;
   const transports: VirtioMmio[] = [];
+  const doorbells: { gpa: number; values: number }[] = [];
   const attach = (device: VirtioDevice, { slot, irq }: { slot: number; irq: number }): void => {
     const transport = new VirtioMmio({ device, memory, line: line(irq), observe });
     const base = VIRTIO_MMIO_BASE + slot * VIRTIO_MMIO_STRIDE;
     bus.attach("memory", base, VIRTIO_MMIO_STRIDE, device.name, transport);
     transports.push(transport);
+    doorbells.push({ gpa: base + VIRTIO_DOORBELL, values: device.queueSizes.length });
   };
   const console = new VirtioConsole(options.console);
   attach(console, VIRTIO_SLOTS.console);
   const block = disk === undefined ? undefined : new VirtioBlock(disk);
   if (block !== undefined) attach(block, VIRTIO_SLOTS.block);
-  return { console, block, transports };
+  return { console, block, transports, doorbells };
 }

@@ -3,7 +3,7 @@
 import type { Backend } from "../base/backend.ts";
 import type { VirtualClock } from "../base/clock.ts";
 import type { CpuidResult } from "../cpu/cpu.ts";
-import type { ExecutionControls, LocalApicRegisters, Vcpu } from "../engine/vcpu.ts";
+import type { Doorbells, ExecutionControls, LocalApicRegisters, Vcpu } from "../engine/vcpu.ts";
 import type { GuestImage } from "../guest/image.ts";
 import type { Bus } from "../machine/bus.ts";
 import type { AddressGate, BlockSource, Power, Sink } from "../machine/device.ts";
@@ -50,6 +50,8 @@ export interface Monitor {
   readonly bus?: Bus;
   /** Its MSRs and CR8; absent: it has none. */
   readonly localApic?: LocalApicRegisters | undefined;
+  /** What the guest rings without waiting for an answer; absent: nothing. */
+  readonly doorbells?: Doorbells;
   /** Does a device's alarm that falls due while the guest runs make it exit (a host interrupt)? False on `native`. */
   readonly preempts: Exit["via"] | false;
 

@@ -126,6 +126,7 @@ class Run {
       ...(own.direct ? { bus: own.bus ?? bus } : {}),
       ...(image.rom ? { rom: image.rom } : {}),
       ...(own.localApic ? { localApic: own.localApic } : {}),
+      ...(own.doorbells ? { doorbells: own.doorbells } : {}),
       timestamp: () => BigInt(this.#time.now()),
       random,
       cpuid: (leaf, subleaf) => own.cpuid(leaf, subleaf),

@@ -1,6 +1,7 @@
 // KVM as an engine: real hardware's virtualization, behind the same contract as the embedded CPU.
 import type { Vcpu, VcpuConfig, VcpuFactory } from "../vcpu.ts";
 import { deprivileged, type Gates, isDeprivileged } from "../deprivileged/engine.ts";
+import { KernelDoorbells } from "./doorbells.ts";
 import { KvmMachine } from "./machine.ts";
 import { KvmSystem } from "./system.ts";
 import { KvmVcpu } from "./vcpu.ts";
@@ -18,12 +19,23 @@ export function closeKvm(): void {
   system = undefined;
 }
 
-function createAll(configs: readonly VcpuConfig[]): readonly Vcpu[] {
+/** What of KVM's is used. */
+export interface KvmOptions {
+  /** The kernel counts what rings devices' doorbells, and the guest runs on. */
+  readonly ioeventfd?: boolean;
+}
+
+function createAll(
+  configs: readonly VcpuConfig[],
+  { ioeventfd }: KvmOptions,
+): readonly Vcpu[] {
   const [first] = configs;
   if (!first) return [];
   if (first.bus) throw new Error("KVM has no guest that reaches devices without an exit");
   const machine = new KvmMachine(kvmSystem(), first.memory, first.rom);
   try {
+    const { doorbells } = first;
+    if (ioeventfd && doorbells) machine.doorbells = new KernelDoorbells(machine, doorbells);
     return configs.map((config) => new KvmVcpu(machine, config));
   } catch (error) {
     machine.dispose();
@@ -32,22 +44,25 @@ function createAll(configs: readonly VcpuConfig[]): readonly Vcpu[] {
 }
 
 /** Of guests with all rings to themselves. */
-const ordinary: VcpuFactory = {
-  hostTime: true,
-  hostRate: () => kvmSystem().rate,
-  create: (config) => {
-    const [vcpu] = createAll([config]);
-    if (!vcpu) throw new Error("A machine has at least one CPU");
-    return vcpu;
-  },
-  createAll,
-};
+function ordinaryWith(options: KvmOptions) {
+  return {
+    hostTime: true,
+    hostRate: () => kvmSystem().rate,
+    create: (config) => {
+      const [vcpu] = createAll([config], options);
+      if (!vcpu) throw new Error("A machine has at least one CPU");
+      return vcpu;
+    },
+    createAll: (configs) => createAll(configs, options),
+  } as const satisfies VcpuFactory;
+}
 
 /**
  * Makes virtual CPUs of KVM's. They, and all they are asked, belong to the thread that made them. `gates` are those of guests
  * that run deprivileged.
  */
-export function kvmWith(gates: Gates): VcpuFactory {
+export function kvmWith(gates: Gates, options: KvmOptions = {}): VcpuFactory {
+  const ordinary = ordinaryWith(options);
   const shimmed = deprivileged(ordinary, gates, () => kvmSystem().pvm);
   return {
     ...ordinary,
@@ -56,7 +71,7 @@ export function kvmWith(gates: Gates): VcpuFactory {
       const [first] = configs;
       return first && isDeprivileged(first.controls)
         ? configs.map((config) => shimmed.create(config))
-        : createAll(configs);
+        : ordinary.createAll(configs);
     },
   };
 }

@@ -35,6 +35,7 @@ export class SystemError extends Error {
 /** Constants of <sys/mman.h>, <fcntl.h>, <signal.h> and <time.h>, on x86-64. */
 export const PROT = { READ: 1, WRITE: 2 } as const;
 export const MAP = { SHARED: 1, ANONYMOUS: 0x20, NORESERVE: 0x4000 } as const;
+const O_NONBLOCK = 0o4000;
 const O_RDWR = 2, O_CLOEXEC = 0x8_0000;
 const MAP_FAILED = 2n ** 64n - 1n;
 export const SIG_BLOCK = 0, SIG_UNBLOCK = 1;
@@ -59,6 +60,8 @@ const SYMBOLS = {
   pread: { parameters: ["i32", "buffer", "usize", "i64"], result: "isize" },
   access: { parameters: ["buffer", "i32"], result: "i32" },
   uname: { parameters: ["buffer"], result: "i32" },
+  read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  eventfd: { parameters: ["u32", "i32"], result: "i32" },
   gettid: { parameters: [], result: "i32" },
   pthread_sigmask: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   sigtimedwait: { parameters: ["buffer", "pointer", "buffer"], result: "i32" },
@@ -161,6 +164,20 @@ export class Libc {
     const read = this.#c.pread(fd, bytes, BigInt(bytes.length), BigInt(offset));
     if (read < 0n) throw this.#error("Reading");
     return Number(read);
+  }
+
+  /** A counter that the kernel adds to; reading it does not wait. */
+  eventCounter(): number {
+    const fd = this.#c.eventfd(0, O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) throw this.#error("eventfd");
+    return fd;
+  }
+
+  /** What such a counter has come to since the last time. */
+  takeCount(fd: number): number {
+    const count = new BigUint64Array(1);
+    const read = this.#c.read(fd, new Uint8Array(count.buffer), BigInt(count.byteLength));
+    return read > 0n ? Number(count[0]) : 0;
   }
 
   /** A set of one signal, as glibc has it. */

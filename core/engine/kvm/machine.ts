@@ -12,6 +12,7 @@ import {
   KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL,
   STRUCT,
 } from "./abi.ts";
+import type { KernelDoorbells } from "./doorbells.ts";
 import { Interrupter } from "./interrupter.ts";
 import type { Libc, Mapping } from "./libc.ts";
 import type { KvmSystem } from "./system.ts";
@@ -54,6 +55,8 @@ export class KvmMachine {
   readonly #mappings: Mapping[] = [];
   readonly #vcpus: number[] = [];
   #users = 0;
+  /** Absent: what rings them leaves the guest. */
+  doorbells: KernelDoorbells | undefined;
 
   /** `size` is a multiple of the page size. */
   constructor(readonly system: KvmSystem, size: number, rom?: Uint8Array) {
@@ -214,6 +217,7 @@ export class KvmMachine {
 
   dispose(): void {
     this.interrupter.dispose();
+    this.doorbells?.dispose();
     for (const mapping of this.#mappings.splice(0)) mapping.unmap();
     for (const fd of this.#vcpus.splice(0)) this.#libc.close(fd);
     this.#libc.close(this.#vm);

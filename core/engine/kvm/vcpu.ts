@@ -7,6 +7,7 @@ import { KVM_SYNC_X86, KVM_VCPUEVENT_VALID, STRUCT } from "./abi.ts";
 import { BUDGET, ExitingCpu, GENERAL_PROTECTION } from "./exits.ts";
 import { initialState } from "./initial_state.ts";
 import { EINTR } from "./libc.ts";
+import { DOORBELL_SLICE } from "./doorbells.ts";
 import type { KvmMachine } from "./machine.ts";
 import { HYPERCALL_GAP, isHypercall } from "./pvm.ts";
 import { EVENTS_AT } from "./registers.ts";
@@ -30,13 +31,22 @@ const SHOWING_HYPERCALLS: Capabilities = { ...CAPABILITIES, exitKinds: [...EXIT_
 
 const RUN = STRUCT.kvm_run.fields;
 
+/** Not every write to device memory comes to the VMM any more. */
+function withDoorbells(capabilities: Capabilities): Capabilities {
+  return {
+    ...capabilities,
+    exitKinds: (capabilities.exitKinds ?? EXIT_KINDS).filter((kind) => kind !== "ept-violation"),
+  };
+}
+
 export class KvmVcpu extends ExitingCpu implements Vcpu {
   readonly capabilities: Capabilities;
   readonly retired = 0;
 
   constructor(machine: KvmMachine, config: VcpuConfig) {
     super(machine, config);
-    this.capabilities = machine.system.showsHypercalls ? SHOWING_HYPERCALLS : CAPABILITIES;
+    const capabilities = machine.system.showsHypercalls ? SHOWING_HYPERCALLS : CAPABILITIES;
+    this.capabilities = machine.doorbells ? withDoorbells(capabilities) : capabilities;
     this.setControls(config.controls);
     this.init();
   }
@@ -67,13 +77,16 @@ export class KvmVcpu extends ExitingCpu implements Vcpu {
       this.started = true;
       this.settings.setTimestamp(this.config.timestamp());
     }
-    if (nanoseconds !== undefined) this.machine.interrupter.grant(nanoseconds);
+    const { doorbells, interrupter } = this.machine;
+    if (doorbells) interrupter.grant(Math.min(nanoseconds ?? Infinity, DOORBELL_SLICE));
+    else if (nanoseconds !== undefined) interrupter.grant(nanoseconds);
     if (localApic) this.page.setBigUint64(RUN.cr8, BigInt(localApic.priorityClass), true);
     const errno = this.enter();
+    doorbells?.collect();
     if (localApic) localApic.priorityClass = Number(this.page.getBigUint64(RUN.cr8, true));
     if (errno === 0) return this.stop();
     if (errno !== EINTR) throw new EngineFailure(`KVM_RUN failed with error ${errno}`);
-    this.machine.interrupter.taken();
+    interrupter.taken();
     if (this.machine.system.pvm && isHypercall(this.code.bytes(this.file.linearRip, 3))) {
       throw new SubjectLacks(HYPERCALL_GAP);
     }

@@ -1,6 +1,7 @@
 // A back end of ours on real KVM, as a subject: its guests run in a thread of their own, which can be stopped from here.
 import type { Backend, SubjectId } from "../../base/backend.ts";
 import type { Trace } from "../../trace/trace.ts";
+import type { KvmOptions } from "../../engine/kvm/engine.ts";
 import type { KvmHost } from "../../engine/kvm/host.ts";
 import { COUNTER_GAP, usesCounter } from "../../engine/kvm/pvm.ts";
 import { SubjectLacks } from "../../engine/lacks.ts";
@@ -22,9 +23,9 @@ const ABORT_MS = 20;
 const BACKENDS: readonly Backend[] = ["full-hw", "para", "hybrid"];
 
 /** What runs cases of a back end on /dev/kvm, or why there is no such pair. */
-export function kvmSubject(backend: Backend): Found {
+export function kvmSubject(backend: Backend, options: KvmOptions = {}): Found {
   const definition = BACKEND_DEFINITIONS.get(backend);
-  if (definition && BACKENDS.includes(backend)) return { subject: new Kvm(definition) };
+  if (definition && BACKENDS.includes(backend)) return { subject: new Kvm(definition, options) };
   return { absent: WITHOUT[backend] ?? `there is no ${backend}@kvm` };
 }
 
@@ -44,7 +45,7 @@ class Kvm implements Subject {
   readonly #hand = new Hand();
   #host: KvmHost | undefined;
 
-  constructor(backend: BackendDefinition) {
+  constructor(backend: BackendDefinition, readonly options: KvmOptions) {
     this.#backend = backend;
     this.id = { backend: backend.backend satisfies Backend, engine: "kvm" };
     this.summary = `${backend.summary}; on /dev/kvm`;
@@ -105,6 +106,7 @@ class Kvm implements Subject {
         {
           type: "run",
           backend,
+          options: this.options,
           job: { ...job, group: { guest, limits } },
           stop,
         },

@@ -1,5 +1,6 @@
 // What the thread that judges and the one that runs KVM's guests say to each other.
 import type { Backend } from "../../base/backend.ts";
+import type { KvmOptions } from "../../engine/kvm/engine.ts";
 import type { KvmHost } from "../../engine/kvm/host.ts";
 import type { Trace } from "../../trace/trace.ts";
 import type { Job } from "../../vmm/subject.ts";
@@ -9,6 +10,7 @@ export type ToWorker =
     readonly type: "run";
     readonly backend: Backend;
     readonly job: Omit<Job, "abort">;
+    readonly options: KvmOptions;
     /** One 32-bit number: not zero once the run is to end. */
     readonly stop: SharedArrayBuffer;
   }

@@ -1,7 +1,7 @@
 // The thread that runs guests on KVM: while one runs, it does nothing else, and whoever judges stays free to stop it.
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
-import { closeKvm, kvm, kvmSystem } from "../../engine/kvm/engine.ts";
+import { closeKvm, kvmSystem, kvmWith } from "../../engine/kvm/engine.ts";
 import { hostOf } from "../../engine/kvm/host.ts";
 import { KvmUnavailable } from "../../engine/kvm/system.ts";
 import { SubjectLacks } from "../../engine/lacks.ts";
@@ -35,10 +35,11 @@ function answer(message: ToWorker): FromWorker {
   }
 }
 
-function run({ backend, job, stop }: Extract<ToWorker, { type: "run" }>): FromWorker {
+function run({ backend, job, stop, options }: Extract<ToWorker, { type: "run" }>): FromWorker {
   const definition = BACKEND_DEFINITIONS.get(backend);
   if (!definition) return { type: "defect", message: `There is no back end ${backend}` };
   const flag = new Int32Array(stop);
   const abort = () => Atomics.load(flag, 0) !== 0;
-  return { type: "trace", trace: runCase({ ...job, backend: definition, engine: kvm, abort }) };
+  const engine = kvmWith({}, options);
+  return { type: "trace", trace: runCase({ ...job, backend: definition, engine, abort }) };
 }

@@ -68,6 +68,9 @@ export interface VirtioMmioOptions {
   readonly observe: (access: Access) => void;
 }
 
+/** Offset of the register by which a driver notifies: it writes the queue's number there. */
+export const VIRTIO_DOORBELL = REGISTER.QueueNotify;
+
 export class VirtioMmio implements Device, VirtioTransport {
   #state = structuredClone(RESET);
   readonly #queues: readonly Virtqueue[];

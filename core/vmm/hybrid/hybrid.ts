@@ -1,6 +1,7 @@
 // `hybrid`: hardware assistance for the CPU and its memory, paravirtualization for devices, interrupts and time. It does
 // what `full-hw` does, and has beside the PC's devices virtio over MMIO, a local APIC, and KVM's own features.
 import { VECTOR } from "../../base/registers.ts";
+import type { Doorbells } from "../../engine/vcpu.ts";
 import { attachVirtio, type PcBoard } from "../../machine/board.ts";
 import type { Lapic } from "../../machine/devices/lapic.ts";
 import type { Exit } from "../../trace/exit.ts";
@@ -33,12 +34,13 @@ interface Platform {
 interface HybridBoard {
   readonly board: PcBoard;
   readonly platforms: readonly Platform[];
+  readonly doorbells: Doorbells;
 }
 
 function hybridBoard(setup: Setup): HybridBoard {
   const { bus, clock, recorder, memory, console, disks } = setup;
   const board = boardOf(setup, { lapic: true });
-  attachVirtio({
+  const virtio = attachVirtio({
     bus,
     memory,
     console,
@@ -53,7 +55,11 @@ function hybridBoard(setup: Setup): HybridBoard {
     const eoi = new PvEoi(memory, apic);
     return { lapic, apic, eoi, msrs: new KvmMsrs(memory, clock, eoi) };
   });
-  return { board, platforms };
+  const doorbells: Doorbells = {
+    registers: virtio.doorbells,
+    ring: (gpa, value) => bus.write("memory", gpa, 4, value),
+  };
+  return { board, platforms, doorbells };
 }
 
 /** What is handled otherwise than on `full-hw`. */
@@ -99,6 +105,7 @@ function handlers({ lapic, apic, msrs }: Platform): ExitHandlers {
 }
 
 class HybridMonitor extends PcMonitor {
+  readonly doorbells: Doorbells;
   readonly #setup: Setup;
   readonly #machine: HybridBoard;
   readonly #platform: Platform;
@@ -115,6 +122,7 @@ class HybridMonitor extends PcMonitor {
     super(setup, options, machine.board, number);
     this.#setup = setup;
     this.#machine = machine;
+    this.doorbells = machine.doorbells;
     this.#platform = own;
   }
 
