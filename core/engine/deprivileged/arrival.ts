@@ -5,9 +5,11 @@ import { RPL_MASK } from "../../cpu/descriptors.ts";
 import type { GuestState } from "./guest_state.ts";
 import { EXCEPTIONS, FRAME, type Shim, STUB } from "./shim.ts";
 
-/** An exception, or a system call. */
+/** An exception, a system call, or INT n. */
 export type Arrival =
   | { readonly what: "syscall" }
+  /** INT n has been done, or INT3: RIP is behind it. */
+  | { readonly what: "interrupt"; readonly vector: number }
   | {
     readonly what: "exception";
     readonly vector: number;
@@ -35,7 +37,7 @@ const RESUME = BigInt(RFLAGS.RF);
 
 /** Reads what happened from the stub that rang and the frame on the shim's stack, and gives the state its guest's registers. */
 export function arrive(state: GuestState, shim: Shim, stub: number, frame: Gpa): Arrival {
-  return stub < EXCEPTIONS ? exception(state, shim, stub, frame) : systemCall(state, stub);
+  return stub < STUB.syscall ? exception(state, shim, stub, frame) : systemCall(state, stub);
 }
 
 function exception(state: GuestState, shim: Shim, vector: number, frame: Gpa): Arrival {
@@ -56,6 +58,7 @@ function exception(state: GuestState, shim: Shim, vector: number, frame: Gpa): A
     cs: state.loaded(selector(FRAME.cs), cs),
     ss: state.loaded(selector(FRAME.ss), ss),
   };
+  if (vector >= EXCEPTIONS || vector === VECTOR.BP) return { what: "interrupt", vector };
   return {
     what: "exception",
     vector,
@@ -66,7 +69,7 @@ function exception(state: GuestState, shim: Shim, vector: number, frame: Gpa): A
 
 /** A debug trap that MOV SS has put off till after SYSCALL comes at the shim's first instruction: the system call has happened. */
 function inShim(state: GuestState, vector: number, stub: number | undefined): Arrival {
-  if (vector !== VECTOR.DB || stub === undefined || stub < EXCEPTIONS) {
+  if (vector !== VECTOR.DB || stub === undefined || stub < STUB.syscall) {
     throw new Error(`Exception ${vector} in stub ${stub} of the shim`);
   }
   return systemCall(state, stub);

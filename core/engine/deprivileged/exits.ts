@@ -9,16 +9,17 @@ import type { Arrival } from "./arrival.ts";
 import type { GuestState } from "./guest_state.ts";
 
 type Exception = Extract<Arrival, { what: "exception" }>;
+type Interrupt = Extract<Arrival, { what: "interrupt" }>;
 
 /** Error code of #GP for INT n that CPL 3 may not do: the IDT's bit, and neither EXT nor TI (SDM vol. 3, 6.13). */
 const CODE_BITS = 7, CODE_IDT = 2;
 /** Causes of #DB that DR6 names; INT1 has none. */
 const DR6_CAUSES = BigInt(DR6.BREAKPOINTS | DR6.BD | DR6.BS | DR6.BT);
-const INT1 = 0xf1, INT3 = 0xcc;
+const INT1 = 0xf1, INT3 = 0xcc, INT = 0xcd;
 const INTERRUPTS = new Set<Mnemonic>([Mnemonic.Int, Mnemonic.Int3, Mnemonic.Into]);
 const SCE = BigInt(EFER.SCE);
 
-/** The exit. Of INT1, which has been done, the state's RIP is put back. */
+/** The exit. Of INT n, where it has been done, the state's RIP is put back. */
 export function exitOf(state: GuestState, arrival: Arrival, controls: ExecutionControls): Exit {
   if (arrival.what === "syscall") return syscall(state);
   const vector = softwareInterrupt(state, arrival);
@@ -26,6 +27,7 @@ export function exitOf(state: GuestState, arrival: Arrival, controls: ExecutionC
     const detail = { vector };
     return { ...placeOf(state), kind: "software-interrupt", via: "fault", detail };
   }
+  if (arrival.what === "interrupt") throw new Error("INT n is a software interrupt");
   if (isRefusedSyscall(state, arrival)) return syscall(state);
   if (isRefusedHypercall(state, arrival)) {
     const number = state.get("rax");
@@ -56,23 +58,29 @@ function isRefusedHypercall(state: GuestState, { vector, errorCode }: Exception)
   );
 }
 
-/** INT n, INT3 and INTO are refused by their gates, before they do anything; INT1 is not, and has been done. */
-function softwareInterrupt(
-  state: GuestState,
-  { vector, errorCode = 0 }: Exception,
-): number | undefined {
+/** Which INT n, INT3 or INT1 it is, if it is one; RIP is put back to it then. */
+function softwareInterrupt(state: GuestState, arrival: Interrupt | Exception): number | undefined {
+  const { vector } = arrival;
+  if (arrival.what === "interrupt") {
+    // INT3 has an opcode of its own, and PVM leaves RIP where it was at others; what else it was, it stands before RIP.
+    const short = vector === VECTOR.BP && stepBack(state, [INT3]);
+    if (!short) stepBack(state, [INT, vector]);
+    return vector;
+  }
   switch (vector) {
-    // QEMU's TCG has twice the vector in the error code of 64-bit mode, and RIP behind an INT3.
-    case VECTOR.GP:
+    case VECTOR.GP: {
+      const { errorCode = 0 } = arrival;
       if ((errorCode & CODE_BITS) !== CODE_IDT) return undefined;
-      return decoded(state, vectorOf) ?? (stepBack(state, INT3) ? VECTOR.BP : undefined);
+      const refused = errorCode >> 3;
+      // KVM without hardware for it may have begun the instruction before it fails: RIP is behind it then.
+      return decoded(state, vectorOf) ?? (stepBack(state, [INT, refused]) ? refused : undefined);
+    }
+    // INT1 looks at no gate.
     case VECTOR.DB: {
       const caused = (state.machine.debugRegister(6) & DR6_CAUSES) !== 0n;
-      return !caused && stepBack(state, INT1) ? vector : undefined;
+      return !caused && stepBack(state, [INT1]) ? vector : undefined;
     }
-    // PVM again: it looks at no gate of INT3, and calls INT n undefined, as no CPU does.
-    case VECTOR.BP:
-      return stepBack(state, INT3) ? vector : undefined;
+    // PVM, the KVM in software, calls INT n undefined, as no CPU does.
     case VECTOR.UD:
       return decoded(state, vectorOf);
     default:
@@ -84,10 +92,11 @@ function vectorOf(instruction: Instruction): number | undefined {
   return INTERRUPTS.has(instruction.mnemonic) ? interruptVector(instruction) : undefined;
 }
 
-/** Puts RIP back to the instruction of one byte before it, if it is this one. */
-function stepBack(state: GuestState, opcode: number): boolean {
-  const before = state.get("rip") - 1n;
-  if (state.read(state.linear(before), 1)[0] !== opcode) return false;
+/** Puts RIP back to the instruction before it, if it is this one. */
+function stepBack(state: GuestState, instruction: readonly number[]): boolean {
+  const before = state.get("rip") - BigInt(instruction.length);
+  const bytes = state.read(state.linear(before), instruction.length);
+  if (!instruction.every((byte, i) => bytes[i] === byte)) return false;
   state.set("rip", before);
   return true;
 }

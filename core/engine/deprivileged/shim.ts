@@ -3,7 +3,7 @@
 // guest's registers back itself. So the shim never returns, saves nothing and decides nothing. Xen's own entry code does the
 // rest of the work in ring 0; here that is the monitor's.
 import { PAGE_SIZE } from "../../base/address.ts";
-import type { Segment } from "../../base/registers.ts";
+import { type Segment, VECTOR } from "../../base/registers.ts";
 
 /** Pages of the shim in the machine's memory, behind the guest's RAM, by what they hold. */
 export const PAGE = {
@@ -15,21 +15,23 @@ export const PAGE = {
   level2: 3,
   level1: 4,
   descriptors: 5,
-  tables: 6,
-  stack: 7,
-  code: 8,
+  idt: 6,
+  tss: 7,
+  stack: 8,
+  code: 9,
 } as const;
 /** Bytes of the shim. */
-export const SHIM_SIZE = 9 * PAGE_SIZE;
+export const SHIM_SIZE = 10 * PAGE_SIZE;
 
 /** The guest sees a GDT of full length, and the VMM leaves its last page free: the shim's descriptors go there. */
 export const GDT_LIMIT = 0xffff;
 /** Pages from the base of the GDT to each page of the window; nothing but the CPU at CPL 0 gets at them. */
 export const WINDOW: readonly (readonly [offset: number, page: number])[] = [
   [15, PAGE.descriptors],
-  [16, PAGE.tables],
-  [17, PAGE.stack],
-  [18, PAGE.code],
+  [16, PAGE.idt],
+  [17, PAGE.tss],
+  [18, PAGE.stack],
+  [19, PAGE.code],
 ];
 const at = (page: number): number => (WINDOW.find(([, p]) => p === page)?.[0] ?? 0) * PAGE_SIZE;
 
@@ -40,14 +42,19 @@ const CODE_DESCRIPTOR = 0x00af_9b00_0000_ffffn, STACK_DESCRIPTOR = 0x00cf_9300_0
 /** Available 64-bit TSS, present. Loading it makes it busy. */
 const TSS_TYPE = 0x89n, TSS_BUSY = 0x8b;
 
-/** Exceptions: the gates there are. What else INT n names is beyond the IDT, and so #GP. */
+/** Vectors of exceptions. */
 export const EXCEPTIONS = 32;
-const GATE_SIZE = 16;
-/** Interrupt gate of DPL 0 on the first interrupt stack: INT n of CPL 3 is #GP, before anything has happened. */
-const GATE_ATTRIBUTES = 0x8e01n;
-const IDT = { offset: at(PAGE.tables), limit: EXCEPTIONS * GATE_SIZE - 1 } as const;
-/** In the same page, with a bitmap of the ports below 256 behind it (SDM vol. 3, 8.7). */
-const TSS = { offset: at(PAGE.tables) + 0x400, rsp0: 4, ist1: 36, bitmapBase: 102, bitmap: 104 };
+const GATES = 256, GATE_SIZE = 16;
+/** Present interrupt gate on the first interrupt stack, of DPL 0 or 3. */
+const GATE_ATTRIBUTES = 0x8e01n, DPL_3 = 3n << 13n;
+/**
+ * What of INT n is let through: nothing that CPUs raise by themselves, so that one can be told from the other, but for INT3. The rest is
+ * #GP, before anything has happened.
+ */
+const isOpen = (vector: number): boolean => vector >= EXCEPTIONS || vector === VECTOR.BP;
+const IDT = { offset: at(PAGE.idt), limit: GATES * GATE_SIZE - 1 } as const;
+/** With a bitmap of the ports below 256 behind it (SDM vol. 3, 8.7). */
+const TSS = { offset: at(PAGE.tss), rsp0: 4, ist1: 36, bitmapBase: 102, bitmap: 104 };
 const PORTS_IN_BITMAP = 256;
 const TSS_SIZE = TSS.bitmap + PORTS_IN_BITMAP / 8 + 1;
 
@@ -56,10 +63,10 @@ export const DOORBELL_PORT = 0xec;
 /** The port of hypercalls, which the bitmap opens to CPL 3 where that is the gate. */
 export const HYPERCALL_PORT = 0xed;
 
-/** Stubs after those of the exceptions: SYSCALL from 64-bit code, and from compatibility mode, where AMD's CPUs have it. */
-export const STUB = { syscall: EXCEPTIONS, compatibilitySyscall: EXCEPTIONS + 1 } as const;
-const STUBS = EXCEPTIONS + 2;
-const STUB_SIZE = 16;
+/** Stubs after those of the gates: SYSCALL from 64-bit code, and from compatibility mode, where AMD's CPUs have it. */
+export const STUB = { syscall: GATES, compatibilitySyscall: GATES + 1 } as const;
+const STUBS = GATES + 2;
+const STUB_SIZE = 8;
 /** OUT imm8, AL; and #UD for an engine that goes on behind it. */
 const RING = Uint8Array.of(0xe6, DOORBELL_PORT, 0x0f, 0x0b);
 
@@ -106,7 +113,8 @@ export class Shim {
   pages(opensPort: boolean): ReadonlyMap<number, Uint8Array> {
     return new Map([
       [PAGE.descriptors, this.#descriptors()],
-      [PAGE.tables, this.#tables(opensPort)],
+      [PAGE.idt, this.#idt()],
+      [PAGE.tss, this.#tss(opensPort)],
       [PAGE.stack, new Uint8Array(PAGE_SIZE)],
       [PAGE.code, code()],
     ]);
@@ -126,24 +134,28 @@ export class Shim {
     return page;
   }
 
-  #tables(opensPort: boolean): Uint8Array {
+  #idt(): Uint8Array {
     const page = new Uint8Array(PAGE_SIZE);
     const view = new DataView(page.buffer);
-    for (let vector = 0; vector < EXCEPTIONS; vector++) {
+    for (let vector = 0; vector < GATES; vector++) {
       const target = this.#stub(vector);
-      const low = target & 0xffffn | BigInt(SELECTOR.code) << 16n | GATE_ATTRIBUTES << 32n |
+      const attributes = isOpen(vector) ? GATE_ATTRIBUTES | DPL_3 : GATE_ATTRIBUTES;
+      const low = target & 0xffffn | BigInt(SELECTOR.code) << 16n | attributes << 32n |
         (target >> 16n & 0xffffn) << 48n;
       view.setBigUint64(vector * GATE_SIZE, low, true);
       view.setBigUint64(vector * GATE_SIZE + 8, target >> 32n, true);
     }
-    const tss = TSS.offset % PAGE_SIZE;
-    view.setBigUint64(tss + TSS.rsp0, this.#stackTop, true);
-    view.setBigUint64(tss + TSS.ist1, this.#stackTop, true);
-    view.setUint16(tss + TSS.bitmapBase, TSS.bitmap, true);
-    page.fill(0xff, tss + TSS.bitmap, tss + TSS_SIZE);
-    if (opensPort) {
-      page[tss + TSS.bitmap + (HYPERCALL_PORT >> 3)] = 0xff ^ 1 << (HYPERCALL_PORT & 7);
-    }
+    return page;
+  }
+
+  #tss(opensPort: boolean): Uint8Array {
+    const page = new Uint8Array(PAGE_SIZE);
+    const view = new DataView(page.buffer);
+    view.setBigUint64(TSS.rsp0, this.#stackTop, true);
+    view.setBigUint64(TSS.ist1, this.#stackTop, true);
+    view.setUint16(TSS.bitmapBase, TSS.bitmap, true);
+    page.fill(0xff, TSS.bitmap, TSS_SIZE);
+    if (opensPort) page[TSS.bitmap + (HYPERCALL_PORT >> 3)] = 0xff ^ 1 << (HYPERCALL_PORT & 7);
     return page;
   }
 }

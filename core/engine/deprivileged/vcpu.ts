@@ -242,7 +242,10 @@ export class DeprivilegedVcpu implements Vcpu {
   // ---- Exits -------------------------------------------------------------------------------------------------------
 
   #exitOf(arrival: Arrival): Exit {
+    const rip = this.#state.get("rip");
     const exit = exitOf(this.#state, arrival, this.#controls);
+    // INT n has retired on the machine; for the VMM nothing of it has happened.
+    if (this.#countsInstructions && this.#state.get("rip") !== rip) this.#skipped--;
     this.#exited = exit.bytes;
     return exit;
   }
@@ -263,7 +266,7 @@ export class DeprivilegedVcpu implements Vcpu {
     state.set("rflags", state.get("rflags") | TF);
     const arrival = this.#step();
     state.set("rflags", state.get("rflags") & ~TF | traced);
-    if (arrival.what === "syscall") throw new Error("A system call is not to be emulated");
+    if (arrival.what !== "exception") throw new Error("What calls the VMM is not to be emulated");
     const { what: _, ...fault } = arrival;
     if (fault.vector !== VECTOR.DB) return { type: "exception", ...fault };
     this.setDebugRegister(6, causes);
