@@ -20,8 +20,9 @@ export interface LoggedAccess {
   readonly size: number;
 }
 
+/** Later versions may say who and when first. */
 const ACCESS =
-  /^memory_region_ops_(read|write) cpu (-?\d+) mr \S+ addr (0x[0-9a-f]+) value (0x[0-9a-f]+) size (\d+)/;
+  /^(?:\S+:)?memory_region_ops_(read|write) cpu (-?\d+) mr \S+ addr (0x[0-9a-f]+) value (0x[0-9a-f]+) size (\d+)/;
 /** Memory that belongs to nobody has no operations to trace, but is an error of the guest's. */
 const NOBODY = /^Invalid (read|write) at addr (0x[0-9A-Fa-f]+), size (\d+), region '\(null\)'/;
 /** What QEMU answers for such memory (7.2, softmmu/memory.c). */

@@ -6,14 +6,29 @@ import { DEBUG_EXIT_PORT } from "../../machine/devices/debug_exit.ts";
 /** OUT imm8 with AL, and with AX or EAX (SDM vol. 2, OUT); the latter may have a prefix. */
 const OUT_AL = 0xe6, OUT_EAX = 0xe7, OPERAND_SIZE = 0x66;
 
+/** MOV to a debug register (SDM vol. 2, MOV): hardware breakpoints of ours would be in its way. */
+const MOV_TO_DEBUG = [0x0f, 0x23];
+
+/** Does something that is loaded look like these bytes? */
+export function contains(image: GuestImage, wanted: readonly number[]): boolean {
+  const [first = 0] = wanted;
+  return image.placed.some(({ bytes }) => {
+    for (let at = bytes.indexOf(first); at >= 0; at = bytes.indexOf(first, at + 1)) {
+      if (wanted.every((byte, i) => bytes[at + i] === byte)) return true;
+    }
+    return false;
+  });
+}
+
 /** Breakpoints cost little, but not nothing; hardware has four (SDM vol. 3, 18.2). */
-export const MOST_POINTS = { software: 64, hardware: 4 } as const;
+const MOST_POINTS = { software: 64, hardware: 4 } as const;
 
 /**
  * Linear addresses of the instructions that write to the debug exit port: what was assembled tells of programs; in files it
  * is whatever looks like one, where it is loaded. Where that is in the middle of another instruction, nobody ever gets there.
  */
-export function exitPoints(image: GuestImage): bigint[] {
+export function exitPoints(image: GuestImage, hardware: boolean): bigint[] {
+  if (hardware && contains(image, MOV_TO_DEBUG)) return [];
   // `pv shutdown` is a line of several instructions that ends with the OUT.
   const ends = new Set(image.lines.map(({ address, length }) => address + length));
   const points = new Set<number>();
@@ -30,5 +45,5 @@ export function exitPoints(image: GuestImage): bigint[] {
       points.add(address + at - 1);
     }
   }
-  return [...points].map(BigInt);
+  return [...points].slice(0, MOST_POINTS[hardware ? "hardware" : "software"]).map(BigInt);
 }

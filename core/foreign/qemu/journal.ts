@@ -16,7 +16,7 @@ export class Journal {
   readonly #ranges: readonly DeviceRange[];
   readonly #most: number;
   readonly #console = new ConsoleBytes();
-  #accesses = 0;
+  #lines = 0;
   #fenced: (() => void) | undefined;
   /** What the guest wrote to the port that ends the run. */
   exitCode: number | undefined;
@@ -55,13 +55,14 @@ export class Journal {
   }
 
   #line(text: string): void {
-    const logged = loggedAccess(text);
-    if (!logged) return;
-    if (logged.cpu < 0) return this.#fenced?.();
-    if (++this.#accesses > this.#most) {
+    // Whatever it is about: QEMU has little else to say, unless it is made to.
+    if (++this.#lines > this.#most) {
       this.flooded = true;
       return;
     }
+    const logged = loggedAccess(text);
+    if (!logged) return;
+    if (logged.cpu < 0) return this.#fenced?.();
     const { address, direction, value } = logged;
     this.#recorder.access(accessOf(logged, this.#ranges));
     if (address === DEBUG_EXIT_PORT && direction === "out") this.exitCode ??= value;

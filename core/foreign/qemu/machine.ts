@@ -32,13 +32,22 @@ const CPU = `qemu64,${IDENTITY},tcg-cpuid=off,${LEVELS},+smep,+smap,+umip,+la57,
   "+rdseed,+aes,+pclmulqdq";
 
 /** The host's, without what only firmware and KVM's own guests use, and what not every host can set. */
-const KVM_CPU = `host,${IDENTITY},arch-capabilities=off,kvm=off`;
+const KVM_CPU = `host,${IDENTITY},${LEVELS},arch-capabilities=off,kvm=off`;
 
-/** With KVM's interrupt controllers and timer, QEMU's log would not show accesses to them. */
-const ACCELERATORS: Readonly<Record<Accelerator, string>> = {
-  tcg: "tcg",
-  kvm: "kvm,kernel-irqchip=off",
-};
+/**
+ * With KVM's interrupt controllers and timer, QEMU's log does not show accesses to them. QEMU's own serve one CPU; for several,
+ * QEMU says itself that they are not to be used.
+ */
+function acceleration(image: GuestImage, accelerator: Accelerator): string {
+  return logsAll(image, accelerator) && accelerator === "kvm"
+    ? "kvm,kernel-irqchip=off"
+    : accelerator;
+}
+
+/** Is every access to a device in the log? */
+export function logsAll(image: GuestImage, accelerator: Accelerator): boolean {
+  return accelerator === "tcg" || (image.cpus ?? 1) === 1;
+}
 
 /** Files of a run, by their names in its folder. */
 export const FILES = { rom: "rom", ram: "ram", console: "console", gdb: "gdb" } as const;
@@ -70,7 +79,12 @@ export function qemuArguments(
   const cpu = accelerator === "tcg" ? CPU : KVM_CPU;
   const hex = (value: number) => `0x${value.toString(16)}`;
   return [
-    ...["-machine", `${machineOf(image)},memory-backend=ram`, "-accel", ACCELERATORS[accelerator]],
+    ...[
+      "-machine",
+      `${machineOf(image)},memory-backend=ram`,
+      "-accel",
+      acceleration(image, accelerator),
+    ],
     ...["-cpu", whole(image) ? cpu : `${cpu},-apic`, "-smp", `${image.cpus ?? 1}`],
     ...["-m", `${Math.ceil(image.memory / 1024)}k`],
     "-object",

@@ -6,10 +6,14 @@ import { cyclesOf } from "../../vmm/cost_model.ts";
 import { watchedMemory } from "../../vmm/final_state.ts";
 import type { Job } from "../../vmm/subject.ts";
 import { PAGE_SIZE } from "../../base/address.ts";
+import { EFER } from "../../base/registers.ts";
+import { HYPERCALL_GAP, shutdownGap } from "../../engine/kvm/pvm.ts";
+import { SubjectLacks } from "../../engine/lacks.ts";
+import { disassemble } from "../../trace/disassemble.ts";
 import { type Child, spawnChild } from "../child.ts";
-import { exitPoints, MOST_POINTS } from "./exit_points.ts";
+import { contains, exitPoints } from "./exit_points.ts";
 import { readAt, writeFiles } from "./files.ts";
-import { type Accelerator, diskFile, FILES, qemuArguments } from "./machine.ts";
+import { type Accelerator, diskFile, FILES, logsAll, qemuArguments } from "./machine.ts";
 import { Journal } from "./journal.ts";
 import { Stub } from "./stub.ts";
 
@@ -17,14 +21,24 @@ import { Stub } from "./stub.ts";
 export interface RunSettings {
   readonly program: string;
   readonly accelerator: Accelerator;
+  /** Is KVM here PVM? */
+  readonly pvm: boolean;
   /** The run's own; it is there, and empty. */
   readonly folder: string;
 }
 
 /** QEMU's stub answers within this time after the limit, or is ended. */
-const GRACE_MS = 5_000;
+const GRACE_MS = 2_000;
+/** Of output: for each access, as a guest makes one an exit on bare hardware, and for all else. */
+const BYTES_A_LINE = 128, ROOM = 1 << 20;
 /** How long a guest runs before it is looked at for the first time, and at most between two looks. */
 const FIRST_LOOK_MS = 4, LONGEST_LOOK_MS = 100;
+
+/** What QEMU says where KVM can't go on with a guest (KVM_EXIT_INTERNAL_ERROR). */
+const KVM_GAVE_UP = /KVM internal error/;
+const LONGEST_INSTRUCTION = 15;
+/** Opcodes (SDM vol. 2). */
+const SYSCALL = [0x0f, 0x05], HYPERCALLS = [[0x0f, 0x01, 0xc1], [0x0f, 0x01, 0xd9]];
 
 /** Registers and memory as the guest left them. */
 type State = Pick<FinalState, "registers" | "memory">;
@@ -32,10 +46,14 @@ type State = Pick<FinalState, "registers" | "memory">;
 /** Runs a job. Throws only {@linkcode SubjectLacks}, and on defects of ours. */
 export async function runOnce(job: Job, settings: RunSettings): Promise<Trace> {
   const started = performance.now();
+  if (settings.pvm && HYPERCALLS.some((code) => contains(job.image, code))) {
+    throw new SubjectLacks(HYPERCALL_GAP);
+  }
   await writeFiles(settings.folder, job.image);
   const spawned = spawnChild({
     program: settings.program,
     args: qemuArguments(job.image, settings.folder, settings.accelerator),
+    maxOutput: ROOM + BYTES_A_LINE * job.group.limits.exits,
   });
   if ("failed" in spawned) throw new Error(spawned.failed);
   const run = new Run(job, settings, spawned.child, started);
@@ -66,18 +84,30 @@ class Run {
   async toEnd(): Promise<Trace> {
     const read = this.#journal.read();
     const left = this.#job.group.limits.wallMs + GRACE_MS - this.#spent();
-    const watchdog = setTimeout(() => void this.#child.end(), Math.max(0, left));
+    let overdue = false;
+    const watchdog = setTimeout(() => {
+      overdue = true;
+      void this.#child.end();
+    }, Math.max(0, left));
     let end: EndState | undefined;
     try {
       end = await this.#drive();
     } catch (error) {
+      if (error instanceof SubjectLacks) {
+        await this.#child.end();
+        await read;
+        throw error;
+      }
       // The stub fails when QEMU ends; if it did for another reason, that is for the user to know.
-      if (!this.#child.ended) end = this.#crash(`QEMU's stub failed: ${messageOf(error)}`);
+      if (!overdue && !this.#child.ended) {
+        end = this.#crash(`QEMU's stub failed: ${messageOf(error)}`);
+      }
     } finally {
       clearTimeout(watchdog);
     }
     if (end) await this.#child.end();
     await read;
+    if (overdue) end ??= { kind: "limit", limit: "time" };
     const status = this.#journal.exitCode;
     end = this.#journal.flooded
       ? { kind: "limit", limit: "exits" }
@@ -92,8 +122,7 @@ class Run {
     if (!stub) return undefined;
     try {
       const hardware = accelerator === "kvm";
-      const most = MOST_POINTS[hardware ? "hardware" : "software"];
-      const points = exitPoints(this.#job.image).slice(0, most);
+      const points = exitPoints(this.#job.image, hardware);
       for (const point of points) await stub.setBreakpoint(point, hardware);
       let look = FIRST_LOOK_MS;
       for (;;) {
@@ -104,8 +133,10 @@ class Run {
         switch (halted) {
           case "gone":
             return undefined;
-          case "shutdown":
+          case "shutdown": {
+            if (this.#settings.accelerator === "kvm") await this.#asksForMore(stub);
             return await this.#stopped(stub, { kind: "triple-fault" });
+          }
           case "breakpoint":
             this.#state = await this.#look(stub);
             // Its port ends QEMU now.
@@ -131,6 +162,22 @@ class Run {
     await stub.fence();
     await fenced;
     return end;
+  }
+
+  /** Throws {@linkcode SubjectLacks} where it may be the host's KVM that ended the guest, and not the guest. */
+  async #asksForMore(stub: Stub): Promise<void> {
+    const { image } = this.#job;
+    const emulation = KVM_GAVE_UP.test(this.#child.stderr);
+    if (!emulation && !this.#settings.pvm) return;
+    const registers = await stub.registers();
+    const { rip = 0n, efer = 0n } = registers;
+    const bytes = await this.#readLinear(stub, rip, LONGEST_INSTRUCTION);
+    const long = (efer & BigInt(EFER.LMA)) !== 0n;
+    const instruction = disassemble(bytes, long ? 64 : image.entry === "real16" ? 16 : 32, rip);
+    if (emulation) throw new SubjectLacks(`KVM does not emulate ${instruction} on this host`);
+    const cpl = Number((registers["cs"] ?? 0n) & 3n);
+    const why = shutdownGap({ instruction, cpl, long, entered: contains(image, SYSCALL) });
+    if (why) throw new SubjectLacks(why);
   }
 
   async #look(stub: Stub): Promise<State> {
@@ -182,6 +229,7 @@ class Run {
     const { counts, events, dropped } = this.#recorder;
     const unobserved: Observable[] = ["instructions", "exits", "injections"];
     if (!this.#state) unobserved.push("registers", "memory");
+    if (!logsAll(image, this.#settings.accelerator)) unobserved.push("accesses");
     return {
       events,
       dropped,

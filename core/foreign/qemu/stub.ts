@@ -80,12 +80,12 @@ export class Stub {
     }
   }
 
-  /** General and special registers of the first CPU, by our names; those it does not tell are left out. */
+  /** General and special registers and CS of the first CPU, by our names; those it does not tell are left out. */
   async registers(): Promise<Record<string, bigint>> {
     const bytes = fromHex(await this.#remote.ask("g"));
     const view = new DataView(bytes.buffer);
     const result: Record<string, bigint> = {};
-    for (const name of [...GENERAL_REGISTERS, ...SPECIAL_REGISTERS]) {
+    for (const name of [...GENERAL_REGISTERS, ...SPECIAL_REGISTERS, "cs"]) {
       const field = this.#layout.get(NAMES[name] ?? name);
       if (!field || field.at + field.size > bytes.length) continue;
       const low = BigInt(view.getUint32(field.at, true));

@@ -4,6 +4,7 @@ import type { Availability, Found, Job, Subject } from "../../vmm/subject.ts";
 import type { Trace } from "../../trace/trace.ts";
 import { ENTRIES } from "../../scenario/case.ts";
 import { canary, canaryComplaint } from "../external/canary.ts";
+import { PVM_NOTE } from "../../engine/kvm/pvm.ts";
 import type { Accelerator } from "./machine.ts";
 import { findProgram, type Program } from "./program.ts";
 import { runOnce } from "./run.ts";
@@ -18,6 +19,14 @@ const ACCELERATORS: Partial<Record<Backend, { accelerator: Accelerator; summary:
   "full-bt": { accelerator: "tcg", summary: "QEMU's translator (TCG), on a PC of QEMU's" },
   "full-hw": { accelerator: "kvm", summary: "QEMU on the host's KVM, on a PC of QEMU's" },
 };
+
+function isPvmHost(): boolean {
+  try {
+    return Deno.statSync("/sys/module/kvm_pvm").isDirectory;
+  } catch {
+    return false;
+  }
+}
 
 /** The subject, not tried yet; or why there is no such pair. */
 export function qemuSubject(backend: Backend, options: QemuOptions = {}): Found {
@@ -48,6 +57,11 @@ class QemuSubject implements Subject {
     this.#options = options;
   }
 
+  /** What KVM is here. */
+  get host(): string | undefined {
+    return this.#accelerator === "kvm" && isPvmHost() ? "pvm" : undefined;
+  }
+
   get version(): string | undefined {
     return this.#program?.version;
   }
@@ -60,7 +74,7 @@ class QemuSubject implements Subject {
       const complaint = canaryComplaint(await this.run(canary(entry)));
       if (complaint) return { available: false, why: `in ${entry}, ${complaint}` };
     }
-    return { available: true };
+    return this.host === "pvm" ? { available: true, gaps: [PVM_NOTE] } : { available: true };
   }
 
   unsuited(): string | undefined {
@@ -77,6 +91,7 @@ class QemuSubject implements Subject {
       return await runOnce(job, {
         program: program.path,
         accelerator: this.#accelerator,
+        pvm: this.host === "pvm",
         folder,
       });
     } finally {
