@@ -1,6 +1,6 @@
 // A conversation with one process of a VMM: messages out, messages in, and what can go wrong in words. Knows nothing of runs.
 import { printable } from "../../base/printable.ts";
-import { type Child, type Ended, spawnChild } from "../child.ts";
+import { type Child, type Ended, spawnChild, type Written } from "../child.ts";
 import { type Hello, PROTOCOL, type Request, type Response } from "./protocol.ts";
 import { readMessage } from "./read_message.ts";
 
@@ -9,7 +9,7 @@ const MAX_LINE = 4 << 20;
 /** Bytes a run: two million events and more. */
 const MAX_OUTPUT = 256 << 20;
 /** A pipe that nobody empties for so long is not going to be. */
-const WRITE_MS = 10_000;
+export const WRITE_MS = 10_000;
 /** Given to a VMM to end when its input does, then again at SIGTERM. */
 const GRACE_MS = 500;
 /** Between the end of a process's output and its own, at most. */
@@ -72,9 +72,17 @@ export class Connection {
     this.#child = child;
   }
 
-  /** Has the process ended, or does it within `ms`? */
-  async gone(ms: number): Promise<boolean> {
-    return await this.#child.exit(ms) !== undefined;
+  /** Looks, for `ms`, whether it is fit for another run: it should be silent, and there. */
+  async fitness(ms: number): Promise<"fit" | "gone" | { readonly wrong: string }> {
+    const received = await this.receive(ms);
+    if (received.kind === "silence") return "fit";
+    if (received.kind === "trouble") {
+      return this.#child.ended ? "gone" : { wrong: received.reason };
+    }
+    const { message, line } = received;
+    return {
+      wrong: `line ${line} of the VMM's output: "${message.type}", after the end of its last run`,
+    };
   }
 
   /** A new run begins: what it may print counts from here. */
@@ -82,21 +90,22 @@ export class Connection {
     this.#child.allowance();
   }
 
-  /** Sends messages; false: the VMM does not take them, and `receive` will tell why. */
-  async send(messages: Iterable<Request>): Promise<boolean> {
+  /** Sends messages, waiting for at most `ms` for each piece to be taken. Where it is `closed`, `receive` tells why. */
+  async send(messages: Iterable<Request>, ms = WRITE_MS): Promise<Written> {
     let batch = "";
     for (const message of messages) {
       batch += JSON.stringify(message) + "\n";
       if (batch.length < BATCH) continue;
-      if (await this.#child.write(batch, WRITE_MS) !== "written") return false;
+      const written = await this.#child.write(batch, ms);
+      if (written !== "written") return written;
       batch = "";
     }
-    return batch === "" || await this.#child.write(batch, WRITE_MS) === "written";
+    return batch === "" ? "written" : await this.#child.write(batch, ms);
   }
 
   /** Sends a line as it is: for whoever tries what a VMM makes of it. */
-  async sendLine(line: string): Promise<boolean> {
-    return await this.#child.write(`${line}\n`, WRITE_MS) === "written";
+  async sendLine(line: string): Promise<Written> {
+    return await this.#child.write(`${line}\n`, WRITE_MS);
   }
 
   /** The next message, waiting for at most `ms`. */

@@ -6,7 +6,7 @@ import type { Trace } from "../../trace/trace.ts";
 import { SubjectLacks } from "../../engine/lacks.ts";
 import type { Availability, Job, Subject } from "../../vmm/subject.ts";
 import { canary, canaryComplaint } from "./canary.ts";
-import { connect, type Connection } from "./connection.ts";
+import { connect, type Connected, type Connection } from "./connection.ts";
 import { lacking } from "./load.ts";
 import type { Hello } from "./protocol.ts";
 import { nothing, type Outcome, runOn, Unsupported } from "./session.ts";
@@ -26,8 +26,8 @@ export interface ExternalOptions {
 /** A busy machine starts an interpreter in less. */
 const PATIENCE_MS = 10_000;
 const GRACE_MS = 2_000;
-/** A process that ends with its run is not taken for the next one; it is given so long to be noticed. */
-const DYING_MS = 1;
+/** A process that ends with its run, or still speaks, is not taken for the next one; it is given so long to be noticed. */
+const FITNESS_MS = 1;
 
 /** A VMM of the user's. Runs may overlap: each has a process of its own. */
 export function externalSubject(options: ExternalOptions): Subject {
@@ -136,11 +136,13 @@ class External implements Subject {
     }
   }
 
-  /** A process that waits, and has not ended over that. */
-  async #waiting(): Promise<Live | undefined> {
+  /** A process that waits for a run; one that has ended over that is forgotten. */
+  async #waiting(): Promise<Connected | undefined> {
     for (let live = this.#idle.pop(); live; live = this.#idle.pop()) {
-      if (!await live.connection.gone(DYING_MS)) return live;
+      const fitness = await live.connection.fitness(FITNESS_MS);
+      if (fitness === "fit") return live;
       await live.connection.end();
+      if (fitness !== "gone") return { failed: fitness.wrong };
     }
     return undefined;
   }

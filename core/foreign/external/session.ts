@@ -6,11 +6,11 @@ import type { Job } from "../../vmm/subject.ts";
 import type { EndState, Exit } from "../../trace/exit.ts";
 import { Recorder } from "../../trace/recorder.ts";
 import type { FinalState, Observable, Trace } from "../../trace/trace.ts";
-import { type Connection, unexpected } from "./connection.ts";
+import { type Connection, unexpected, WRITE_MS } from "./connection.ts";
 import { finalDisks, FinalMemory, type ReadBytes } from "./final.ts";
 import { ForwardedBoard } from "./forwarded.ts";
 import { loading } from "./load.ts";
-import type { Capabilities, Hello, ResponseOf } from "./protocol.ts";
+import type { Capabilities, Hello, Request, ResponseOf } from "./protocol.ts";
 
 /** Milliseconds between two looks at whether the run is to be given up. */
 const ABORT_POLL_MS = 100;
@@ -132,8 +132,7 @@ class Session {
   async #run(): Promise<ResponseOf<"end">> {
     const { image, group: { limits } } = this.#job;
     this.#connection.allowance();
-    // Where it is not taken, what comes next says why.
-    await this.#connection.send(loading(image, limits, this.#board !== undefined));
+    await this.#send(loading(image, limits, this.#board !== undefined));
     for (;;) {
       const { message, line } = await this.#receive();
       switch (message.type) {
@@ -145,7 +144,7 @@ class Session {
           this.#exit(message);
           this.#checkLimit();
           const answer = this.#answer(message);
-          await this.#connection.send([answer]);
+          await this.#send([answer], this.#grace);
           if (answer.type === "stop") return await this.#stopped();
           break;
         }
@@ -229,6 +228,14 @@ class Session {
     this.#cpu = cpu;
   }
 
+  /** Where the VMM has closed its input, what it says next tells why. */
+  async #send(requests: Iterable<Request>, most = WRITE_MS): Promise<void> {
+    const left = Math.max(LAST_LOOK_MS, this.#until - performance.now());
+    if (await this.#connection.send(requests, Math.min(left, most)) !== "late") return;
+    if (performance.now() >= this.#until) throw new Over("time");
+    throw new Trouble("the VMM does not read what it is sent");
+  }
+
   /** The next message. */
   async #receive() {
     for (;;) {
@@ -277,7 +284,7 @@ class Session {
   }
 
   async #read(request: Parameters<ReadBytes>[0]): Promise<Uint8Array> {
-    await this.#connection.send([request]);
+    await this.#send([request]);
     const { message, line } = await this.#receive();
     if (message.type !== "bytes") throw new Trouble(unexpected(message, '"bytes"', line));
     const bytes = Uint8Array.fromBase64(message.bytes);

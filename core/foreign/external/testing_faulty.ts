@@ -13,8 +13,10 @@ import { externalSubject } from "./external.ts";
 const FAULTY = fromFileUrl(new URL("../../../fixtures/vmm/faulty.pl", import.meta.url));
 /** Letters that a run prints before the fault, at most. */
 const MAX_LETTERS = 300;
+/** The same where each waits for its answer. */
+const MAX_FORWARDED = 10;
 /** Milliseconds for a run that hangs: limit and grace. */
-const HANG = { wallMs: 200, grace: 200 };
+const HANG = { wallMs: 500, grace: 200 };
 /** A verdict on a busy machine. */
 const WITHIN_MS = 20_000;
 /** The limit that endless exits run into. */
@@ -27,8 +29,8 @@ interface Expected {
   readonly early?: true;
   /** It takes until a limit on time. */
   readonly hangs?: true;
-  /** The process dies when the run is over; if that is late, it is the next run's end. */
-  readonly dies?: true;
+  /** The process does something more when the run is over: if that is noticed late, it is the next run's end. */
+  readonly lingers?: true;
 }
 
 const TIME = /^stopped by the limit on time$/;
@@ -36,7 +38,9 @@ const hangs = { end: TIME, hangs: true } as const;
 const crash = (reason: string): Expected => ({ end: new RegExp(`^crash at 0x0: ${reason}`) });
 const early = (reason: string): Expected => ({ ...crash(reason), early: true });
 const line = (what: string) => crash(`Line \\d+ of the VMM's output: ${what}`);
-const afterDeath: Expected = { end: /^shutdown 42$|: The VMM has ended: / };
+const afterwards: Expected = {
+  end: /^shutdown 42$|The VMM has ended|after the end of its last run$/,
+};
 const fine: Expected = { end: /^shutdown 42$/ };
 
 /** By the names that the VMM knows. */
@@ -87,12 +91,21 @@ export const EXPECTED: Readonly<Record<string, Expected>> = {
   "a grandchild with the pipes": crash("The VMM has ended: exit status 5$"),
   "a grandchild, deaf": crash("The VMM has ended: exit status 5$"),
 
+  "forwarded, killed at an exit": crash("The VMM has ended: SIGKILL$"),
+  "forwarded, input closed": hangs,
+  "forwarded, deaf to stop": hangs,
+  "forwarded, exits without end": { ...hangs, end: /does not read what it is sent$|limit on/ },
+  "forwarded, goes on after stop": line('"exit", where the end was expected$'),
+  "forwarded, code outside RAM": { end: /where there is no RAM$/ },
+  "forwarded, a huge access": hangs,
+
   "none": fine,
-  "input closed": { ...fine, dies: true },
+  "a second end": { ...fine, lingers: true },
+  "input closed": { ...fine, lingers: true },
   "stderr closed": fine,
   "noise on stderr": fine,
-  "exit after the end": { ...fine, dies: true },
-  "killed after the end": { ...fine, dies: true },
+  "exit after the end": { ...fine, lingers: true },
+  "killed after the end": { ...fine, lingers: true },
 };
 
 function job(limits: Partial<Limits> = {}): Job {
@@ -108,7 +121,7 @@ function step(expected: Expected, letters: number, limits: Partial<Limits>): Fau
       if ("lacks" in result) return assertMatch(result.lacks, expected.end);
       const { end, console } = result.trace;
       assertMatch(describeEnd(end), expected.end);
-      if (expected === afterDeath && end.kind === "crash") return;
+      if (expected === afterwards) return;
       // What was said before the fault is there, all of it.
       assertEquals(new TextDecoder().decode(console), "A".repeat(letters));
     },
@@ -122,7 +135,7 @@ function step(expected: Expected, letters: number, limits: Partial<Limits>): Fau
 export function faultTrial(fault: string, random: Random, token: string): FaultTrial {
   const expected = EXPECTED[fault];
   if (!expected) throw new Error(`No fault ${fault}`);
-  const letters = random.below(MAX_LETTERS);
+  const letters = random.below(fault.startsWith("forwarded") ? MAX_FORWARDED : MAX_LETTERS);
   const faultyRun = expected.early ? 1 : 1 + random.below(2);
   const command = ["perl", FAULTY, fault, `${letters}`, `${faultyRun}`, token];
   // A hang before hello needs patience to end; anything else must not run out of it on a busy machine.
@@ -143,7 +156,7 @@ export function faultTrial(fault: string, random: Random, token: string): FaultT
     subject,
     steps: faultyRun === 1
       ? [faulty]
-      : [passes(fine), faulty, passes(expected.dies ? afterDeath : fine)],
+      : [passes(fine), faulty, passes(expected.lingers ? afterwards : fine)],
     close: true,
   };
 }
