@@ -86,7 +86,7 @@ const ROWS: readonly Row[] = [
     when: "everything selected is skipped",
     args: ["run", "--engine", "kvm"],
     code: 2,
-    stderr: ["Nothing ran: everything selected was skipped", "kvm"],
+    stderr: ["Nothing ran: everything selected was skipped", "KVM needs Deno's --allow-ffi"],
   },
   {
     when: "there is no such folder",
