@@ -8,7 +8,6 @@ import {
   whyAbsent,
 } from "../base/backend.ts";
 import type { Availability, Found, Subject, SubjectSource } from "../vmm/subject.ts";
-import { subjectOf } from "../vmm/subjects.ts";
 
 /** What the user says about subjects outside of trivisor. */
 export interface SubjectOptions {
@@ -24,9 +23,10 @@ export interface SubjectOptions {
 type Maker = (backend: Backend, options: SubjectOptions) => Promise<Found>;
 
 const MAKERS: Readonly<Record<Engine, Maker>> = {
-  embedded: (backend) => {
+  embedded: async (backend) => {
+    const { subjectOf } = await import("../vmm/subjects.ts");
     const subject = subjectOf({ backend, engine: "embedded" });
-    return Promise.resolve(subject ? { subject } : { absent: `there is no ${backend}@embedded` });
+    return subject ? { subject } : { absent: `there is no ${backend}@embedded` };
   },
   kvm: async (backend, { kvm }) => {
     const { kvmSubject } = await import("./kvm/kvm.ts");
