@@ -29,12 +29,15 @@ interface Expected {
   readonly early?: true;
   /** It takes until a limit on time. */
   readonly hangs?: true;
+  /** That, and it has had answers to wait for. */
+  readonly slow?: true;
   /** The process does something more when the run is over: if that is noticed late, it is the next run's end. */
   readonly lingers?: true;
 }
 
 const TIME = /^stopped by the limit on time$/;
 const hangs = { end: TIME, hangs: true } as const;
+const slow = { ...hangs, slow: true } as const;
 const crash = (reason: string): Expected => ({ end: new RegExp(`^crash at 0x0: ${reason}`) });
 const early = (reason: string): Expected => ({ ...crash(reason), early: true });
 const line = (what: string) => crash(`Line \\d+ of the VMM's output: ${what}`);
@@ -92,12 +95,12 @@ export const EXPECTED: Readonly<Record<string, Expected>> = {
   "a grandchild, deaf": crash("The VMM has ended: exit status 5$"),
 
   "forwarded, killed at an exit": crash("The VMM has ended: SIGKILL$"),
-  "forwarded, input closed": hangs,
-  "forwarded, deaf to stop": hangs,
-  "forwarded, exits without end": { ...hangs, end: /does not read what it is sent$|limit on/ },
+  "forwarded, input closed": slow,
+  "forwarded, deaf to stop": slow,
+  "forwarded, exits without end": { ...slow, end: /does not read what it is sent$|limit on/ },
   "forwarded, goes on after stop": line('"exit", where the end was expected$'),
   "forwarded, code outside RAM": { end: /where there is no RAM$/ },
-  "forwarded, a huge access": hangs,
+  "forwarded, a huge access": slow,
 
   "none": fine,
   "a second end": { ...fine, lingers: true },
@@ -122,8 +125,11 @@ function step(expected: Expected, letters: number, limits: Partial<Limits>): Fau
       const { end, console } = result.trace;
       assertMatch(describeEnd(end), expected.end);
       if (expected === afterwards) return;
+      const text = new TextDecoder().decode(console);
+      // How far answers get before a limit on time is a matter of how busy the machine is.
+      if (expected.slow) return assertMatch(text, new RegExp(`^A{0,${letters}}$`));
       // What was said before the fault is there, all of it.
-      assertEquals(new TextDecoder().decode(console), "A".repeat(letters));
+      assertEquals(text, "A".repeat(letters));
     },
   };
 }
