@@ -1,21 +1,17 @@
 import { assert, assertEquals, assertGreater } from "@std/assert";
-import { KvmSystem } from "../engine/kvm/system.ts";
+import { KVM_UNAVAILABLE } from "../engine/kvm/testing.ts";
 import { costProfileText, costTable } from "../report/cost_report.ts";
 import { parseCostProfile } from "../vmm/cost_profile.ts";
 import { measureCosts } from "./costs.ts";
+import { countStatistics } from "./kvm_statistics.ts";
+import { measureOptions } from "./options.ts";
 
-const unavailable = (() => {
-  try {
-    KvmSystem.open().close();
-    return undefined;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
-})();
+/** What every KVM counts alike. */
+const COUNTED = [["device memory write", "mmio_exits"], ["hlt", "halt_exits"]] as const;
 
 Deno.test({
-  name: "costs are measured on this host's KVM" + (unavailable ? `: ${unavailable}` : ""),
-  ignore: unavailable !== undefined,
+  name: "costs are measured on this host's KVM" + (KVM_UNAVAILABLE ? `: ${KVM_UNAVAILABLE}` : ""),
+  ignore: KVM_UNAVAILABLE !== undefined,
   fn() {
     const report = measureCosts({ rounds: 3, sampleMs: 0.2 });
     // No speed is asserted: only that what every KVM does has a figure, and that what has none says why.
@@ -31,5 +27,30 @@ Deno.test({
     const text = costProfileText(report, { name: "test", date: "2026-01-01" });
     assertEquals(parseCostProfile({ name: "test.yaml", text }).diagnostics, [], text);
     assert(table.includes(report.host.release));
+  },
+});
+
+Deno.test({
+  name: "KVM's options are compared" + (KVM_UNAVAILABLE ? `: ${KVM_UNAVAILABLE}` : ""),
+  ignore: KVM_UNAVAILABLE !== undefined,
+  async fn() {
+    const { results } = await measureOptions({ rounds: 1, iterations: 20 });
+    for (const { loop, exits, not } of results) {
+      assertEquals(not, undefined, `${loop.operation}, ${loop.option}`);
+      if (loop.ioeventfd) assertEquals(exits, 0, loop.option);
+    }
+  },
+});
+
+Deno.test({
+  name: "KVM counts device memory and halts by exit" +
+    (KVM_UNAVAILABLE ? `: ${KVM_UNAVAILABLE}` : ""),
+  ignore: KVM_UNAVAILABLE !== undefined,
+  fn() {
+    const { results } = countStatistics();
+    const moved = (name: string) => results.find(({ loop }) => loop.name === name)?.moved ?? {};
+    for (const [name, counter] of COUNTED) {
+      assertEquals(moved(name)[counter], 1, `${name}, ${counter}`);
+    }
   },
 });
