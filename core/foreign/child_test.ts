@@ -209,32 +209,42 @@ Deno.test("spawnChild() without permission says so", {
   assertMatch("failed" in spawned ? spawned.failed : "started", /no permission to run true/);
 });
 
-Deno.test("a signal that ends this process ends its children first", async (t) => {
+Deno.test("what ends this process ends its children first", async (t) => {
   const program = `
     import { spawnChild } from ${JSON.stringify(new URL("./child.ts", import.meta.url).href)};
     const spawned = spawnChild({ program: "/bin/sh", args: ["-c", "sleep 60 & echo $$; wait"] });
     if ("child" in spawned) {
       await spawned.child.line(10_000);
       Deno.stdout.writeSync(new TextEncoder().encode(spawned.child.pid + "\\n"));
+      LAST;
       await spawned.child.line(60_000);
     }`;
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    await t.step(signal, async () => {
-      const args = ["run", "--allow-all", "--no-lock", "--no-check", "-"];
+  const cases: Record<string, { last?: string; signal?: Deno.Signal }> = {
+    "SIGINT": { signal: "SIGINT" },
+    "SIGTERM": { signal: "SIGTERM" },
+    "SIGHUP": { signal: "SIGHUP" },
+    "Deno.exit": { last: "Deno.exit(3)" },
+    "an error": { last: 'throw new Error("a defect")' },
+    "an error later": { last: 'setTimeout(() => { throw new Error("a defect") })' },
+  };
+  for (const [name, { last = "", signal }] of Object.entries(cases)) {
+    await t.step(name, async () => {
       const outer = new Deno.Command(Deno.execPath(), {
-        args,
+        args: ["run", "--allow-all", "--no-lock", "--no-check", "-"],
         stdin: "piped",
         stdout: "piped",
         stderr: "null",
       }).spawn();
       const writer = outer.stdin.getWriter();
-      await writer.write(new TextEncoder().encode(program));
+      await writer.write(new TextEncoder().encode(program.replace("LAST", last)));
       await writer.close();
       const reader = outer.stdout.getReader();
       const { value } = await reader.read();
       const pid = Number(new TextDecoder().decode(value));
-      outer.kill(signal);
-      assertEquals((await outer.status).signal, signal);
+      if (signal) outer.kill(signal);
+      const status = await outer.status;
+      assertEquals(status.signal, signal ?? null);
+      assert(!status.success);
       await reader.cancel();
       assert(await isGone(pid), `${pid} is still there`);
     });

@@ -1,14 +1,16 @@
 // Children live in sessions of their own, where neither Ctrl-C nor the terminal's end reaches them: when a signal ends this
-// process, they are ended first. Used by `child.ts`.
+// process, or an error, they are ended first. Used by `child.ts`.
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** The other ends: `Deno.exit`, and what nobody has caught. */
+const ENDS = ["unload", "error", "unhandledrejection"] as const;
 
 const ENDED_BY_SIGNAL = 130;
 
 const kills = new Set<() => void>();
 const listeners = new Map<Deno.Signal, () => void>();
 
-/** Calls `kill` should a signal end this process, or `Deno.exit`; what is returned takes that back. */
+/** Calls `kill` should a signal end this process, `Deno.exit`, or a defect; what is returned takes that back. */
 export function shield(kill: () => void): () => void {
   if (kills.size === 0) watch();
   kills.add(kill);
@@ -22,7 +24,7 @@ function killAll(): void {
 }
 
 function watch(): void {
-  globalThis.addEventListener("unload", killAll);
+  for (const end of ENDS) globalThis.addEventListener(end, killAll);
   for (const signal of SIGNALS) {
     const listener = () => {
       killAll();
@@ -44,7 +46,7 @@ function watch(): void {
 }
 
 function unwatch(): void {
-  globalThis.removeEventListener("unload", killAll);
+  for (const end of ENDS) globalThis.removeEventListener(end, killAll);
   for (const [signal, listener] of listeners) Deno.removeSignalListener(signal, listener);
   listeners.clear();
 }
