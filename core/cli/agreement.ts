@@ -10,27 +10,33 @@ import { runSuite, type SuiteOptions } from "./suite.ts";
 export interface AgreementOptions extends SuiteOptions {
   /** Put the table there, between the marks. */
   readonly write?: string;
+  /** Name of the marks; `agreement` by default. */
+  readonly mark?: string;
 }
 
 /** What is judged by default beside the embedded engine. */
 const ENGINES: readonly Engine[] = ["kvm", "qemu"];
 
-const BEGIN = "<!-- agreement:begin -->";
-const END = "<!-- agreement:end -->";
+/** Comments between which the table goes; a file may have several such places, by name. */
+export function marks(name = "agreement"): { readonly begin: string; readonly end: string } {
+  return { begin: `<!-- ${name}:begin -->`, end: `<!-- ${name}:end -->` };
+}
 
 /** Runs the suite on the embedded engine and the others, and prints or writes the table of the others. */
 export async function agreement(options: AgreementOptions): Promise<ExitCode> {
   // A file that can't take the table is better known before a long run.
   const file = options.write;
   const before = file === undefined ? undefined : Deno.readTextFileSync(file);
-  if (before !== undefined) withTable(before, "", file);
+  const { begin, end } = marks(options.mark);
+  const put = (text: string, table: string) => withTable(text, table, { begin, end, file });
+  if (before !== undefined) put(before, "");
   const { engines = ENGINES, ...rest } = options;
   const others = engines.filter((engine) => engine !== DEFAULT_ENGINE);
   const outcome = await runSuite({ ...rest, engines: [DEFAULT_ENGINE, ...others] });
   const table = agreementTable(onOthers(outcome.groups));
   if (file === undefined || before === undefined) toStdout(table);
   else {
-    Deno.writeTextFileSync(file, withTable(before, table, file));
+    Deno.writeTextFileSync(file, put(before, table));
     toStderr(`Wrote ${file}\n`);
   }
   for (const { fault } of outcome.groups) if (fault) toStderr(`${fault.text}\n`);
@@ -46,11 +52,18 @@ function onOthers(groups: readonly GroupResult[]): GroupResult[] {
 }
 
 /** The text with the table between its marks, in place of what was there. */
-export function withTable(text: string, table: string, name = "the file"): string {
-  const begin = text.indexOf(BEGIN);
-  const end = text.indexOf(END);
+export function withTable(
+  text: string,
+  table: string,
+  place: { readonly begin: string; readonly end: string; readonly file?: string | undefined },
+): string {
+  const { file = "the file" } = place;
+  const begin = text.indexOf(place.begin);
+  const end = text.indexOf(place.end);
   if (begin === -1 || end < begin) {
-    throw new Complaint(`${name} has no lines ${BEGIN} and ${END} to put the table between`);
+    throw new Complaint(
+      `${file} has no lines ${place.begin} and ${place.end} to put the table between`,
+    );
   }
-  return `${text.slice(0, begin + BEGIN.length)}\n\n${table}\n${text.slice(end)}`;
+  return `${text.slice(0, begin + place.begin.length)}\n\n${table}\n${text.slice(end)}`;
 }

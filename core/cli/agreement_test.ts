@@ -1,22 +1,23 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { join } from "@std/path";
-import { withTable } from "./agreement.ts";
+import { marks, withTable } from "./agreement.ts";
 import { smallScenario, trivisor, withFiles } from "./testing.ts";
 
+const MARKS = { ...marks(), file: "README.md" };
 const MARKED = "# x\n\n<!-- agreement:begin -->\nold\n<!-- agreement:end -->\n\nrest\n";
 
 Deno.test("withTable() puts the table between the marks, the same on every run", () => {
-  const once = withTable(MARKED, "| a |\n");
+  const once = withTable(MARKED, "| a |\n", MARKS);
   assertEquals(
     once,
     "# x\n\n<!-- agreement:begin -->\n\n| a |\n\n<!-- agreement:end -->\n\nrest\n",
   );
-  assertEquals(withTable(once, "| a |\n"), once);
+  assertEquals(withTable(once, "| a |\n", MARKS), once);
 });
 
 Deno.test("withTable() complains of a file without marks, or with marks the wrong way round", () => {
   for (const text of ["", "<!-- agreement:end --> <!-- agreement:begin -->"]) {
-    assertThrows(() => withTable(text, "| a |\n", "README.md"), Error, "README.md has no lines");
+    assertThrows(() => withTable(text, "| a |\n", MARKS), Error, "README.md has no lines");
   }
 });
 

@@ -349,6 +349,7 @@ function agreementCommand(done: (code: ExitCode) => void) {
     .argument("[paths...]", "scenario files and folders (default: scenarios)")
     .option("--known <folder>", "ledger of known deviations (default: fixtures/known)")
     .option("--write <file>", "put it between the marks in this file (needs --allow-write)")
+    .option("--mark <name>", "name of the marks, where a file has several (default: agreement)")
     .addHelpText("after", AGREEMENT_HELP)
     .action(async (paths, flags) => {
       const { agreement } = await import("./agreement.ts");
@@ -358,6 +359,7 @@ function agreementCommand(done: (code: ExitCode) => void) {
           outside: outside(flags),
           ...(flags.known === undefined ? {} : { known: flags.known }),
           ...(flags.write === undefined ? {} : { write: flags.write }),
+          ...(flags.mark === undefined ? {} : { mark: flags.mark }),
         }),
       );
     });

@@ -46,9 +46,9 @@ export function agreementTable(groups: readonly GroupResult[]): string {
     "",
     legend(cases),
     ...section("Subjects", subjects.flatMap(([name, own]) => subjectLine(name, own))),
-    ...section("Known deviations", knownLines(groups)),
     ...section("Disagreements", disagreements(cases)),
-    ...section("Skipped", skips(subjects)),
+    ...folded("Known deviations", knownLines(groups)),
+    ...folded("Skipped", skips(subjects)),
   ].join("\n") + "\n";
 }
 
@@ -84,6 +84,13 @@ function legend(cases: readonly CaseResult[]): string {
 
 function section(title: string, lines: readonly string[]): string[] {
   return lines.length > 0 ? ["", `${title}:`, "", ...lines.map((line) => `- ${line}`)] : [];
+}
+
+/** The same for what only who asks for it wants to read. */
+function folded(title: string, lines: readonly string[]): string[] {
+  if (lines.length === 0) return [];
+  const summary = `<details><summary>${title}: ${lines.length}</summary>`;
+  return ["", summary, "", ...lines.map((line) => `- ${line}`), "", "</details>"];
 }
 
 /** `full-hw@kvm`: 6.12.9 on svm */

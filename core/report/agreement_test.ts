@@ -45,17 +45,21 @@ Subjects:
 - \`full-hw@kvm\`: 6.12.9 on svm
 - \`full-bt@qemu\`: 7.2.13
 
-Known deviations:
-
-- \`full-bt@qemu\`, a/two: It prints otherwise. SDM vol. 3, 4.10. (fixtures/known/qemu.yaml:3:5)
-
 Disagreements:
 
 - \`b/three@full-bt+qemu\`: console differs
 
-Skipped:
+<details><summary>Known deviations: 1</summary>
+
+- \`full-bt@qemu\`, a/two: It prints otherwise. SDM vol. 3, 4.10. (fixtures/known/qemu.yaml:3:5)
+
+</details>
+
+<details><summary>Skipped: 1</summary>
 
 - \`full-hw@kvm\`, 2: no such thing
+
+</details>
 `,
   );
 });
