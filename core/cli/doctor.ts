@@ -1,6 +1,6 @@
 // `trivisor doctor`: which subjects this machine has, what they can't do here, and why not the others. A canary runs on each
 // that is there, so that a broken environment is not taken for a failed test.
-import { BACKENDS, ENGINES, type SubjectId, subjectName } from "../base/backend.ts";
+import { BACKENDS, ENGINES, type SubjectId, subjectName, whyAbsent } from "../base/backend.ts";
 import { type SubjectOptions, Subjects } from "../foreign/subjects.ts";
 import { EXIT_CODE, type ExitCode } from "../judge/verdict.ts";
 import { runGroup } from "../judge/run_group.ts";
@@ -65,6 +65,7 @@ export async function doctor(options: SubjectOptions = {}): Promise<ExitCode> {
       let found = 0;
       for (const backend of BACKENDS) {
         const id = { backend, engine };
+        if (whyAbsent(id) !== undefined) continue;
         const finding = await examine(id, subjects);
         if ("absent" in finding) absent ??= finding.absent;
         else {
