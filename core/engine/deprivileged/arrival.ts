@@ -46,10 +46,14 @@ function exception(state: GuestState, shim: Shim, vector: number, frame: Gpa): A
   const view = new DataView(bytes.buffer);
   const word = (offset: number) => view.getBigUint64(offset, true);
   const selector = (offset: number) => Number(word(offset) & 0xffffn);
-  const at = shim.stubAt(word(FRAME.rip));
-  if ((selector(FRAME.cs) & RPL_MASK) === 0) return inShim(state, vector, at);
-  // PVM, the KVM in software, has SYSCALL go where LSTAR says and stay at CPL 3, whether EFER allows it or not.
-  if (at === STUB.syscall) return systemCall(state, at, word(FRAME.rsp));
+  if ((selector(FRAME.cs) & RPL_MASK) === 0) {
+    return inShim(state, vector, shim.stubAt(word(FRAME.rip)));
+  }
+  const address = vector === VECTOR.PF ? machine.get("cr2") : undefined;
+  // PVM, the KVM in software, has SYSCALL go where LSTAR says and stay at CPL 3, whether EFER allows it or not. It gets no further.
+  if (address !== undefined && shim.stubAt(address) === STUB.syscall) {
+    return systemCall(state, STUB.syscall, word(FRAME.rsp));
+  }
   const { cs, ss } = state.running;
   state.interrupted = {
     rip: word(FRAME.rip),
@@ -63,7 +67,7 @@ function exception(state: GuestState, shim: Shim, vector: number, frame: Gpa): A
     what: "exception",
     vector,
     ...(WITH_CODE.has(vector) ? { errorCode: Number(word(FRAME.errorCode) & 0xffff_ffffn) } : {}),
-    ...(vector === VECTOR.PF ? { address: machine.get("cr2") } : {}),
+    ...(address === undefined ? {} : { address }),
   };
 }
 
