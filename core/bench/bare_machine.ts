@@ -27,19 +27,22 @@ const PATIENCE_MS = 5_000;
 /** Segment attributes: the privilege level's bits, and a selector's. */
 const DPL3 = 0x60, RPL3 = 3;
 /**
- * Bytes of zeros behind the loader's TSS: an I/O map by which every port below 0x200 is free (SDM vol. 1, 19.5.2). IOPL 3 would
- * be simpler, but PVM drops it at CPL 3.
+ * Bytes of zeros behind the loader's TSS: an I/O map by which every port below 0x200 is free (SDM vol. 1, 19.5.2), for PVM, which
+ * drops IOPL at CPL 3. QEMU in turn reads no map of a TSS that is busy, as every TSS in use is.
  */
 const IO_MAP_BYTES = 0x41;
 /** A 32-bit interrupt gate, present (SDM vol. 3, 6.11), of the boot loader's 32-bit code segment. */
 const GATE = { bytes: 8, interrupt: 0x8e00 } as const;
+
+/** More than any KVM has to say (KVM_MAX_CPUID_ENTRIES). */
+const CPUID_ENTRIES = 256;
 
 const RUN = STRUCT.kvm_run.fields;
 
 export interface BareOptions {
   /** Bytes of RAM. */
   readonly memory: number;
-  /** 32: flat, without paging, CPL 0. 64: long mode, CPL 3, where ports below 0x200 are free. */
+  /** 32: flat, without paging, CPL 0. 64: long mode, CPL 3; ports below 0x200 are free, and all with IOPL 3. */
   readonly bits: 32 | 64;
   /** Are PIC, I/O APIC and local APIC in the kernel? */
   readonly irqchip?: boolean;
@@ -77,6 +80,7 @@ export class BareMachine {
       args: BigInt(KVM_MSR_EXIT_REASON.UNKNOWN | KVM_MSR_EXIT_REASON.INVAL),
     });
     this.#cpu = libc.ioctl(this.#vm, IOCTL.KVM_CREATE_VCPU, 0, "KVM_CREATE_VCPU");
+    this.#identify(system);
     this.#run = libc.map(system.runSize, this.#cpu);
     this.page = new DataView(this.#run.bytes.buffer);
     this.registers = new SharedRegisters(this.page);
@@ -87,6 +91,15 @@ export class BareMachine {
     this.page.setBigUint64(RUN.kvm_valid_regs, BigInt(REGS | SREGS), true);
     this.bounce();
     this.#boot();
+  }
+
+  /** The CPU is what KVM can make of the host's: without that, it refuses what its features are for. */
+  #identify({ libc, fd }: KvmSystem): void {
+    const { kvm_cpuid2: table, kvm_cpuid_entry2: entry } = STRUCT;
+    const bytes = new Uint8Array(table.size + CPUID_ENTRIES * entry.size);
+    new DataView(bytes.buffer).setUint32(table.fields.nent, CPUID_ENTRIES, true);
+    libc.ioctlWith(fd, IOCTL.KVM_GET_SUPPORTED_CPUID, bytes, "KVM_GET_SUPPORTED_CPUID");
+    libc.ioctlWith(this.#cpu, IOCTL.KVM_SET_CPUID2, bytes, "KVM_SET_CPUID2");
   }
 
   /** An ioctl of the machine, by its structure's fields; numbers are 32 bits wide, bigints 64. */

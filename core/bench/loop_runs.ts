@@ -15,8 +15,8 @@ import {
 
 /** Iterations of the first tries, and bounds of what they lead to. */
 const PILOT = 50, FEWEST = 20, MOST = 1_000_000;
-/** RFLAGS: the bit that is always set. */
-const RFLAGS_FIXED = 0x2n;
+/** RFLAGS: the bit that is always set, and I/O at every privilege level (IOPL 3). */
+const RFLAGS_FIXED = 0x2n, RFLAGS_IOPL3 = 0x3000n;
 const RUN = STRUCT.kvm_run.fields;
 
 /** All loops; `dispose` them. */
@@ -76,7 +76,7 @@ export class LoopRun {
     const { loop, machine } = this;
     loop.prepare?.(machine);
     machine.start(this.#at, {
-      rflags: RFLAGS_FIXED,
+      rflags: loop.level === "user" ? RFLAGS_FIXED | RFLAGS_IOPL3 : RFLAGS_FIXED,
       rdi: 0n,
       rsp: BigInt(STACK_TOP),
       ...loop.registers,
@@ -92,7 +92,16 @@ export class LoopRun {
     } else this.samples.push(elapsed * 1e6 / this.iterations);
   }
 
+  /** Why it did not come to its end. */
   #run(): string | undefined {
+    try {
+      return this.#serve();
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  #serve(): string | undefined {
     const { machine, loop: { serve } } = this;
     const { page } = machine;
     for (;;) {
