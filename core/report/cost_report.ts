@@ -20,6 +20,7 @@ const TECHNIQUES: Readonly<Record<string, string>> = {
   vmx: "KVM on VT-x",
   svm: "KVM on AMD-V",
   pvm: "PVM, KVM in software",
+  "svm-tcg": "KVM on an AMD-V that QEMU emulates (its time is the emulator's)",
 };
 
 /** `AMD EPYC (family 26, model 2), Linux 6.18.44, KVM on AMD-V`. */
