@@ -3,7 +3,8 @@ import type { Gpa } from "../../base/address.ts";
 import { RFLAGS, VECTOR } from "../../base/registers.ts";
 import { RPL_MASK } from "../../cpu/descriptors.ts";
 import type { GuestState } from "./guest_state.ts";
-import { EXCEPTIONS, FRAME, type Shim, STUB } from "./shim.ts";
+import { EngineFailure } from "../lacks.ts";
+import { EXCEPTIONS, FRAME, frameAt, type Shim, STUB } from "./shim.ts";
 
 /** An exception, a system call, or INT n. */
 export type Arrival =
@@ -35,19 +36,29 @@ const SYSCALL_LENGTH = 2n;
 /** Set in what a fault pushes, so that the instruction's own breakpoint does not come twice; no doing of the guest's. */
 const RESUME = BigInt(RFLAGS.RF);
 
-/** Reads what happened from the stub that rang and the frame on the shim's stack, and gives the state its guest's registers. */
-export function arrive(state: GuestState, shim: Shim, stub: number, frame: Gpa): Arrival {
-  return stub < STUB.syscall ? exception(state, shim, stub, frame) : systemCall(state, stub);
+/**
+ * Reads what happened from the stub that rang and the frame on the shim's stack, whose page is at `stacks`, and gives the state its
+ * guest's registers.
+ */
+export function arrive(state: GuestState, shim: Shim, stub: number, stacks: number): Arrival {
+  return stub < STUB.syscall ? exception(state, shim, stub, stacks) : systemCall(state, stub);
 }
 
-function exception(state: GuestState, shim: Shim, vector: number, frame: Gpa): Arrival {
+function exception(state: GuestState, shim: Shim, vector: number, stacks: number): Arrival {
   const { machine } = state;
-  const bytes = machine.memory.read(frame, FRAME.size);
+  const bytes = machine.memory.read(stacks + frameAt(vector) as Gpa, FRAME.size);
   const view = new DataView(bytes.buffer);
   const word = (offset: number) => view.getBigUint64(offset, true);
   const selector = (offset: number) => Number(word(offset) & 0xffffn);
   if ((selector(FRAME.cs) & RPL_MASK) === 0) {
-    return inShim(state, vector, shim.stubAt(word(FRAME.rip)));
+    // A debug trap that MOV SS has put off: what it comes after has happened, and is what counts.
+    const stub = shim.stubAt(word(FRAME.rip));
+    if (vector === VECTOR.DB && stub !== undefined && stub !== vector) {
+      return stub < STUB.syscall
+        ? exception(state, shim, stub, stacks)
+        : systemCall(state, stub, word(FRAME.rsp));
+    }
+    throw new EngineFailure(`Exception ${vector} in stub ${stub} of the shim`);
   }
   const address = vector === VECTOR.PF ? machine.get("cr2") : undefined;
   // PVM, the KVM in software, has SYSCALL go where LSTAR says and stay at CPL 3, whether EFER allows it or not. It gets no further.
@@ -69,14 +80,6 @@ function exception(state: GuestState, shim: Shim, vector: number, frame: Gpa): A
     ...(WITH_CODE.has(vector) ? { errorCode: Number(word(FRAME.errorCode) & 0xffff_ffffn) } : {}),
     ...(address === undefined ? {} : { address }),
   };
-}
-
-/** A debug trap that MOV SS has put off till after SYSCALL comes at the shim's first instruction: the system call has happened. */
-function inShim(state: GuestState, vector: number, stub: number | undefined): Arrival {
-  if (vector !== VECTOR.DB || stub === undefined || stub < STUB.syscall) {
-    throw new Error(`Exception ${vector} in stub ${stub} of the shim`);
-  }
-  return systemCall(state, stub);
 }
 
 /** RCX and R11 are the guest's no more, as SYSCALL has it: they say where it was. */

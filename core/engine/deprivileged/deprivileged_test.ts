@@ -9,7 +9,7 @@ import { kvmSystem, kvmWith } from "../kvm/engine.ts";
 import { KVM_UNAVAILABLE } from "../kvm/testing.ts";
 import type { Stop, Vcpu, VcpuFactory } from "../vcpu.ts";
 import { deprivileged, type Gates } from "./engine.ts";
-import { AT, GDT, mapPage, RAM, startDeprivileged } from "./testing.ts";
+import { AT, GDT, mapPage, RAM, SS, startDeprivileged } from "./testing.ts";
 
 interface Engine {
   readonly name: string;
@@ -33,6 +33,8 @@ const ENGINES: readonly Engine[] = [
 ];
 const BUDGET = 1_000, SECOND = 1_000_000_000;
 const TF = BigInt(RFLAGS.TF);
+/** DR7: the first breakpoint, on two bytes that are read or written. */
+const ON_ACCESS = 0x70401n;
 const PRESENT = 1n, WRITABLE = 2n, USER = 4n, ACCESSED = 0x20;
 
 function exitOf(stop: Stop): Exit {
@@ -195,6 +197,19 @@ for (const { name, make, absent, counting, pvm } of ENGINES) {
     assert(exit.kind === "exception" && exit.detail.vector === 14, exit.kind);
     assertEquals([exit.detail.address, exit.rip], [GDT + 0x12000n, GDT + 0x12000n]);
     vcpu.dispose();
+  });
+
+  test("a debug trap that MOV SS puts off till the shim does not lose the guest", () => {
+    for (const [call, kind] of [["int 0x80", "software-interrupt"], ["syscall", "syscall"]]) {
+      const vcpu = start(`mov ss, [${AT.data}]\n${call}\nnop`, { systemCalls: "entry" });
+      vcpu.memory.writeU16(gpa(AT.data), SS);
+      vcpu.setDebugRegister(0, BigInt(AT.data));
+      vcpu.setDebugRegister(7, ON_ACCESS);
+      const exit = next(vcpu);
+      assertEquals([exit.kind, vcpu.get("rsp")], [kind as Exit["kind"], BigInt(AT.stack)]);
+      assertEquals(vcpu.segment("ss").selector, SS);
+      vcpu.dispose();
+    }
   });
 
   if (counting) {

@@ -45,8 +45,13 @@ const TSS_TYPE = 0x89n, TSS_BUSY = 0x8b;
 /** Vectors of exceptions. */
 export const EXCEPTIONS = 32;
 const GATES = 256, GATE_SIZE = 16;
-/** Present interrupt gate on the first interrupt stack, of DPL 0 or 3. */
-const GATE_ATTRIBUTES = 0x8e01n, DPL_3 = 3n << 13n;
+/** Present interrupt gate, by its interrupt stack; of DPL 0 or 3. */
+const GATE_ATTRIBUTES = 0x8e00n, DPL_3 = 3n << 13n;
+/**
+ * #DB has an interrupt stack of its own: where MOV SS has put it off, it comes at the shim's first instruction, with the guest's
+ * registers on the other one (Everything after POP SS, CVE-2018-8897).
+ */
+const istOf = (vector: number): bigint => vector === VECTOR.DB ? 2n : 1n;
 /**
  * What of INT n is let through: nothing that CPUs raise by themselves, so that one can be told from the other, but for INT3. The rest is
  * #GP, before anything has happened.
@@ -54,7 +59,7 @@ const GATE_ATTRIBUTES = 0x8e01n, DPL_3 = 3n << 13n;
 const isOpen = (vector: number): boolean => vector >= EXCEPTIONS || vector === VECTOR.BP;
 const IDT = { offset: at(PAGE.idt), limit: GATES * GATE_SIZE - 1 } as const;
 /** With a bitmap of the ports below 256 behind it (SDM vol. 3, 8.7). */
-const TSS = { offset: at(PAGE.tss), rsp0: 4, ist1: 36, bitmapBase: 102, bitmap: 104 };
+const TSS = { offset: at(PAGE.tss), rsp0: 4, ist1: 36, ist2: 44, bitmapBase: 102, bitmap: 104 };
 const PORTS_IN_BITMAP = 256;
 const TSS_SIZE = TSS.bitmap + PORTS_IN_BITMAP / 8 + 1;
 
@@ -73,11 +78,11 @@ const RING = Uint8Array.of(0xe6, DOORBELL_PORT, 0x0f, 0x0b);
 /** The shim where a guest's GDT begins at `base`. Addresses are linear. */
 export class Shim {
   readonly #code: bigint;
-  readonly #stackTop: bigint;
+  readonly #stack: bigint;
 
   constructor(readonly base: bigint) {
     this.#code = base + BigInt(at(PAGE.code));
-    this.#stackTop = base + BigInt(at(PAGE.stack) + PAGE_SIZE);
+    this.#stack = base + BigInt(at(PAGE.stack));
   }
 
   /** What SYSCALL needs to know; `STAR` holds its code selector in bits 32 to 47. */
@@ -139,7 +144,7 @@ export class Shim {
     const view = new DataView(page.buffer);
     for (let vector = 0; vector < GATES; vector++) {
       const target = this.#stub(vector);
-      const attributes = isOpen(vector) ? GATE_ATTRIBUTES | DPL_3 : GATE_ATTRIBUTES;
+      const attributes = GATE_ATTRIBUTES | istOf(vector) | (isOpen(vector) ? DPL_3 : 0n);
       const low = target & 0xffffn | BigInt(SELECTOR.code) << 16n | attributes << 32n |
         (target >> 16n & 0xffffn) << 48n;
       view.setBigUint64(vector * GATE_SIZE, low, true);
@@ -151,8 +156,9 @@ export class Shim {
   #tss(opensPort: boolean): Uint8Array {
     const page = new Uint8Array(PAGE_SIZE);
     const view = new DataView(page.buffer);
-    view.setBigUint64(TSS.rsp0, this.#stackTop, true);
-    view.setBigUint64(TSS.ist1, this.#stackTop, true);
+    for (const [field, vector] of [[TSS.rsp0, 0], [TSS.ist1, 0], [TSS.ist2, VECTOR.DB]] as const) {
+      view.setBigUint64(field, this.#stack + BigInt(frameAt(vector) + FRAME.size), true);
+    }
     view.setUint16(TSS.bitmapBase, TSS.bitmap, true);
     page.fill(0xff, TSS.bitmap, TSS_SIZE);
     if (opensPort) page[TSS.bitmap + (HYPERCALL_PORT >> 3)] = 0xff ^ 1 << (HYPERCALL_PORT & 7);
@@ -176,3 +182,8 @@ export const FRAME = {
   ss: 40,
   size: 48,
 } as const;
+
+/** Where in the page of stacks the frame of a vector is. */
+export function frameAt(vector: number): number {
+  return (vector === VECTOR.DB ? PAGE_SIZE / 2 : PAGE_SIZE) - FRAME.size;
+}

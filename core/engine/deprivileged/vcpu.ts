@@ -9,6 +9,7 @@ import { MSR } from "../../cpu/msr.ts";
 import { XEN_HYPERCALL_PAGE } from "../../guest/layout.ts";
 import type { GuestMemory } from "../../machine/memory.ts";
 import type { Exit } from "../../trace/exit.ts";
+import { EngineFailure } from "../lacks.ts";
 import type { Capabilities, Event, ExecutionControls, Stop, Vcpu } from "../vcpu.ts";
 import { AddressSpace } from "./address_space.ts";
 import { type Arrival, arrive } from "./arrival.ts";
@@ -16,7 +17,7 @@ import { exitOf } from "./exits.ts";
 import { GATE_BYTES, type HypercallGate, type SystemCalls } from "./gate.ts";
 import { GuestRam } from "./guest_ram.ts";
 import { GuestState } from "./guest_state.ts";
-import { DOORBELL_PORT, FRAME, GDT_LIMIT, HYPERCALL_PORT, PAGE, Shim } from "./shim.ts";
+import { DOORBELL_PORT, GDT_LIMIT, HYPERCALL_PORT, PAGE, Shim } from "./shim.ts";
 
 /** RFLAGS on entry to the shim by SYSCALL: none of what could interrupt it. */
 const CLEARED_BY_SYSCALL = BigInt(
@@ -226,8 +227,7 @@ export class DeprivilegedVcpu implements Vcpu {
     if (!rang && stop.reason !== "budget") return undefined;
     const stub = this.#shim?.stubAt(rang ? stop.exit.rip : this.#machine.get("rip"));
     if (stub === undefined || !this.#shim) return undefined;
-    const frame = this.#page(PAGE.stack) + PAGE_SIZE - FRAME.size as Gpa;
-    return arrive(this.#state, this.#shim, stub, frame);
+    return arrive(this.#state, this.#shim, stub, this.#page(PAGE.stack));
   }
 
   #isHypercall(exit: Exit): boolean {
@@ -266,7 +266,9 @@ export class DeprivilegedVcpu implements Vcpu {
     state.set("rflags", state.get("rflags") | TF);
     const arrival = this.#step();
     state.set("rflags", state.get("rflags") & ~TF | traced);
-    if (arrival.what !== "exception") throw new Error("What calls the VMM is not to be emulated");
+    if (arrival.what !== "exception") {
+      throw new EngineFailure("What calls the VMM is not to be emulated");
+    }
     const { what: _, ...fault } = arrival;
     if (fault.vector !== VECTOR.DB) return { type: "exception", ...fault };
     this.setDebugRegister(6, causes);
@@ -278,7 +280,7 @@ export class DeprivilegedVcpu implements Vcpu {
       const arrival = this.#arrival(this.#runMachine(1, ATTEMPT));
       if (arrival) return arrival;
     }
-    throw new Error("An instruction does not come to its end");
+    throw new EngineFailure("An instruction does not come to its end");
   }
 
   // ---- What a deprivileged guest's VMM has no use for ------------------------------------------------------------------
