@@ -1,8 +1,9 @@
 // What is kept of a guest when it has ended: registers, and the memory that the scenario wants to look at.
 import { own } from "../base/own.ts";
 import { type Gpa, gpa, PAGE_SIZE } from "../base/address.ts";
-import type { Vcpu } from "../engine/vcpu.ts";
+import type { Vcpu, VcpuFactory } from "../engine/vcpu.ts";
 import type { GuestImage } from "../guest/image.ts";
+import type { Trace } from "../trace/trace.ts";
 import type { BytesMatcher, Case, GuestSpec } from "../scenario/case.ts";
 
 /** Bytes kept of a label whose size nobody states, unless the next label comes before. */
@@ -95,4 +96,21 @@ function readLinear(vcpu: Vcpu, linear: bigint, length: number): Uint8Array {
     done += count;
   }
   return bytes;
+}
+
+/** What of the guest this engine shows, and what the host's VMM below it has counted. */
+export function shownBy(
+  vcpu: Vcpu,
+  engine: VcpuFactory,
+): Pick<Trace, "unobserved" | "exitKinds" | "coarse"> {
+  const { exits, exitKinds } = vcpu.capabilities;
+  const coarse = vcpu.statistics?.();
+  return {
+    unobserved: [
+      ...(engine.hostTime ? ["instructions" as const] : []),
+      ...(exits === "none" ? ["exits" as const] : []),
+    ],
+    ...(exitKinds ? { exitKinds } : {}),
+    ...(coarse ? { coarse } : {}),
+  };
 }

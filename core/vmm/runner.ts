@@ -1,26 +1,25 @@
 // Runs one case: builds the virtual machine, drives the monitor and its vCPU, keeps the time, and records what happens.
 // This is the one place where exits are counted, timed and charged.
 import { VirtualClock } from "../base/clock.ts";
-import { hex } from "../base/hex.ts";
 import { DEFAULT_SEED, entropy } from "../base/entropy.ts";
-import { EngineFailure } from "../engine/lacks.ts";
 import type { Stop, Vcpu, VcpuConfig, VcpuFactory } from "../engine/vcpu.ts";
 import type { GuestImage } from "../guest/image.ts";
 import { Bus } from "../machine/bus.ts";
-import { GuestMemoryError } from "../machine/memory.ts";
 import { MemoryDisk } from "../machine/memory_disk.ts";
 import type { Case, CaseGroup, Limits } from "../scenario/case.ts";
 import type { EndState, Exit, ExitVia } from "../trace/exit.ts";
 import { Recorder } from "../trace/recorder.ts";
-import type { Observable, Trace } from "../trace/trace.ts";
+import type { Trace } from "../trace/trace.ts";
 import { cyclesOf } from "./cost_model.ts";
 import type { CostProfile } from "./cost_profile.ts";
-import { finalMemory, finalRegisters } from "./final_state.ts";
+import { finalMemory, finalRegisters, shownBy } from "./final_state.ts";
+import { reasonOf } from "./given_up.ts";
 import { HostTime } from "./host_time.ts";
 import { LateMemory } from "./late_memory.ts";
 import type { BackendDefinition, Monitor, Outcome } from "./monitor.ts";
 import { HOST_TURN, TURN, Turns } from "./turns.ts";
 import { type GuestTime, VirtualTime } from "./virtual_time.ts";
+import { LONGEST_HOST_STRETCH, LONGEST_STRETCH, WallLimit } from "./wall_limit.ts";
 
 export interface RunOptions {
   readonly group: Pick<CaseGroup, "guest" | "limits">;
@@ -39,12 +38,6 @@ export interface RunOptions {
   readonly turn?: number;
 }
 
-/** Instructions in one stretch at most, so that limits on measured time hold. */
-const LONGEST_STRETCH = 5_000_000;
-/** The same where instructions are not counted, in nanoseconds. */
-const LONGEST_HOST_STRETCH = 20_000_000;
-/** Measured time is looked at every so many entries, as it costs more than a quick exit does, and every long stretch. */
-const ENTRIES_PER_WALL_CHECK = 256;
 /**
  * Entries in a row in which nothing retires, exits or takes time: a guest that faults in its fault handler, for ever. Its
  * clock stands still, so it is ended as if its time were up.
@@ -67,32 +60,28 @@ export function runCase(options: RunOptions): Trace {
 class Run {
   readonly #options: RunOptions;
   readonly #limits: Limits;
-  readonly #wallClock: () => number;
+  readonly #wall: WallLimit;
   readonly #time: GuestTime;
   readonly #clock: VirtualClock;
   readonly #recorder: Recorder;
   readonly #disks: readonly MemoryDisk[];
   readonly #cpus: Turns;
-  readonly #started: number;
   readonly #inlines: boolean;
   /** Native costs count only while the guest runs, not when a handler emulates an instruction. */
   #inGuest = false;
   #ended: EndState | undefined;
-  #entries = 0;
-  #retiredAtWallCheck = 0;
-  #wallCheckedAt = 0;
 
   constructor(options: RunOptions) {
     const { image, backend, engine, profile } = options;
     this.#options = options;
     this.#limits = options.group.limits;
-    this.#wallClock = options.wallClock ?? (() => performance.now());
-    this.#started = this.#wallClock();
+    const wallClock = options.wallClock ?? (() => performance.now());
+    this.#wall = new WallLimit(this.#limits.wallMs, wallClock, options.abort);
     // Devices ask for the time while they are built, before there is a CPU.
     const made: { cpus?: Turns } = {};
     const retired = () => made.cpus?.retired ?? 0;
     this.#time = engine.hostTime
-      ? new HostTime(this.#wallClock, engine.hostRate?.())
+      ? new HostTime(wallClock, engine.hostRate?.())
       : new VirtualTime(profile, retired);
     this.#clock = new VirtualClock(() => this.#time.now());
     this.#recorder = new Recorder(retired, () => made.cpus?.current);
@@ -166,12 +155,8 @@ class Run {
     try {
       return body();
     } catch (error) {
-      if (error instanceof EngineFailure) {
-        return { kind: "crash", reason: error.message, rip: this.#rip() };
-      }
-      if (!(error instanceof GuestMemoryError)) throw error;
-      const reason = `The guest made its VMM touch ${error.length} bytes at guest-physical ` +
-        `${hex(error.address)}, where there is no RAM`;
+      const reason = reasonOf(error);
+      if (reason === undefined) throw error;
       return { kind: "crash", reason, rip: this.#rip() };
     }
   }
@@ -320,15 +305,8 @@ class Run {
   }
 
   #wallLimit(): boolean {
-    const { retired } = this.#cpus;
-    const now = this.#options.engine.hostTime ? this.#time.now() : 0;
-    const long = retired - this.#retiredAtWallCheck >= LONGEST_STRETCH ||
-      now - this.#wallCheckedAt >= LONGEST_HOST_STRETCH;
-    if (!long && this.#entries++ % ENTRIES_PER_WALL_CHECK !== 0) return false;
-    this.#retiredAtWallCheck = retired;
-    this.#wallCheckedAt = now;
-    return this.#wallClock() - this.#started > this.#limits.wallMs ||
-      (this.#options.abort?.() ?? false);
+    const { hostTime } = this.#options.engine;
+    return this.#wall.isOver(this.#cpus.retired, hostTime && this.#time.now());
   }
 
   /** An interrupt that has come while others ran took this CPU from its guest. */
@@ -352,8 +330,6 @@ class Run {
     const { subject, group, image, profile } = this.#options;
     const { counts, events, dropped } = this.#recorder;
     const { vcpu } = this.#cpus.first;
-    const { exitKinds } = vcpu.capabilities;
-    const coarse = vcpu.statistics?.();
     counts.instructions = this.#cpus.retired;
     Object.assign(counts.inlined, this.#cpus.inlined());
     return {
@@ -368,17 +344,8 @@ class Run {
         memory: finalMemory(vcpu, image, group.guest, subject),
         disks: this.#disks.map((disk) => disk.contents()),
       },
-      wallNs: Math.round((this.#wallClock() - this.#started) * 1e6),
-      unobserved: this.#unobserved(),
-      ...(exitKinds ? { exitKinds } : {}),
-      ...(coarse ? { coarse } : {}),
+      wallNs: Math.round(this.#wall.spent * 1e6),
+      ...shownBy(vcpu, this.#options.engine),
     };
-  }
-
-  #unobserved(): readonly Observable[] {
-    return [
-      ...(this.#options.engine.hostTime ? ["instructions" as const] : []),
-      ...(this.#vcpu.capabilities.exits === "none" ? ["exits" as const] : []),
-    ];
   }
 }
