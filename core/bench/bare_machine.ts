@@ -87,9 +87,7 @@ export class BareMachine {
     this.#interrupter = new Interrupter(libc);
     this.#interrupter.attach(this.#cpu);
     // What KVM has after its reset, to be changed where the boot state says so.
-    const { REGS, SREGS } = KVM_SYNC_X86;
-    this.page.setBigUint64(RUN.kvm_valid_regs, BigInt(REGS | SREGS), true);
-    this.bounce();
+    this.fetch();
     this.#boot();
   }
 
@@ -231,6 +229,14 @@ export class BareMachine {
     }
   }
 
+  /** Has KVM show the registers; it does so only when it is asked, as that costs at each exit. */
+  fetch(): void {
+    const { REGS, SREGS } = KVM_SYNC_X86;
+    this.page.setBigUint64(RUN.kvm_valid_regs, BigInt(REGS | SREGS), true);
+    this.bounce();
+    this.page.setBigUint64(RUN.kvm_valid_regs, 0n, true);
+  }
+
   #handOver(): void {
     const { registers } = this;
     if (!registers.dirty) return;
@@ -248,10 +254,11 @@ export class BareMachine {
 
   /** What an exit that ends a measurement too early says. */
   describe(reason: number): string {
+    const suberror = this.page.getUint32(RUN["internal.suberror"], true);
+    this.fetch();
     const name = Object.entries(KVM_EXIT).find(([, number]) => number === reason)?.[0] ?? reason;
     const rip = hex(this.registers.get("rip"));
     if (reason !== KVM_EXIT.INTERNAL_ERROR) return `the guest left by KVM_EXIT_${name} at ${rip}`;
-    const suberror = this.page.getUint32(RUN["internal.suberror"], true);
     return `KVM can't run it here: KVM_EXIT_INTERNAL_ERROR, suberror ${suberror}, at ${rip}`;
   }
 

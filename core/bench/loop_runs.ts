@@ -85,6 +85,7 @@ export class LoopRun {
     const start = performance.now();
     const end = this.#run();
     const elapsed = performance.now() - start;
+    if (loop.happened) machine.fetch();
     const happened = loop.happened?.(machine) ?? this.iterations;
     if (end !== undefined) this.why = end;
     else if (happened < this.iterations) {
