@@ -6,7 +6,7 @@ import { printable } from "../../base/printable.ts";
 import { describeEnd } from "../../trace/print.ts";
 import type { Trace } from "../../trace/trace.ts";
 import type { Job } from "../../vmm/subject.ts";
-import { canary, canaryComplaint, codeJob } from "./canary.ts";
+import { canary, canaryComplaint, codeJob } from "../canary.ts";
 import { connect, type Connection } from "./connection.ts";
 import { loading } from "./load.ts";
 import { type Capabilities, type Hello, PIECE } from "./protocol.ts";

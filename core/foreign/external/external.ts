@@ -5,7 +5,7 @@ import type { Platform } from "../../guest/image.ts";
 import type { Trace } from "../../trace/trace.ts";
 import { SubjectLacks } from "../../engine/lacks.ts";
 import type { Availability, Job, Subject } from "../../vmm/subject.ts";
-import { canary, canaryComplaint } from "./canary.ts";
+import { canary, canaryComplaint } from "../canary.ts";
 import { connect, type Connected, type Connection } from "./connection.ts";
 import { lacking } from "./load.ts";
 import type { Hello } from "./protocol.ts";

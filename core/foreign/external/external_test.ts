@@ -4,7 +4,7 @@ import { SubjectLacks } from "../../engine/lacks.ts";
 import type { GuestImage } from "../../guest/image.ts";
 import { GENERAL_REGISTERS, SPECIAL_REGISTERS } from "../../base/registers.ts";
 import type { Subject } from "../../vmm/subject.ts";
-import { canary, codeJob } from "./canary.ts";
+import { canary, codeJob } from "../canary.ts";
 import { externalSubject } from "./external.ts";
 
 /** A shell that answers a request which contains a word with lines; `hello` and `run` at least. */

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { bootState } from "../../guest/boot.ts";
 import { ENTRIES } from "../../scenario/case.ts";
-import { canary } from "./canary.ts";
+import { canary } from "../canary.ts";
 import { EXIT_KINDS } from "./events.ts";
 import { loading } from "./load.ts";
 import { MAX_REQUEST, PIECE, Request, Response } from "./protocol.ts";

@@ -7,7 +7,7 @@ import type { Limits } from "../../scenario/case.ts";
 import { describeEnd } from "../../trace/print.ts";
 import type { Job } from "../../vmm/subject.ts";
 import type { FaultStep, FaultTrial, Result } from "../testing_faults.ts";
-import { canary } from "./canary.ts";
+import { canary } from "../canary.ts";
 import { externalSubject } from "./external.ts";
 
 const FAULTY = fromFileUrl(new URL("../../../fixtures/vmm/faulty.pl", import.meta.url));

@@ -8,7 +8,7 @@ import { SubjectLacks } from "../../engine/lacks.ts";
 import type { BackendDefinition } from "../../vmm/monitor.ts";
 import { BACKEND_DEFINITIONS } from "../../vmm/backends.ts";
 import type { Availability, Found, Job, Subject } from "../../vmm/subject.ts";
-import { canary, canaryComplaint } from "../external/canary.ts";
+import { canary, canaryComplaint } from "../canary.ts";
 import { type Answer, Hand } from "./hand.ts";
 import { stoppedTrace } from "./stopped.ts";
 

@@ -3,7 +3,7 @@ import { KVM_UNAVAILABLE } from "../../engine/kvm/testing.ts";
 import { SubjectLacks } from "../../engine/lacks.ts";
 import type { Limits } from "../../scenario/case.ts";
 import type { Job, Subject } from "../../vmm/subject.ts";
-import { canary } from "../external/canary.ts";
+import { canary } from "../canary.ts";
 import { Hand } from "./hand.ts";
 import { kvmSubject } from "./kvm.ts";
 

@@ -3,7 +3,7 @@ import type { Backend, SubjectId } from "../../base/backend.ts";
 import type { Availability, Found, Job, Subject } from "../../vmm/subject.ts";
 import type { Trace } from "../../trace/trace.ts";
 import { ENTRIES } from "../../scenario/case.ts";
-import { canary, canaryComplaint } from "../external/canary.ts";
+import { canary, canaryComplaint } from "../canary.ts";
 import { PVM_NOTE } from "../../engine/kvm/pvm.ts";
 import type { Accelerator } from "./machine.ts";
 import { findProgram, type Program } from "./program.ts";

@@ -1,12 +1,12 @@
 // The guest by which a VMM is tried before it is trusted: it prints a letter and ends with a code, in each mode alike.
-import type { GuestImage, Placed } from "../../guest/image.ts";
-import { PROGRAM_BASE, REAL_PROGRAM_BASE } from "../../guest/layout.ts";
-import { type Case, DEFAULT_LIMITS, type Entry, type Limits } from "../../scenario/case.ts";
-import { EXIT_VIAS } from "../../trace/exit.ts";
-import { describeEnd } from "../../trace/print.ts";
-import type { Trace } from "../../trace/trace.ts";
-import type { CostProfile } from "../../vmm/cost_profile.ts";
-import type { Job } from "../../vmm/subject.ts";
+import type { GuestImage, Placed } from "../guest/image.ts";
+import { PROGRAM_BASE, REAL_PROGRAM_BASE } from "../guest/layout.ts";
+import { type Case, DEFAULT_LIMITS, type Entry, type Limits } from "../scenario/case.ts";
+import { EXIT_VIAS } from "../trace/exit.ts";
+import { describeEnd } from "../trace/print.ts";
+import type { Trace } from "../trace/trace.ts";
+import type { CostProfile } from "../vmm/cost_profile.ts";
+import type { Job } from "../vmm/subject.ts";
 
 const LETTER = "T";
 const CODE = 42;
@@ -88,11 +88,18 @@ export function codeJob(entry: Entry, code: Uint8Array, options: CodeOptions = {
 /** What is wrong with how it ran: a clause; undefined if nothing is. */
 export function canaryComplaint(trace: Trace): string | undefined {
   const { end } = trace;
-  if (end.kind === "crash") return end.reason.charAt(0).toLowerCase() + end.reason.slice(1);
+  if (end.kind === "crash") return clause(end.reason);
   if (end.kind !== "shutdown" || end.code !== CODE) {
     return `it should have ended with shutdown ${CODE}, but: ${describeEnd(end)}`;
   }
   const text = new TextDecoder().decode(trace.console);
   if (trace.unobserved.includes("console") || text === LETTER) return undefined;
   return `it should have printed "${LETTER}", but printed ${JSON.stringify(text.slice(0, 40))}`;
+}
+
+/** A sentence as a part of another; names such as QEMU stay as they are. */
+function clause(sentence: string): string {
+  return /^[A-Z][a-z ]/.test(sentence)
+    ? sentence.charAt(0).toLowerCase() + sentence.slice(1)
+    : sentence;
 }
