@@ -1,6 +1,7 @@
 // A deprivileged guest for tests, without a monitor: page tables as Xen's domain builder makes them, code at CPL 3.
 import { type Gpa, PAGE_SIZE } from "../../base/address.ts";
 import { CR0, CR4, EFER, RFLAGS, type Segment } from "../../base/registers.ts";
+import { cpuid } from "../../cpu/cpuid.ts";
 import { treatments } from "../../cpu/sensitive_operations.ts";
 import { assemble } from "../../guest/asm/assemble.ts";
 import type { ExecutionControls, Vcpu, VcpuFactory } from "../vcpu.ts";
@@ -56,7 +57,8 @@ export function startDeprivileged(factory: VcpuFactory, text: string): Vcpu {
     memory: RAM,
     controls: DEPRIVILEGED,
     timestamp: () => 0n,
-    cpuid: () => [0, 0, 0, 0],
+    // KVM refuses a CPU what its CPUID does not tell of.
+    cpuid,
     count: () => {},
   });
   const { memory } = vcpu;
