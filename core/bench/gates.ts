@@ -88,7 +88,7 @@ export function measureGates(rounds: number, hypercalls: number): GateResult[] {
       const made = trace.counts.exits.kinds.hypercall ?? 0;
       if (made !== hypercalls) {
         throw new Error(
-          `${made} hypercalls instead of ${hypercalls}: ${JSON.stringify(trace.end)}`,
+          `${made} hypercalls instead of ${hypercalls}: ${Deno.inspect(trace.end)}`,
         );
       }
       exits[n] = (trace.coarse?.["exits"] ?? 0) / hypercalls;
