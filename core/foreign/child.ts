@@ -1,6 +1,7 @@
 // A child process under supervision: every foreign subject's. Whatever the child does, each call here settles in the time given,
 // memory stays bounded, and after `end` neither the child nor what it has started is left.
 import { LineSplitter, Tail } from "./lines.ts";
+import { Pull } from "./pull.ts";
 import { shield } from "./shield.ts";
 
 /** What to start. There is no shell in between. */
@@ -11,11 +12,16 @@ export interface ChildOptions {
   /** Added to what this process has. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /**
+   * The stream that has the lines: stdout by default, where the end of stderr is kept; with `stderr`, stdout is for
+   * {@linkcode Child.bytes}.
+   */
+  readonly lines?: "stdout" | "stderr";
   /** Bytes of one line of its output; {@linkcode MAX_LINE} by default. */
   readonly maxLine?: number;
   /**
-   * Bytes of its output, and as many of stderr, since it was started or `allowance` was called; {@linkcode MAX_OUTPUT} by
-   * default.
+   * Bytes of its lines, and as many of its other stream, since it was started or `allowance` was called;
+   * {@linkcode MAX_OUTPUT} by default.
    */
   readonly maxOutput?: number;
 }
@@ -34,7 +40,7 @@ const KILL_MS = 10_000;
 /** Why there is no child: a sentence without a full stop. */
 export type Spawned = { readonly child: Child } | { readonly failed: string };
 
-/** What the child has written to stdout next. */
+/** What the child has written next. */
 export type Line =
   /** `number` counts from 1. */
   | { readonly kind: "line"; readonly text: string; readonly number: number }
@@ -92,31 +98,31 @@ function whyNotStarted(program: string, error: unknown): string {
 export class Child {
   readonly pid: number;
   readonly #process: Deno.ChildProcess;
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #errors: ReadableStreamDefaultReader<Uint8Array>;
-  readonly #errorsRead: Promise<void>;
+  /** What has the lines, and what has not. */
+  readonly #text: Pull;
+  readonly #other: Pull;
+  readonly #errorsRead: Promise<void> | undefined;
   readonly #exited: Promise<Ended>;
   readonly #unshield: () => void;
   readonly #lines: LineSplitter;
-  readonly #maxOutput: number;
+  #maxOutput: number;
   readonly #tail = new Tail(STDERR_TAIL);
-  #read: Promise<Uint8Array | undefined> | undefined;
-  /** Whoever waits for output is told of the child's end. */
-  #wake: () => void = () => {};
+  /** Bytes of lines, and of the other stream. */
   #bytes = 0;
+  #others = 0;
   #number = 0;
   #over: Line | undefined;
   #ended: Ended | undefined;
   #ending: Promise<Ended> | undefined;
 
-  constructor(process: Deno.ChildProcess, { maxLine, maxOutput }: ChildOptions) {
+  constructor(process: Deno.ChildProcess, { maxLine, maxOutput, lines }: ChildOptions) {
     this.#process = process;
     this.pid = process.pid;
     this.#lines = new LineSplitter(maxLine ?? MAX_LINE);
     this.#maxOutput = maxOutput ?? MAX_OUTPUT;
-    this.#reader = process.stdout.getReader();
-    this.#errors = process.stderr.getReader();
+    const [stdout, stderr] = [new Pull(process.stdout), new Pull(process.stderr)];
+    [this.#text, this.#other] = lines === "stderr" ? [stderr, stdout] : [stdout, stderr];
     this.#writer = process.stdin.getWriter();
     // A pipe that breaks is told by `write`; nobody waits for this.
     this.#writer.closed.catch(() => {});
@@ -126,10 +132,12 @@ export class Child {
       this.#killGroup();
       this.#unshield();
       this.#ended = { code, signal: signal ?? undefined, how: signal ?? `exit status ${code}` };
-      this.#wake();
+      // Whoever waits for output is told.
+      this.#text.wake();
+      this.#other.wake();
       return this.#ended;
     });
-    this.#errorsRead = this.#watchErrors();
+    this.#errorsRead = lines === "stderr" ? undefined : this.#watchErrors();
   }
 
   /** How it has ended, if it has. */
@@ -137,12 +145,12 @@ export class Child {
     return this.#ended;
   }
 
-  /** The last 4 KiB of its stderr. */
+  /** The last 4 KiB of its stderr, where that has not the lines. */
   get stderr(): string {
     return this.#tail.text();
   }
 
-  /** The next line of its stdout, waiting for at most `ms`. After `end` and `flood` comes the same again. */
+  /** The next line, waiting for at most `ms`. After `end` and `flood` comes the same again. */
   async line(ms: number): Promise<Line> {
     const until = performance.now() + ms;
     for (;;) {
@@ -150,9 +158,9 @@ export class Child {
       const bytes = this.#lines.next();
       if (bytes === "too-long") return this.#flood("a line without end");
       if (bytes) return this.#line(bytes);
-      if (this.#tail.total > this.#maxOutput) return this.#flood("too much on stderr");
+      if (this.#others > this.#maxOutput) return this.#flood("too much on stderr");
       const left = until - performance.now();
-      const chunk = await this.#next(this.#ended ? Math.min(left, DRAIN_MS) : left);
+      const chunk = await this.#text.next(this.#ended ? Math.min(left, DRAIN_MS) : left);
       if (chunk === "woken") continue;
       // Nothing of a child that has ended: somebody who escaped holds its pipe.
       if (chunk === "late" && !this.#ended) return { kind: "silence" };
@@ -166,14 +174,27 @@ export class Child {
     }
   }
 
+  /** What it has written to stdout next, where stderr has the lines; undefined: no more, or it was too much. */
+  async bytes(): Promise<Uint8Array | undefined> {
+    while (this.#others <= this.#maxOutput) {
+      const chunk = await this.#other.next(this.#ended ? DRAIN_MS : Infinity);
+      if (chunk === "woken") continue;
+      if (chunk === "late" || chunk === undefined) return undefined;
+      this.#others += chunk.length;
+      return chunk;
+    }
+    return undefined;
+  }
+
   /** A new piece of work begins: what it may write counts from here. */
-  allowance(): void {
+  allowance(maxOutput = this.#maxOutput): void {
+    this.#maxOutput = maxOutput;
     this.#bytes = 0;
-    this.#tail.total = 0;
+    this.#others = 0;
   }
 
   /** Hands text to its stdin, waiting for at most `ms`. */
-  write(text: string, ms: number): Promise<Written> {
+  write(data: string | Uint8Array, ms: number): Promise<Written> {
     if (this.#ended || this.#ending) return Promise.resolve("closed");
     return new Promise((resolve) => {
       const timer = setTimeout(() => resolve("late"), ms);
@@ -181,7 +202,7 @@ export class Child {
         clearTimeout(timer);
         resolve(written);
       };
-      this.#writer.write(new TextEncoder().encode(text))
+      this.#writer.write(typeof data === "string" ? new TextEncoder().encode(data) : data)
         .then(() => settle("written"), () => settle("closed"));
     });
   }
@@ -206,10 +227,7 @@ export class Child {
     const gone = await this.exit(KILL_MS);
     this.#unshield();
     this.#writer.abort().catch(() => {});
-    await Promise.all([
-      this.#reader.cancel().catch(() => {}),
-      this.#errors.cancel().catch(() => {}),
-    ]);
+    await Promise.all([this.#text.cancel(), this.#other.cancel()]);
     await this.#errorsRead;
     return gone ?? { code: 137, signal: "SIGKILL", how: "SIGKILL does not end it" };
   }
@@ -267,33 +285,15 @@ export class Child {
     }
   }
 
-  /** The next chunk, undefined at the end. A read that is late goes on, for the next call. */
-  #next(ms: number): Promise<Uint8Array | undefined | "late" | "woken"> {
-    const read = this.#read ??= this.#reader.read().then(({ value }) => value, () => undefined);
-    return new Promise((resolve) => {
-      let waiting = true;
-      const settle = (value: Uint8Array | undefined | "late" | "woken") => {
-        waiting = false;
-        clearTimeout(timer);
-        resolve(value);
-      };
-      const timer = setTimeout(() => settle("late"), Math.max(0, ms));
-      this.#wake = () => waiting && settle("woken");
-      read.then((chunk) => {
-        if (!waiting) return;
-        this.#read = undefined;
-        settle(chunk);
-      });
-    });
-  }
-
   async #watchErrors(): Promise<void> {
     for (;;) {
-      const { value } = await this.#errors.read().catch(() => ({ value: undefined }));
-      if (!value) return;
-      this.#tail.push(value);
+      const chunk = await this.#other.next(Infinity);
+      if (chunk === "woken") continue;
+      if (!(chunk instanceof Uint8Array)) return;
+      this.#tail.push(chunk);
+      this.#others += chunk.length;
       // Reading no more holds the child up; whoever waits for output is told.
-      if (this.#tail.total > this.#maxOutput) return this.#wake();
+      if (this.#others > this.#maxOutput) return this.#text.wake();
     }
   }
 }

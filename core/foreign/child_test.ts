@@ -260,3 +260,25 @@ async function isGone(pid: number): Promise<boolean> {
   }
   return false;
 }
+
+Deno.test("bytes() gives what a child prints where its errors are the lines", async (t) => {
+  const options = { lines: "stderr", maxOutput: 100_000 } as const;
+  await t.step("both ways", () =>
+    withShell("echo log >&2; exec cat", async (child) => {
+      assertEquals(await child.line(SOON), text(1, "log"));
+      const sent = Uint8Array.of(0, 10, 255);
+      assertEquals(await child.write(sent, SOON), "written");
+      assertEquals(await child.bytes(), sent);
+    }, options));
+  await t.step("its end", () =>
+    withShell("printf ab; setsid sleep 2 & exit", async (child) => {
+      assertEquals(new TextDecoder().decode(await child.bytes()), "ab");
+      assertEquals(await child.bytes(), undefined);
+    }, options));
+  await t.step("bytes without end", () =>
+    withShell("exec cat /dev/zero", async (child) => {
+      let total = 0;
+      for (let chunk; (chunk = await child.bytes());) total += chunk.length;
+      assertLess(total, 1 << 20);
+    }, options));
+});

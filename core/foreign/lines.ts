@@ -62,7 +62,7 @@ function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
 /** The last bytes of a stream. */
 export class Tail {
   readonly #kept: Uint8Array;
-  /** Bytes that came since it was last set to 0; that much of the end is kept, at most. */
+  /** Bytes that came; that much of the end is kept, at most. */
   total = 0;
 
   constructor(size: number) {
