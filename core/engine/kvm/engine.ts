@@ -2,15 +2,19 @@
 import type { Vcpu, VcpuConfig, VcpuFactory } from "../vcpu.ts";
 import { deprivileged, type Gates, isDeprivileged } from "../deprivileged/engine.ts";
 import { KernelDoorbells } from "./doorbells.ts";
+import type { Holdings } from "./holdings.ts";
 import { KvmMachine } from "./machine.ts";
 import { KvmSystem } from "./system.ts";
 import { KvmVcpu } from "./vcpu.ts";
 
 let system: KvmSystem | undefined;
 
-/** /dev/kvm, opened once a thread. Throws `KvmUnavailable`, whose message says why. */
-export function kvmSystem(): KvmSystem {
-  return system ??= KvmSystem.open();
+/**
+ * /dev/kvm, opened once a thread. Throws `KvmUnavailable`, whose message says why. `holdings` is for who opens it: what the thread
+ * holds is written down there.
+ */
+export function kvmSystem(holdings?: Holdings): KvmSystem {
+  return system ??= KvmSystem.open(holdings);
 }
 
 /** Closes it; it is opened again when it is needed. */

@@ -4,7 +4,7 @@ import { IOCTL, STRUCT } from "./abi.ts";
 import { KERNEL_SIGSET_SIZE, type Libc, SIG_BLOCK } from "./libc.ts";
 
 /** A real-time signal (34 to 64 under glibc) that nobody in a Deno process uses. SIGUSR1 would open its inspector. */
-const SIGNAL = 46;
+export const SIGNAL = 46;
 /** A timer that is set to go off this much too late (milliseconds) is not set anew: that costs more than it is worth. */
 const SLACK = 0.02;
 

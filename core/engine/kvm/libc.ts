@@ -1,5 +1,6 @@
 // The C library's functions that KVM needs, by Deno's FFI, and errors with the names of their numbers. A call that fails
-// throws; KVM_RUN alone has its own path (`run`), as being interrupted is no failure.
+// throws; KVM_RUN alone has its own path (`call`), as being interrupted is no failure.
+import type { Holdings } from "./holdings.ts";
 
 /** errno values that people meet here (asm-generic/errno-base.h). */
 const ERRNO: Readonly<Record<number, string>> = {
@@ -23,6 +24,7 @@ const ERRNO: Readonly<Record<number, string>> = {
   95: "EOPNOTSUPP",
 };
 export const EINTR = 4;
+const ESRCH = 3;
 
 /** A call of the C library's that failed. */
 export class SystemError extends Error {
@@ -63,6 +65,7 @@ const SYMBOLS = {
   read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   eventfd: { parameters: ["u32", "i32"], result: "i32" },
   gettid: { parameters: [], result: "i32" },
+  tgkill: { parameters: ["i32", "i32", "i32"], result: "i32" },
   pthread_sigmask: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   sigtimedwait: { parameters: ["buffer", "pointer", "buffer"], result: "i32" },
   timer_create: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
@@ -84,11 +87,23 @@ export class Libc {
   readonly #library = Deno.dlopen("libc.so.6", SYMBOLS);
   readonly #c = this.#library.symbols;
   readonly #errno: Int32Array;
+  #holdings: Holdings | undefined;
 
   constructor() {
     const location = this.#c.__errno_location();
     if (!location) throw new Error("The C library has no errno");
     this.#errno = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(location, 4));
+  }
+
+  /** From now on, what this thread holds is written down here. */
+  holdIn(holdings: Holdings): void {
+    this.#holdings = holdings;
+    holdings.thread = this.#c.gettid();
+  }
+
+  #held(fd: number): number {
+    this.#holdings?.add("descriptor", BigInt(fd));
+    return fd;
   }
 
   #error(call: string): SystemError {
@@ -99,7 +114,7 @@ export class Libc {
   open(path: string): number {
     const fd = this.#c.open(new TextEncoder().encode(`${path}\0`), O_RDWR | O_CLOEXEC);
     if (fd < 0) throw this.#error(`Opening ${path}`);
-    return fd;
+    return this.#held(fd);
   }
 
   /** Is there such a file? Deno itself asks for every permission before it looks below /sys. */
@@ -119,6 +134,7 @@ export class Libc {
   }
 
   close(fd: number): void {
+    this.#holdings?.remove("descriptor", BigInt(fd));
     this.#c.close(fd);
   }
 
@@ -129,7 +145,12 @@ export class Libc {
     return result;
   }
 
-  /** The same with a structure. */
+  /** The same where the answer is a new file descriptor. */
+  ioctlOpening(fd: number, request: number, argument: number, name: string): number {
+    return this.#held(this.ioctl(fd, request, argument, name));
+  }
+
+  /** `ioctl` with a structure. */
   ioctlWith(fd: number, request: number, structure: Uint8Array<ArrayBuffer>, name: string): number {
     const result = this.#c.ioctl_buffer(fd, request, structure);
     if (result < 0) throw this.#error(name);
@@ -149,15 +170,23 @@ export class Libc {
     if (!pointer || address === MAP_FAILED) throw this.#error(`Mapping ${size} bytes`);
     const buffer = Deno.UnsafePointerView.getArrayBuffer(pointer, size);
     const { munmap } = this.#c;
+    const holdings = this.#holdings;
+    holdings?.add("mapping", address, BigInt(size));
     return {
       address,
       bytes: new Uint8Array(buffer),
       unmap() {
         // Detached first: what is read there from now on is undefined, and no access to memory that is gone.
         buffer.transfer();
+        holdings?.remove("mapping", address);
         munmap(pointer, BigInt(size));
       },
     };
+  }
+
+  /** A mapping of which nothing is left but where it is. */
+  unmap(address: bigint, size: bigint): void {
+    this.#c.munmap(Deno.UnsafePointer.create(address), size);
   }
 
   pread(fd: number, bytes: Uint8Array<ArrayBuffer>, offset: number): number {
@@ -170,7 +199,7 @@ export class Libc {
   eventCounter(): number {
     const fd = this.#c.eventfd(0, O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) throw this.#error("eventfd");
-    return fd;
+    return this.#held(fd);
   }
 
   /** What such a counter has come to since the last time. */
@@ -210,7 +239,9 @@ export class Libc {
     if (this.#c.timer_create(CLOCK_MONOTONIC, event, timer) < 0) {
       throw this.#error("Creating a timer");
     }
-    return timer[0] ?? 0n;
+    const [created = 0n] = timer;
+    this.#holdings?.add("timer", created);
+    return created;
   }
 
   /** Sets it off once, so many nanoseconds from now; 0 stops it. */
@@ -222,7 +253,13 @@ export class Libc {
   }
 
   deleteTimer(timer: bigint): void {
+    this.#holdings?.remove("timer", timer);
     this.#c.timer_delete(timer);
+  }
+
+  /** Sends a signal to a thread of this process (0: none); false if there is no such thread. */
+  signalThread(thread: number, signal: number): boolean {
+    return this.#c.tgkill(Deno.pid, thread, signal) === 0 || this.#errno[0] !== ESRCH;
   }
 }
 

@@ -202,7 +202,7 @@ export class KvmMachine {
   /** A new CPU: its file descriptor, and the area that it shares with KVM. */
   createVcpu(): { readonly fd: number; readonly shared: Mapping } {
     const { length: number } = this.#vcpus;
-    const fd = this.#libc.ioctl(this.#vm, IOCTL.KVM_CREATE_VCPU, number, "KVM_CREATE_VCPU");
+    const fd = this.#libc.ioctlOpening(this.#vm, IOCTL.KVM_CREATE_VCPU, number, "KVM_CREATE_VCPU");
     this.#vcpus.push(fd);
     this.#users++;
     const shared = this.#libc.map(this.system.runSize, fd);

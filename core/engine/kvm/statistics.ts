@@ -18,7 +18,7 @@ export class Statistics {
   read(): Record<string, number> {
     let fd: number;
     try {
-      fd = this.#libc.ioctl(this.#vcpu, IOCTL.KVM_GET_STATS_FD, 0, "KVM_GET_STATS_FD");
+      fd = this.#libc.ioctlOpening(this.#vcpu, IOCTL.KVM_GET_STATS_FD, 0, "KVM_GET_STATS_FD");
     } catch {
       return {};
     }

@@ -8,6 +8,7 @@ import {
   KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL,
 } from "./abi.ts";
 import { type Libc, libc } from "./libc.ts";
+import type { Holdings } from "./holdings.ts";
 import { isPvm } from "./pvm.ts";
 
 const BOARD_KHZ = TSC_HZ / 1000;
@@ -42,8 +43,8 @@ export class KvmSystem {
     this.runSize = libc.ioctl(fd, IOCTL.KVM_GET_VCPU_MMAP_SIZE, 0, "KVM_GET_VCPU_MMAP_SIZE");
   }
 
-  /** Throws {@linkcode KvmUnavailable}. */
-  static open(): KvmSystem {
+  /** Throws {@linkcode KvmUnavailable}. `holdings`: where what this thread holds is written down from now on. */
+  static open(holdings?: Holdings): KvmSystem {
     if (Deno.build.os !== "linux" || Deno.build.arch !== "x86_64") {
       throw new KvmUnavailable("KVM is on x86-64 Linux only");
     }
@@ -52,6 +53,7 @@ export class KvmSystem {
     }
     let fd: number;
     try {
+      if (holdings) libc().holdIn(holdings);
       fd = libc().open(DEVICE);
     } catch (error) {
       throw new KvmUnavailable(error instanceof Error ? error.message : String(error));
@@ -100,7 +102,7 @@ export class KvmSystem {
     if (this.pvm) return 1;
     const vm = this.createVm();
     try {
-      const vcpu = this.libc.ioctl(vm, IOCTL.KVM_CREATE_VCPU, 0, "KVM_CREATE_VCPU");
+      const vcpu = this.libc.ioctlOpening(vm, IOCTL.KVM_CREATE_VCPU, 0, "KVM_CREATE_VCPU");
       try {
         this.setTscRate(vcpu);
         return this.libc.ioctl(vcpu, IOCTL.KVM_GET_TSC_KHZ, 0, "KVM_GET_TSC_KHZ") / BOARD_KHZ;
@@ -114,7 +116,7 @@ export class KvmSystem {
 
   /** File descriptor of a new machine. */
   createVm(): number {
-    return this.libc.ioctl(this.fd, IOCTL.KVM_CREATE_VM, 0, "KVM_CREATE_VM");
+    return this.libc.ioctlOpening(this.fd, IOCTL.KVM_CREATE_VM, 0, "KVM_CREATE_VM");
   }
 
   close(): void {

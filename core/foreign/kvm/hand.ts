@@ -1,6 +1,8 @@
 // The thread of a KVM subject as whoever hands it work sees it: one piece after the other, each answered within a time, or the
 // thread is given up.
-import type { FromWorker, ToWorker } from "./messages.ts";
+import { Holdings, HOLDINGS_BYTES } from "../../engine/kvm/holdings.ts";
+import { freeLeftovers } from "./leftovers.ts";
+import type { FromWorker, Request, ToWorker } from "./messages.ts";
 
 /** What came of a piece of work: an answer, or none in time; or the thread has died. */
 export type Answer = FromWorker | { readonly type: "silent" } | {
@@ -16,6 +18,7 @@ const CLOSE_MS = 1_000;
 export class Hand {
   readonly #script: string;
   #worker: Worker | undefined;
+  #holdings = newHoldings();
   #last: Promise<unknown> = Promise.resolve();
 
   /** `script`: what the thread runs, for tests. */
@@ -36,12 +39,17 @@ export class Hand {
       if (answer.type !== "ready") return answer;
     }
     begun();
-    return await this.#answer(ms, (worker) => worker.postMessage(message));
+    const holdings = this.#holdings.memory;
+    return await this.#answer(
+      ms,
+      (worker) => worker.postMessage({ ...message, holdings } satisfies Request),
+    );
   }
 
   /** Its code has been loaded, and checked where Deno does that, once it says so. */
   #start(): Promise<Answer> {
     this.#worker = new Worker(this.#script, { type: "module" });
+    this.#holdings = newHoldings();
     return this.#answer(START_MS, () => {});
   }
 
@@ -64,18 +72,28 @@ export class Hand {
     return promise.finally(() => clearTimeout(timer));
   }
 
-  #abandon(worker: Worker, resolve: (answer: Answer) => void, answer: Answer): void {
+  #abandon(worker: Worker, resolve: (answer: Answer | Promise<Answer>) => void, answer: Answer) {
     worker.terminate();
-    if (this.#worker === worker) this.#worker = undefined;
-    resolve(answer);
+    if (this.#worker !== worker) return;
+    this.#worker = undefined;
+    resolve(freeLeftovers(this.#holdings).then(() => answer));
   }
 
-  /** Ends the thread, and with it what it holds. */
-  async close(): Promise<void> {
-    await this.#last;
+  /** Ends the thread, and with it what it holds, after what it has been asked to do; what is asked for later starts another. */
+  close(): Promise<void> {
+    const closed = this.#last.then(() => this.#close());
+    this.#last = closed;
+    return closed;
+  }
+
+  async #close(): Promise<void> {
     if (!this.#worker) return;
-    await this.ask({ type: "close" }, CLOSE_MS);
+    await this.#ask({ type: "close" }, CLOSE_MS, () => {});
     this.#worker?.terminate();
     this.#worker = undefined;
   }
+}
+
+function newHoldings(): Holdings {
+  return new Holdings(new SharedArrayBuffer(HOLDINGS_BYTES));
 }

@@ -43,6 +43,8 @@ class Kvm implements Subject {
   readonly platform: Subject["platform"];
   readonly #backend: BackendDefinition;
   readonly #hand = new Hand();
+  /** Each ends a run that is under way, or waits for its turn. */
+  readonly #stops = new Set<() => void>();
   #host: KvmHost | undefined;
 
   constructor(backend: BackendDefinition, readonly options: KvmOptions) {
@@ -100,6 +102,7 @@ class Kvm implements Subject {
     const { wallMs } = job.group.limits;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const asking = abort && setInterval(() => abort() && tell(), ABORT_MS);
+    this.#stops.add(tell);
     const { guest, limits } = job.group;
     try {
       const answer = await this.#hand.ask(
@@ -120,12 +123,15 @@ class Kvm implements Subject {
       }
       throw new Error(`Running ${job.subject.id} on KVM: ${complaint(answer)}`);
     } finally {
+      this.#stops.delete(tell);
       clearTimeout(timer);
       clearInterval(asking);
     }
   }
 
+  /** A run that is under way ends as at its time limit. */
   close(): Promise<void> {
+    for (const stop of this.#stops) stop();
     return this.#hand.close();
   }
 }

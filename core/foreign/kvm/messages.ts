@@ -18,6 +18,12 @@ export type ToWorker =
   /** Closes what it holds and ends. */
   | { readonly type: "close" };
 
+/** As it gets there. */
+export type Request = ToWorker & {
+  /** Where the thread writes down what it holds (core/engine/kvm/holdings.ts). */
+  readonly holdings: SharedArrayBuffer;
+};
+
 /** `why` is a sentence without a full stop. */
 export type FromWorker =
   /** It can be asked now. */

@@ -2,22 +2,24 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 import { closeKvm, kvmSystem, kvmWith } from "../../engine/kvm/engine.ts";
+import { Holdings } from "../../engine/kvm/holdings.ts";
 import { hostOf } from "../../engine/kvm/host.ts";
 import { KvmUnavailable } from "../../engine/kvm/system.ts";
 import { SubjectLacks } from "../../engine/lacks.ts";
 import { BACKEND_DEFINITIONS } from "../../vmm/backends.ts";
 import { runCase } from "../../vmm/runner.ts";
-import type { FromWorker, ToWorker } from "./messages.ts";
+import type { FromWorker, Request, ToWorker } from "./messages.ts";
 
-self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
+self.onmessage = ({ data }: MessageEvent<Request>) => {
   self.postMessage(answer(data));
   if (data.type === "close") self.close();
 };
 
 self.postMessage({ type: "ready" } satisfies FromWorker);
 
-function answer(message: ToWorker): FromWorker {
+function answer(message: Request): FromWorker {
   try {
+    if (message.type !== "close") kvmSystem(new Holdings(message.holdings));
     switch (message.type) {
       case "probe":
         return { type: "system", ...hostOf(kvmSystem()) };

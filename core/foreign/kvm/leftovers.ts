@@ -1,0 +1,48 @@
+// Gives back what a thread held that was ended in the middle of its work: machines of KVM's, their memory and timers.
+import type { Held, Holding, Holdings } from "../../engine/kvm/holdings.ts";
+import { SIGNAL } from "../../engine/kvm/interrupter.ts";
+import { type Libc, libc } from "../../engine/kvm/libc.ts";
+
+/** Milliseconds that the thread may take to end, and between two looks at it. */
+const PATIENCE_MS = 3_000, PAUSE_MS = 5;
+
+/** In this order: a machine's memory is there as long as the machine. */
+const ORDER: readonly Held[] = ["timer", "descriptor", "mapping"];
+
+/**
+ * Waits until the thread is gone, which has been told to end, and gives back what it held. A thread that does not end keeps it:
+ * whoever uses memory that is taken away ends the process.
+ */
+export async function freeLeftovers(holdings: Holdings): Promise<void> {
+  const { thread } = holdings;
+  // It has not come as far as to hold anything.
+  if (thread === 0) return;
+  const system = libc();
+  const until = performance.now() + PATIENCE_MS;
+  while (system.signalThread(thread, signalFor(holdings))) {
+    if (performance.now() > until) return;
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+  }
+  const all = holdings.all();
+  for (const kind of ORDER) {
+    for (const holding of all) if (holding.what === kind) free(system, holding);
+  }
+}
+
+/** A guest that runs is taken from its CPU. The thread has to have blocked the signal before: its timer comes after that. */
+function signalFor(holdings: Holdings): number {
+  return holdings.all().some(({ what }) => what === "timer") ? SIGNAL : 0;
+}
+
+function free(system: Libc, { what, handle, size }: Holding): void {
+  switch (what) {
+    case "timer":
+      return system.deleteTimer(handle);
+    case "descriptor":
+      return system.close(Number(handle));
+    case "mapping":
+      return system.unmap(handle, size);
+    default:
+      return what satisfies never;
+  }
+}
