@@ -1,38 +1,9 @@
-// Whether a subject survives whatever happens to it: many runs, several at a time, each with a verdict in time; and a census of what
-// this process holds, before and after. For every foreign subject's tests.
-import { assert, assertEquals } from "@std/assert";
+// Whether a subject survives whatever happens to it: many runs, several at a time, each with a verdict in time. For every
+// foreign subject's tests.
+import { assert } from "@std/assert";
 import { SubjectLacks } from "../engine/lacks.ts";
 import type { Trace } from "../trace/trace.ts";
 import type { Job, Subject } from "../vmm/subject.ts";
-
-/** What this process holds. */
-export interface Census {
-  /** Processes that live, by command line: those that have it (see {@linkcode census}) in their arguments. */
-  readonly processes: readonly string[];
-  readonly descriptors: number;
-  /** Resident bytes. */
-  readonly memory: number;
-}
-
-/** Counts what there is. `token`: an argument by which the processes are known that are to be gone, whoever their parent is. */
-export async function census(token: string): Promise<Census> {
-  const processes: string[] = [];
-  for (const { name } of Deno.readDirSync("/proc")) {
-    if (!/^\d+$/.test(name) || Number(name) === Deno.pid) continue;
-    const [command, stat] = await Promise.all([
-      Deno.readTextFile(`/proc/${name}/cmdline`).catch(() => ""),
-      Deno.readTextFile(`/proc/${name}/stat`).catch(() => ""),
-    ]);
-    // The dead whose parent has not asked for their status have no command line.
-    if (command.split("\0").includes(token)) {
-      processes.push(
-        `${name} ${command.replaceAll("\0", " ")} ${/\) (\w)/.exec(stat)?.[1] ?? "?"}`,
-      );
-    }
-  }
-  const descriptors = [...Deno.readDirSync("/proc/self/fd")].length;
-  return { processes, descriptors, memory: Deno.memoryUsage().rss };
-}
 
 /** What came of a run; `lacks` is the reason of one that was skipped. */
 export type Result = { readonly trace: Trace } | { readonly lacks: string };
@@ -44,41 +15,58 @@ export interface FaultStep {
   readonly within: number;
   /** Throws if the verdict is not what it should be. */
   readonly check: (result: Result) => void;
+  /** Done to it while it runs; to be over soon after it. */
+  readonly meanwhile?: () => Promise<void>;
 }
 
-/** Runs on one subject, one after the other. */
+/** Runs on one subject, one after the other; those of a list at once. */
 export interface FaultTrial {
   /** For messages. */
   readonly name: string;
   readonly subject: Subject;
-  readonly steps: readonly FaultStep[];
-  /** Ends the subject afterwards, if it is this trial's own. */
-  readonly close?: true;
+  readonly steps: readonly (FaultStep | readonly FaultStep[])[];
+  /** Done before the first one. */
+  readonly open?: () => Promise<void>;
 }
 
-/** Makes trials, `parallel` at a time; tells how many runs there were. */
-export async function endure(trials: Iterable<FaultTrial>, parallel: number): Promise<number> {
+/** What came of many. */
+export interface Endured {
+  readonly runs: number;
+  /** How many of each kind of end; those that were skipped are `lacks`. */
+  readonly ends: ReadonlyMap<string, number>;
+}
+
+/** Makes trials, `parallel` at a time, each subject closed at its end. */
+export async function endure(trials: Iterable<FaultTrial>, parallel: number): Promise<Endured> {
   const queue = trials[Symbol.iterator]();
+  const ends = new Map<string, number>();
   let runs = 0;
   const worker = async () => {
     for (let next = queue.next(); !next.done; next = queue.next()) {
-      const { name, subject, steps, close } = next.value;
+      const { name, subject, steps, open } = next.value;
       try {
-        for (const step of steps) await endureOne(name, subject, step);
+        await open?.();
+        for (const step of steps) {
+          const atOnce = [step].flat();
+          for (const end of await Promise.all(atOnce.map((one) => endureOne(name, subject, one)))) {
+            ends.set(end, (ends.get(end) ?? 0) + 1);
+            runs++;
+          }
+        }
       } finally {
-        if (close) await subject.close?.();
+        await subject.close?.();
       }
-      runs += steps.length;
     }
   };
   await Promise.all(Array.from({ length: parallel }, worker));
-  return runs;
+  return { runs, ends };
 }
 
-async function endureOne(name: string, subject: Subject, step: FaultStep): Promise<void> {
-  const { job, within, check } = step;
+async function endureOne(name: string, subject: Subject, step: FaultStep): Promise<string> {
+  const { job, within, check, meanwhile } = step;
   const started = performance.now();
   let result: Result;
+  const done = meanwhile?.();
   try {
     result = { trace: await subject.run(job) };
   } catch (error) {
@@ -88,29 +76,14 @@ async function endureOne(name: string, subject: Subject, step: FaultStep): Promi
     result = { lacks: error.message };
   }
   const took = performance.now() - started;
+  await done;
   assert(took < within, `${name}: a verdict after ${Math.round(took)} ms, not ${within}`);
   try {
     check(result);
   } catch (error) {
     throw new Error(`${name}: a wrong verdict: ${String(error)}`, { cause: error });
   }
-}
-
-/** Memory that a run of many may leave to the collector and to caches. */
-const SLACK_BYTES = 200 << 20;
-
-/** Holds that nothing is left of what was made since `before`: waits a moment for processes that are dying. */
-export async function assertNothingLeft(before: Census, token: string): Promise<void> {
-  let after = await census(token);
-  for (let tries = 0; tries < 100 && after.processes.length > 0; tries++) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    after = await census(token);
-  }
-  assertEquals(after.processes, [], "processes that are left");
-  assert(
-    after.descriptors <= before.descriptors,
-    `${after.descriptors} file descriptors, where there were ${before.descriptors}`,
-  );
-  const grown = after.memory - before.memory;
-  assert(grown < SLACK_BYTES, `${Math.round(grown / 2 ** 20)} MiB of memory more`);
+  if ("lacks" in result) return "lacks";
+  const { end } = result.trace;
+  return end.kind === "limit" ? `limit on ${end.limit}` : end.kind;
 }

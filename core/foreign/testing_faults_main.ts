@@ -1,36 +1,68 @@
-// `deno task faults --runs N --seed S`: runs with random faults on VMMs outside of this process, and a census before and after.
-import { numberOption, say } from "../engine/oracle/options.ts";
+// `deno task faults --runs N --seed S --subject external|kvm|qemu|all`: runs with random faults on VMMs outside of this thread,
+// and a census before and after.
+import { KVM_UNAVAILABLE } from "../engine/kvm/testing.ts";
+import { numberOption, say, textOption } from "../engine/oracle/options.ts";
 import { Random } from "../engine/oracle/random.ts";
 import { faultTrials, noPerl } from "./external/testing_faulty.ts";
-import { assertNothingLeft, census, endure } from "./testing_faults.ts";
+import { kvmTrials } from "./kvm/testing_faults.ts";
+import { endure, type FaultTrial } from "./testing_faults.ts";
+import { assertNothingLeft, census, describeCensus } from "./testing_faults_census.ts";
 
 const RUNS = 1000;
-/** At a time: most of them wait. */
-const PARALLEL = 16;
-/** A trial has two runs or so. */
-const WARM_UP = 60;
 
-const absent = await noPerl();
-if (absent) {
-  say(`No runs: ${absent}`);
-  Deno.exit(3);
+/** What is tried on one kind of subject. */
+interface Kind {
+  /** Why there is none here. */
+  readonly absent: () => string | undefined | Promise<string | undefined>;
+  /** At a time; `warmUp` are made before anything is counted: code is compiled, caches are filled. */
+  readonly parallel: number;
+  readonly warmUp: number;
+  readonly trials: (random: Random, count: number, token: string) => Iterable<FaultTrial>;
 }
-const trials = numberOption("runs", RUNS);
+
+const KINDS: Readonly<Record<string, Kind>> = {
+  // Most of them wait.
+  external: { absent: noPerl, parallel: 16, warmUp: 60, trials: faultTrials },
+  kvm: { absent: () => KVM_UNAVAILABLE, parallel: 4, warmUp: 100, trials: kvmTrials },
+};
+
+const wanted = textOption("subject") ?? "all";
+const names = wanted === "all" ? Object.keys(KINDS) : [wanted];
+const count = numberOption("runs", RUNS);
 const seed = numberOption("seed", Date.now() % 1_000_000);
-const random = new Random(seed);
-const token = `faulty-${crypto.randomUUID()}`;
 say(`seed ${seed}`);
-// Code is compiled and caches are filled before anything is counted.
-await endure(faultTrials(random, WARM_UP, token), PARALLEL);
-const before = await census(token);
-const started = performance.now();
-const runs = await endure(faultTrials(random, trials, token), PARALLEL);
-const seconds = (performance.now() - started) / 1000;
-await assertNothingLeft(before, token);
-const after = await census(token);
-const mib = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
-say(`${trials} faults in ${runs} runs, ${seconds.toFixed(1)} s: every one has its verdict`);
-say(
-  `processes left: 0; file descriptors: ${before.descriptors} before, ${after.descriptors} after`,
-);
-say(`memory: ${mib(before.memory)} before, ${mib(after.memory)} after`);
+let tried = 0;
+for (const name of names) {
+  const kind = KINDS[name];
+  if (!kind) {
+    say(`--subject takes ${Object.keys(KINDS).join(", ")} or all, not ${name}`);
+    Deno.exit(2);
+  }
+  const absent = await kind.absent();
+  if (absent) say(`${name}: no runs: ${absent}`);
+  else {
+    await tryOut(name, kind);
+    tried++;
+  }
+}
+if (tried === 0) Deno.exit(3);
+
+async function tryOut(name: string, { parallel, warmUp, trials }: Kind): Promise<void> {
+  const random = new Random(seed);
+  const token = `faulty-${crypto.randomUUID()}`;
+  await endure(trials(random, warmUp, token), parallel);
+  const before = await census(token);
+  const started = performance.now();
+  const { runs, ends } = await endure(trials(random, count, token), parallel);
+  const seconds = (performance.now() - started) / 1000;
+  await assertNothingLeft(before, token);
+  const after = await census(token);
+  say(`${name}: ${runs} runs, ${seconds.toFixed(1)} s: every one has its verdict; ${tally(ends)}`);
+  say(`  before: ${describeCensus(before)}`);
+  say(`  after:  ${describeCensus(after)}; no process is left`);
+}
+
+function tally(ends: ReadonlyMap<string, number>): string {
+  const most = [...ends].toSorted(([, one], [, other]) => other - one);
+  return most.map(([end, times]) => `${times} ${end}`).join(", ");
+}

@@ -2,7 +2,8 @@
 // `deno task faults` makes a thousand runs.
 import { assertEquals } from "@std/assert";
 import { Random } from "../../engine/oracle/random.ts";
-import { assertNothingLeft, census, endure } from "../testing_faults.ts";
+import { endure } from "../testing_faults.ts";
+import { assertNothingLeft, census } from "../testing_faults_census.ts";
 import { EXPECTED, faultTrials, knownFaults, noPerl } from "./testing_faulty.ts";
 
 const reason = await noPerl();

@@ -163,7 +163,6 @@ export function faultTrial(fault: string, random: Random, token: string): FaultT
     steps: faultyRun === 1
       ? [faulty]
       : [passes(fine), faulty, passes(expected.lingers ? afterwards : fine)],
-    close: true,
   };
 }
 

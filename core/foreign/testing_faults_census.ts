@@ -1,0 +1,78 @@
+// What this process holds, before and after runs that go wrong.
+import { assert, assertEquals } from "@std/assert";
+
+/** What this process holds. */
+export interface Census {
+  /** Processes that live, by command line: those that have the token (see {@linkcode census}) in it. */
+  readonly processes: readonly string[];
+  readonly descriptors: number;
+  readonly threads: number;
+  /** Stretches of address space that come from /dev/kvm, or are shared memory: a guest's RAM. */
+  readonly maps: number;
+  /** The kernel's, of this process. */
+  readonly timers: number;
+  /** Resident bytes. */
+  readonly memory: number;
+}
+
+const SHARED = / \S\S\Ss .*(\/dev\/zero|kvm)/;
+
+/** Counts what there is. `token`: text by which the processes are known that are to be gone, whoever their parent is. */
+export async function census(token: string): Promise<Census> {
+  const processes: string[] = [];
+  for (const { name } of Deno.readDirSync("/proc")) {
+    if (!/^\d+$/.test(name) || Number(name) === Deno.pid) continue;
+    const [command, stat] = await Promise.all([
+      Deno.readTextFile(`/proc/${name}/cmdline`).catch(() => ""),
+      Deno.readTextFile(`/proc/${name}/stat`).catch(() => ""),
+    ]);
+    // The dead whose parent has not asked for their status have no command line.
+    if (command.includes(token)) {
+      processes.push(
+        `${name} ${command.replaceAll("\0", " ")} ${/\) (\w)/.exec(stat)?.[1] ?? "?"}`,
+      );
+    }
+  }
+  const lines = (path: string) => Deno.readTextFileSync(path).split("\n");
+  const own = (what: string) => [...Deno.readDirSync(`/proc/self/${what}`)].length;
+  return {
+    processes,
+    descriptors: own("fd"),
+    threads: own("task"),
+    maps: lines("/proc/self/maps").filter((line) => SHARED.test(line)).length,
+    timers: lines("/proc/self/timers").filter((line) => line.startsWith("ID:")).length,
+    memory: Deno.memoryUsage().rss,
+  };
+}
+
+/** Memory that a run of many may leave to the collector and to caches. */
+const SLACK_BYTES = 200 << 20;
+/** Looks at what is dying, so many milliseconds apart. */
+const LOOKS = 150, PAUSE_MS = 20;
+
+const COUNTED = ["descriptors", "threads", "maps", "timers"] as const;
+
+/** Holds that nothing is left of what was made since `before`: waits a moment for what is dying. */
+export async function assertNothingLeft(before: Census, token: string): Promise<void> {
+  let after = await census(token);
+  const dying = () =>
+    after.processes.length > 0 || COUNTED.some((what) => after[what] > before[what]);
+  for (let looks = 0; looks < LOOKS && dying(); looks++) {
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    after = await census(token);
+  }
+  assertEquals(after.processes, [], "processes that are left");
+  for (const what of COUNTED) {
+    assert(after[what] <= before[what], `${after[what]} ${what}, where there were ${before[what]}`);
+  }
+  const grown = after.memory - before.memory;
+  assert(grown < SLACK_BYTES, `${Math.round(grown / 2 ** 20)} MiB of memory more`);
+}
+
+/** For people. */
+export function describeCensus({ memory, ...counts }: Census): string {
+  return [
+    ...COUNTED.map((what) => `${counts[what]} ${what}`),
+    `${Math.round(memory / 2 ** 20)} MiB`,
+  ].join(", ");
+}
