@@ -8,6 +8,9 @@ export interface Wire {
   close(): void;
 }
 
+/** Far more than any answer has: packets are of 4096 bytes (PacketSize). */
+const MAX_ANSWER = 1 << 20;
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -63,6 +66,7 @@ export class RemoteProtocol {
         this.#text = this.#text.slice(found.end);
         return found.body;
       }
+      if (this.#text.length > MAX_ANSWER) throw new Error("QEMU's answer has no end");
       const length = await this.#wire.read(this.#buffer);
       if (length === null) throw new Error("QEMU closed the connection");
       this.#text += decoder.decode(this.#buffer.subarray(0, length));

@@ -24,7 +24,8 @@ export async function writeFiles(folder: string, image: GuestImage): Promise<voi
   }
 }
 
-function romOf(image: GuestImage): Uint8Array {
+/** What the machine's ROM holds for an image. Throws {@linkcode SubjectLacks}. */
+export function romOf(image: GuestImage): Uint8Array {
   if (image.format !== "rom" || !image.rom) {
     const rom = entryRom(image.entry, bootState(image));
     if (!rom) throw new SubjectLacks(IN_THE_WAY);
@@ -36,7 +37,8 @@ function romOf(image: GuestImage): Uint8Array {
   return padded;
 }
 
-async function writeRam(path: string, image: GuestImage): Promise<void> {
+/** Writes RAM anew, which a QEMU that stands still may have mapped. */
+export async function writeRam(path: string, image: GuestImage): Promise<void> {
   if (image.memory < ROM_LOW_END && image.entry === "long64") {
     throw new SubjectLacks("QEMU's entry ROM is below 1 MiB, where this guest's page tables end");
   }

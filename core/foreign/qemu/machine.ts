@@ -13,7 +13,7 @@ export type Accelerator = "tcg" | "kvm";
  * A program with one CPU gets a PC without PCI, whose devices are those of our board: PIC, PIT, COM1, ATA, ports 0x61 and 0x80,
  * and no local APIC. Others get the PC with PCI, which several CPUs and guests from files need.
  */
-function whole(image: GuestImage): boolean {
+export function whole(image: GuestImage): boolean {
   return image.format !== undefined || (image.cpus ?? 1) > 1;
 }
 function machineOf(image: GuestImage): string {
@@ -50,7 +50,7 @@ export function logsAll(image: GuestImage, accelerator: Accelerator): boolean {
 }
 
 /** Files of a run, by their names in its folder. */
-export const FILES = { rom: "rom", ram: "ram", console: "console", gdb: "gdb" } as const;
+export const FILES = { rom: "rom", ram: "ram", console: "console", state: "state" } as const;
 /** The file of a disk. */
 export function diskFile(index: number): string {
   return `disk${index}`;
@@ -69,11 +69,33 @@ function refusing(path: string): string {
     `file.inject-error.0.iotype=write,file.inject-error.0.errno=${EIO},file.image.filename=${path}`;
 }
 
-/** QEMU's arguments for an image; it waits for GDB before its first instruction. */
+/**
+ * Without the device that ends QEMU's process, which would serve one run only: a port that nobody listens on is in the log as
+ * well. In its place there is a file for the state of the machine, which no guest sees.
+ */
+function end(reused: boolean, file: (name: string) => string): readonly string[] {
+  return reused
+    ? ["-drive", `if=none,id=state,format=qcow2,cache=unsafe,file=${file(FILES.state)}`]
+    : [
+      "-device",
+      `isa-debug-exit,iobase=0x${DEBUG_EXIT_PORT.toString(16)},iosize=${DEBUG_EXIT_LENGTH}`,
+    ];
+}
+
+/** Why QEMU's process can't serve one run after another of such an image; undefined: it can. */
+export function whyNotReused(image: GuestImage, accelerator: Accelerator): string | undefined {
+  if (accelerator === "kvm") return "KVM's clock does not go back";
+  if (image.disks.length > 0) return "disks of raw files keep what was written";
+  if (whole(image)) return "several CPUs, and guests from files, have a larger machine";
+  return undefined;
+}
+
+/** QEMU's arguments for an image; it waits for GDB, on its standard streams, before its first instruction. */
 export function qemuArguments(
   image: GuestImage,
   folder: string,
   accelerator: Accelerator,
+  reused: boolean,
 ): readonly string[] {
   const file = (name: string) => `${folder}/${name}`;
   const cpu = accelerator === "tcg" ? CPU : KVM_CPU;
@@ -93,8 +115,7 @@ export function qemuArguments(
     ...["-nodefaults", "-no-user-config", "-display", "none", "-S"],
     ...["-chardev", `file,id=console,path=${file(FILES.console)},mux=on`],
     ...["-device", `isa-serial,chardev=console,iobase=${hex(UART_COM1_PORT)},irq=${UART_COM1_IRQ}`],
-    "-device",
-    `isa-debug-exit,iobase=${hex(DEBUG_EXIT_PORT)},iosize=${DEBUG_EXIT_LENGTH}`,
+    ...end(reused, file),
     ...(image.format === undefined ? [] : DEBUG_CONSOLE_PORTS.flatMap((port) => [
       "-device",
       `isa-debugcon,iobase=${hex(port)},chardev=console`,
@@ -106,9 +127,9 @@ export function qemuArguments(
       "-device",
       `ide-hd,bus=ide.0,unit=${index},drive=disk${index},model=TRIVISOR DISK,serial=TRIVISOR0001,ver=1.0`,
     ]),
-    ...["-gdb", `unix:${file(FILES.gdb)},server=on,wait=off`],
+    ...["-gdb", "stdio"],
     ...["-action", "reboot=shutdown,shutdown=pause"],
-    ...["-trace", LOGGED.trace, "-d", LOGGED.mask, "-D", "/dev/stdout"],
+    ...["-trace", LOGGED.trace, "-d", LOGGED.mask],
     ...(accelerator === "tcg" ? VIRTUAL_TIME : []),
   ];
 }

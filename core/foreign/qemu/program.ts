@@ -38,6 +38,29 @@ export async function findProgram(wanted?: string): Promise<FoundProgram> {
   return { absent: reason ?? `there is no ${candidates[0]}` };
 }
 
+/** Coreutils' `timeout`, by which a QEMU ends even if this process was killed; undefined: there is none. */
+export async function findTimeout(): Promise<string | undefined> {
+  for (const path of ["/usr/bin/timeout", "/bin/timeout"]) {
+    // Others with this name do not know these options.
+    const works = await succeeds(path, ["--foreground", "--signal=KILL", "9", "true"]);
+    if (works) return path;
+  }
+  return undefined;
+}
+
+/** Is this host's KVM PVM? Deno lets itself look into /sys with all permissions only. */
+export function isPvmHost(): Promise<boolean> {
+  return succeeds("/usr/bin/test", ["-d", "/sys/module/kvm_pvm"]);
+}
+
+async function succeeds(program: string, args: readonly string[]): Promise<boolean> {
+  const spawned = spawnChild({ program, args });
+  if ("failed" in spawned) return false;
+  const ended = await spawned.child.exit(PATIENCE_MS);
+  await spawned.child.end();
+  return ended?.code === 0;
+}
+
 async function versionOf(path: string): Promise<FoundProgram> {
   const spawned = spawnChild({ program: path, args: ["--version"] });
   if ("failed" in spawned) return { absent: spawned.failed };

@@ -1,4 +1,4 @@
-// One run: a QEMU of its own, from its start to the verdict's trace.
+// One run: from a QEMU with the guest loaded to the verdict's trace.
 import type { EndState } from "../../trace/exit.ts";
 import { Recorder } from "../../trace/recorder.ts";
 import type { FinalState, Observable, Trace } from "../../trace/trace.ts";
@@ -10,25 +10,27 @@ import { EFER } from "../../base/registers.ts";
 import { HYPERCALL_GAP, shutdownGap } from "../../engine/kvm/pvm.ts";
 import { SubjectLacks } from "../../engine/lacks.ts";
 import { disassemble } from "../../trace/disassemble.ts";
-import { type Child, spawnChild } from "../child.ts";
+import type { Child } from "../child.ts";
 import { contains, exitPoints } from "./exit_points.ts";
-import { readAt, writeFiles } from "./files.ts";
-import { type Accelerator, diskFile, FILES, logsAll, qemuArguments } from "./machine.ts";
+import { readAt } from "./files.ts";
+import { type Accelerator, diskFile, FILES, logsAll, whole } from "./machine.ts";
 import { Journal } from "./journal.ts";
-import { Stub } from "./stub.ts";
+import type { Pool } from "./pool.ts";
+import type { QemuProcess } from "./process.ts";
+import type { Stub } from "./stub.ts";
 
 /** How a run is made. */
 export interface RunSettings {
-  readonly program: string;
+  readonly pool: Pool;
   readonly accelerator: Accelerator;
   /** Is KVM here PVM? */
   readonly pvm: boolean;
-  /** The run's own; it is there, and empty. */
-  readonly folder: string;
 }
 
 /** QEMU's stub answers within this time after the limit, or is ended. */
 const GRACE_MS = 2_000;
+/** Between the end of QEMU's streams and its own, at most. */
+const CLOSING_MS = 500;
 /** Of output: for each access, as a guest makes one an exit on bare hardware, and for all else. */
 const BYTES_A_LINE = 128, ROOM = 1 << 20;
 /** How long a guest runs before it is looked at for the first time, and at most between two looks. */
@@ -49,131 +51,192 @@ const SYSCALL = [0x0f, 0x05], HYPERCALLS = [[0x0f, 0x01, 0xc1], [0x0f, 0x01, 0xd
 type State = Pick<FinalState, "registers" | "memory">;
 
 /** Runs a job. Throws only {@linkcode SubjectLacks}, and on defects of ours. */
-export async function runOnce(job: Job, settings: RunSettings): Promise<Trace> {
+export async function run(job: Job, settings: RunSettings): Promise<Trace> {
   const started = performance.now();
   if (settings.pvm && HYPERCALLS.some((code) => contains(job.image, code))) {
     throw new SubjectLacks(HYPERCALL_GAP);
   }
-  await writeFiles(settings.folder, job.image);
-  const spawned = spawnChild({
-    program: settings.program,
-    args: qemuArguments(job.image, settings.folder, settings.accelerator),
-    maxOutput: ROOM + BYTES_A_LINE * job.group.limits.exits,
-  });
-  if ("failed" in spawned) throw new Error(spawned.failed);
-  const run = new Run(job, settings, spawned.child, started);
+  return await runOn(job, settings, started, false) ??
+    await runOn(job, settings, started, true) ?? never();
+}
+
+function never(): never {
+  throw new Error("A run with a QEMU of its own has not come to an end");
+}
+
+/** Undefined where the guest showed that it needs a QEMU of its own. */
+async function runOn(job: Job, settings: RunSettings, started: number, alone: boolean) {
+  const { image, group: { limits } } = job;
+  const life = limits.wallMs + 2 * GRACE_MS;
+  const output = ROOM + BYTES_A_LINE * limits.exits;
+  const process = await settings.pool.take(image, life, output, alone);
+  const run = new Run(job, settings, process, started);
   try {
     return await run.toEnd();
   } finally {
-    await spawned.child.end();
+    process.log.listener = () => {};
+    if (run.standsStill && !process.child.ended) settings.pool.give(process, image.memory);
+    else await process.end();
   }
 }
 
 class Run {
   readonly #job: Job;
   readonly #settings: RunSettings;
+  readonly #process: QemuProcess;
   readonly #child: Child;
   readonly #started: number;
   readonly #recorder = new Recorder(() => 0);
   readonly #journal: Journal;
   #state: State | undefined;
+  #overdue = false;
+  /** The machine has stopped in good order: its process can serve another run. */
+  standsStill = false;
+  /** It is to be made once more, with a QEMU of its own. */
+  #again = false;
 
-  constructor(job: Job, settings: RunSettings, child: Child, started: number) {
+  constructor(job: Job, settings: RunSettings, process: QemuProcess, started: number) {
     this.#job = job;
     this.#settings = settings;
-    this.#child = child;
+    this.#process = process;
+    this.#child = process.child;
     this.#started = started;
-    this.#journal = new Journal(child, job.image, this.#recorder, job.group.limits.exits);
+    this.#journal = new Journal(job.image, this.#recorder, job.group.limits.exits, {
+      flood: () => void process.log.flood(),
+      // Without the device that ends the process, the guest runs on.
+      exit: () => void process.stub().then((stub) => stub.interrupt(), () => {}),
+    });
+    process.log.listener = (access) => this.#journal.line(access);
   }
 
-  async toEnd(): Promise<Trace> {
-    const read = this.#journal.read();
+  /** Undefined where the guest needs a QEMU of its own. */
+  async toEnd(): Promise<Trace | undefined> {
+    const { reused, log } = this.#process;
     const left = this.#job.group.limits.wallMs + GRACE_MS - this.#spent();
-    let overdue = false;
     const watchdog = setTimeout(() => {
-      overdue = true;
+      this.#overdue = true;
       void this.#child.end();
     }, Math.max(0, left));
     let end: EndState | undefined;
     try {
       end = await this.#drive();
     } catch (error) {
-      if (error instanceof SubjectLacks) {
-        await this.#child.end();
-        await read;
-        throw error;
-      }
+      if (error instanceof SubjectLacks) throw error;
       // The stub fails when QEMU ends; if it did for another reason, that is for the user to know.
-      if (!overdue && !this.#child.ended) {
+      const ended = this.#overdue || log.flooded || await this.#child.exit(CLOSING_MS);
+      if (!ended) {
         end = this.#crash(`QEMU's stub failed: ${messageOf(error)}`);
       }
     } finally {
       clearTimeout(watchdog);
     }
-    if (end) await this.#child.end();
-    await read;
-    if (overdue) end ??= { kind: "limit", limit: "time" };
-    const status = this.#journal.exitCode;
-    end = this.#journal.flooded
-      ? { kind: "limit", limit: "exits" }
-      : end ?? (status === undefined ? this.#died() : { kind: "shutdown", code: status });
-    return await this.#trace(end);
+    if (!this.standsStill) {
+      if (end) await this.#child.end();
+      await log.read;
+    }
+    if (this.#again || (reused && this.#journal.askedExitPort)) return undefined;
+    return await this.#trace(log.flooded ? { kind: "limit", limit: "exits" } : end ?? this.#gone());
+  }
+
+  /** QEMU has ended by itself, or the watchdog has ended it. */
+  #gone(): EndState {
+    const { exitCode } = this.#journal;
+    if (exitCode !== undefined) return { kind: "shutdown", code: exitCode };
+    if (this.#overdue) return { kind: "limit", limit: "time" };
+    const said = `${this.#child.stderr}${this.#process.log.words}`.trim();
+    const how = this.#child.ended?.how ?? "no status";
+    return this.#crash(`QEMU ended with ${how}${said ? `: ${said}` : ""}`);
   }
 
   /** Starts the guest and sees it to its end; undefined where QEMU ended first. */
   async #drive(): Promise<EndState | undefined> {
-    const { folder, accelerator } = this.#settings;
-    const stub = await Stub.connect(`${folder}/${FILES.gdb}`, () => !this.#child.ended);
+    const stub = await this.#load();
     if (!stub) return undefined;
-    try {
-      const hardware = accelerator === "kvm";
-      const points = exitPoints(this.#job.image, hardware);
-      for (const point of points) await stub.setBreakpoint(point, hardware);
-      const several = (this.#job.image.cpus ?? 1) > 1;
-      let look = several ? LOOK_AT_SEVERAL_MS : FIRST_LOOK_MS;
-      for (;;) {
-        const left = this.#job.group.limits.wallMs - this.#spent();
-        const timeUp = left <= 0 || (this.#job.abort?.() ?? false);
-        if (timeUp) return await this.#stopped(stub, { kind: "limit", limit: "time" });
-        const halted = await stub.run(Math.min(look, left));
-        switch (halted) {
-          case "gone":
-            return undefined;
-          case "shutdown": {
-            if (this.#settings.accelerator === "kvm") await this.#asksForMore(stub);
-            return await this.#stopped(stub, { kind: "triple-fault" });
-          }
-          case "breakpoint":
-            this.#state = await this.#look(stub);
-            // Its port ends QEMU now.
-            for (const point of points.splice(0)) await stub.clearBreakpoint(point, hardware);
-            break;
-          case "interrupted":
-            if (await stub.sleepsForGood()) return await this.#stopped(stub, { kind: "halt" });
-            look = several ? look : Math.min(2 * look, LONGEST_LOOK_MS);
-            break;
-          default:
-            return halted satisfies never;
-        }
+    const { image, group: { limits } } = this.#job;
+    const hardware = this.#settings.accelerator === "kvm";
+    const points = exitPoints(image, hardware);
+    await stub.setBreakpoints(points, hardware);
+    const several = (image.cpus ?? 1) > 1;
+    let look = several ? LOOK_AT_SEVERAL_MS : FIRST_LOOK_MS;
+    for (;;) {
+      const left = limits.wallMs - this.#spent();
+      const timeUp = left <= 0 || (this.#job.abort?.() ?? false);
+      const halted = timeUp ? "interrupted" : await stub.run(Math.min(look, left));
+      if (halted === "gone") return undefined;
+      const ended = halted === "breakpoint"
+        ? await this.#atExit(stub, points, hardware)
+        : await this.#standing(stub, halted, timeUp);
+      if (ended === "gone") return undefined;
+      if (ended) {
+        if (!this.#process.reused || halted === "shutdown") return ended;
+        await stub.clearBreakpoints(points, hardware);
+        this.standsStill = true;
+        return ended;
       }
-    } finally {
-      stub.close();
+      look = several ? look : Math.min(2 * look, LONGEST_LOOK_MS);
     }
   }
 
-  /** The guest stands still for good: what it left, and all that it has done. */
-  async #stopped(stub: Stub, end: EndState): Promise<EndState> {
+  async #load(): Promise<Stub | undefined> {
+    const { reused, used } = this.#process;
+    try {
+      return await this.#process.load(this.#job.image);
+    } catch (error) {
+      if (error instanceof SubjectLacks || !reused || this.#overdue) throw error;
+      if (!used) this.#settings.pool.keepNone();
+      this.#again = true;
+      await this.#child.end();
+      return undefined;
+    }
+  }
+
+  /** The guest stands still because it was made to, or as it can't go on. */
+  async #standing(
+    stub: Stub,
+    halted: "interrupted" | "shutdown",
+    timeUp: boolean,
+  ): Promise<EndState | undefined> {
+    const end = await this.#endOf(stub, halted, timeUp);
+    if (!end && this.#journal.exitCode === undefined) return undefined;
+    await this.#process.fence();
+    const code = this.#journal.exitCode;
+    // It has gone on since then.
+    if (code !== undefined) return { kind: "shutdown", code };
     this.#state = await this.#look(stub);
-    const fenced = this.#journal.fence();
-    await stub.fence();
-    await fenced;
     return end;
+  }
+
+  async #endOf(stub: Stub, halted: "interrupted" | "shutdown", timeUp: boolean) {
+    if (halted === "shutdown") {
+      if (this.#settings.accelerator === "kvm") await this.#asksForMore(stub);
+      return { kind: "triple-fault" } as const;
+    }
+    if (await stub.sleepsForGood(!whole(this.#job.image))) return { kind: "halt" } as const;
+    return timeUp ? { kind: "limit", limit: "time" } as const : undefined;
+  }
+
+  /** The guest is about to end its run, as it seems: now its state can be seen. */
+  async #atExit(stub: Stub, points: bigint[], hardware: boolean) {
+    this.#state = await this.#look(stub);
+    if (hardware) {
+      // PVM does not step. The port ends QEMU now.
+      await stub.clearBreakpoints(points.splice(0), hardware);
+      return undefined;
+    }
+    const halted = await stub.step();
+    if (halted === "gone") return "gone";
+    await this.#process.fence();
+    const { exitCode, exits } = this.#journal;
+    // It was not this instruction that ended the run: it faulted, or was another one's second half, or one of before.
+    if (exits !== 1) this.#state = undefined;
+    return exitCode === undefined ? undefined : { kind: "shutdown", code: exitCode } as const;
   }
 
   /** Throws {@linkcode SubjectLacks} where it may be the host's KVM that ended the guest, and not the guest. */
   async #asksForMore(stub: Stub): Promise<void> {
     const { image } = this.#job;
-    const emulation = KVM_GAVE_UP.test(this.#child.stderr);
+    await this.#process.fence();
+    const emulation = KVM_GAVE_UP.test(this.#process.log.words);
     if (!emulation && !this.#settings.pvm) return;
     const registers = await stub.registers();
     const { rip = 0n, efer = 0n } = registers;
@@ -199,7 +262,7 @@ class Run {
   /** As the guest's tables lead; an address that they do not map is taken for a physical one. */
   async #readLinear(stub: Stub, linear: bigint, length: number): Promise<Uint8Array> {
     const bytes = new Uint8Array(length);
-    const ram = `${this.#settings.folder}/${FILES.ram}`;
+    const ram = `${this.#process.folder}/${FILES.ram}`;
     let done = 0;
     while (done < length) {
       const at = BigInt.asUintN(64, linear + BigInt(done));
@@ -216,19 +279,13 @@ class Run {
     return performance.now() - this.#started;
   }
 
-  #died(): EndState {
-    const said = this.#child.stderr.trim();
-    const how = this.#child.ended?.how ?? "no status";
-    return this.#crash(`QEMU ended with ${how}${said ? `: ${said}` : ""}`);
-  }
-
   #crash(reason: string): EndState {
     return { kind: "crash", reason, rip: 0n };
   }
 
   async #trace(end: EndState): Promise<Trace> {
     const { image, profile } = this.#job;
-    const { folder } = this.#settings;
+    const { folder } = this.#process;
     const disks: Uint8Array[] = [];
     for (const [index, { sectors }] of image.disks.slice(0, 2).entries()) {
       disks.push(await readAt(`${folder}/${diskFile(index)}`, 0, 512 * sectors));

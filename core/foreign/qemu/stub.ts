@@ -1,7 +1,10 @@
-// The GDB stub of a running QEMU: what stops it, looks into it and lets it go on. Every wait ends when the process does.
-import { fromHex, RemoteProtocol, type Wire } from "../../engine/gdb/rsp.ts";
+// The GDB stub of a running QEMU, on its standard streams (a socket would need permission to use the network): what stops it,
+// looks into it and lets it go on. Every wait ends when the process does.
+import { fromHex, RemoteProtocol, toHex, type Wire } from "../../engine/gdb/rsp.ts";
 import { type RegisterLayout, registerLayout } from "../../engine/gdb/layout.ts";
 import { GENERAL_REGISTERS, SPECIAL_REGISTERS } from "../../base/registers.ts";
+import type { Child } from "../child.ts";
+import { FENCE_PORT } from "./log.ts";
 
 /** Why the guest stands still. */
 export type Halted =
@@ -20,11 +23,10 @@ const SIGNALS: Readonly<Record<string, Halted>> = {
   "05": "breakpoint",
 };
 
-/** A port that nobody listens on: PCs use it as a delay. */
-const FENCE_PORT = 0xed;
-
-/** Between two attempts to connect. */
-const PAUSE_MS = 2;
+/** QEMU takes packets of 4096 bytes (its PacketSize), two digits a byte. */
+const MOST_BYTES = 1024;
+/** A pipe that QEMU does not empty for so long is not going to be. */
+const WRITE_MS = 10_000;
 
 /** Names in the stub's description, where they are not ours. */
 const NAMES: Readonly<Record<string, string>> = { rflags: "eflags" };
@@ -33,51 +35,83 @@ const NAMES: Readonly<Record<string, string>> = { rflags: "eflags" };
 export class Stub {
   readonly #remote: RemoteProtocol;
   readonly #layout: RegisterLayout;
+  #running = false;
 
   private constructor(remote: RemoteProtocol, layout: RegisterLayout) {
     this.#remote = remote;
     this.#layout = layout;
   }
 
-  /** Connects as soon as the socket is there; undefined if `alive` says no before that. */
-  static async connect(path: string, alive: () => boolean): Promise<Stub | undefined> {
-    const wire = await connected(path, alive);
-    if (!wire) return undefined;
-    const remote = new RemoteProtocol(wire);
-    try {
-      await remote.ask("qSupported:xmlRegisters=i386");
-      return new Stub(remote, await registerLayout(remote));
-    } catch (error) {
-      remote.close();
-      if (alive()) throw error;
-      return undefined;
-    }
-  }
-
-  close(): void {
-    this.#remote.close();
+  /** Greets it. Throws where QEMU does not answer as it should, or ends. */
+  static async connect(child: Child): Promise<Stub> {
+    const remote = new RemoteProtocol(wireOf(child));
+    await remote.ask("qSupported:xmlRegisters=i386");
+    return new Stub(remote, await registerLayout(remote));
   }
 
   /** `hardware`: by debug registers, which leave the guest's code alone. */
-  async setBreakpoint(address: bigint, hardware: boolean): Promise<void> {
-    await this.#remote.ask(`Z${hardware ? 1 : 0},${address.toString(16)},1`);
+  async setBreakpoints(addresses: readonly bigint[], hardware: boolean): Promise<void> {
+    await this.#breakpoints("Z", addresses, hardware);
   }
-  async clearBreakpoint(address: bigint, hardware: boolean): Promise<void> {
-    await this.#remote.ask(`z${hardware ? 1 : 0},${address.toString(16)},1`);
+  async clearBreakpoints(addresses: readonly bigint[], hardware: boolean): Promise<void> {
+    await this.#breakpoints("z", addresses, hardware);
+  }
+
+  async #breakpoints(letter: string, addresses: readonly bigint[], hardware: boolean) {
+    for (const address of addresses) {
+      await this.#remote.ask(`${letter}${hardware ? 1 : 0},${address.toString(16)},1`);
+    }
+  }
+
+  /** Stops the guest if it runs. */
+  interrupt(): void {
+    if (!this.#running) return;
+    void this.#remote.interrupt().catch(() => {});
+  }
+
+  /** One instruction of the guest's. */
+  async step(): Promise<Halted> {
+    try {
+      await this.#remote.send("s");
+      return await this.#halted();
+    } catch {
+      return "gone";
+    }
   }
 
   /** Lets it run until it stops by itself, or for `ms`. */
   async run(ms: number): Promise<Halted> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     try {
+      this.#running = true;
       await this.#remote.send("c");
-      timer = setTimeout(() => void this.#remote.interrupt().catch(() => {}), ms);
-      return SIGNALS[(await this.#remote.receive()).slice(1, 3)] ?? "shutdown";
+      timer = setTimeout(() => this.interrupt(), ms);
+      return await this.#halted();
     } catch {
       return "gone";
     } finally {
+      this.#running = false;
       clearTimeout(timer);
     }
+  }
+
+  async #halted(): Promise<Halted> {
+    return SIGNALS[(await this.#remote.receive()).slice(1, 3)] ?? "shutdown";
+  }
+
+  /** Writes memory, ROM as well, where linear addresses are physical ones. */
+  async poke(address: number, bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length; at += MOST_BYTES) {
+      const part = bytes.subarray(at, at + MOST_BYTES);
+      const where = `${(address + at).toString(16)},${part.length.toString(16)}`;
+      await this.#remote.ask(`M${where}:${toHex(part)}`);
+    }
+  }
+
+  /** A command of the monitor's that says nothing where it works. */
+  async command(text: string): Promise<void> {
+    const said = (await this.#remote.monitor(text)).trim();
+    if (said !== "") throw new Error(`${text}: ${said}`);
   }
 
   /** General and special registers and CS of the first CPU, by our names; those it does not tell are left out. */
@@ -95,14 +129,13 @@ export class Stub {
     return result;
   }
 
-  /** Does every CPU sleep, never to wake: halted, with interrupts off? */
-  async sleepsForGood(): Promise<boolean> {
+  /** Does every CPU sleep, never to wake: halted, with interrupts off or, where the PIC alone has any, none let through? */
+  async sleepsForGood(picAlone: boolean): Promise<boolean> {
     const text = await this.#remote.monitor("info registers -a");
     const cpus = [...text.matchAll(/[ER]FL=([0-9a-f]+).*?HLT=(\d)/gs)];
-    return cpus.length > 0 &&
-      cpus.every(([, flags = "", halted]) =>
-        halted === "1" && (parseInt(flags, 16) & INTERRUPT_FLAG) === 0
-      );
+    if (cpus.length === 0 || cpus.some(([, , halted]) => halted !== "1")) return false;
+    if (cpus.every(([, flags = ""]) => (parseInt(flags, 16) & INTERRUPT_FLAG) === 0)) return true;
+    return picAlone && ALL_MASKED.test(await this.#remote.monitor("info pic"));
   }
 
   /** Has the monitor read a port: all that the guest has done is in the log before that. */
@@ -119,17 +152,28 @@ export class Stub {
 }
 
 const INTERRUPT_FLAG = 0x200;
+/** The first PIC, through which the second one goes. */
+const ALL_MASKED = /^pic0:.* imr=ff /m;
 
-async function connected(path: string, alive: () => boolean): Promise<Wire | undefined> {
-  while (alive()) {
-    try {
-      return await Deno.connect({ transport: "unix", path });
-    } catch (error) {
-      const early = error instanceof Deno.errors.NotFound ||
-        error instanceof Deno.errors.ConnectionRefused;
-      if (!early) throw error;
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
-    }
-  }
-  return undefined;
+function wireOf(child: Child): Wire {
+  let rest = new Uint8Array();
+  return {
+    read: async (buffer) => {
+      if (rest.length === 0) {
+        const chunk = await child.bytes();
+        if (!chunk) return null;
+        rest = chunk as Uint8Array<ArrayBuffer>;
+      }
+      const part = rest.subarray(0, buffer.length);
+      rest = rest.subarray(part.length);
+      buffer.set(part);
+      return part.length;
+    },
+    write: async (bytes) => {
+      const written = await child.write(bytes, WRITE_MS);
+      if (written !== "written") throw new Error(`QEMU does not listen: ${written}`);
+      return bytes.length;
+    },
+    close: () => {},
+  };
 }

@@ -2,17 +2,21 @@
 import type { Backend, SubjectId } from "../../base/backend.ts";
 import type { Availability, Found, Job, Subject } from "../../vmm/subject.ts";
 import type { Trace } from "../../trace/trace.ts";
-import { ENTRIES } from "../../scenario/case.ts";
+import type { Entry } from "../../scenario/case.ts";
+import { SubjectLacks } from "../../engine/lacks.ts";
 import { canary, canaryComplaint } from "../canary.ts";
 import { PVM_NOTE } from "../../engine/kvm/pvm.ts";
 import type { Accelerator } from "./machine.ts";
-import { findProgram, type Program } from "./program.ts";
-import { runOnce } from "./run.ts";
+import { Pool, type QemuMode } from "./pool.ts";
+import { findProgram, findTimeout, isPvmHost, type Program } from "./program.ts";
+import { run } from "./run.ts";
 
 /** What the user says. */
 export interface QemuOptions {
   /** A name or a path; absent: the one that is installed. */
   readonly program?: string;
+  /** Absent: `persistent`, which is faster and gives the same. */
+  readonly mode?: QemuMode;
 }
 
 const ACCELERATORS: Partial<Record<Backend, { accelerator: Accelerator; summary: string }>> = {
@@ -20,13 +24,8 @@ const ACCELERATORS: Partial<Record<Backend, { accelerator: Accelerator; summary:
   "full-hw": { accelerator: "kvm", summary: "QEMU on the host's KVM, on a PC of QEMU's" },
 };
 
-function isPvmHost(): boolean {
-  try {
-    return Deno.statSync("/sys/module/kvm_pvm").isDirectory;
-  } catch {
-    return false;
-  }
-}
+/** In which a VMM is tried before it is trusted at all; in other modes, before the first guest that starts in one. */
+const FIRST_TRIED: Entry = "long64";
 
 /** The subject, not tried yet; or why there is no such pair. */
 export function qemuSubject(backend: Backend, options: QemuOptions = {}): Found {
@@ -43,8 +42,10 @@ class QemuSubject implements Subject {
   readonly #accelerator: Accelerator;
   readonly #options: QemuOptions;
   #program: Program | undefined;
-  #folder: string | undefined;
-  #runs = 0;
+  #pvm = false;
+  #pool: Pool | undefined;
+  /** By entry: what was wrong with the canary's run. */
+  readonly #tried = new Map<Entry, Promise<string | undefined>>();
 
   constructor(
     id: SubjectId,
@@ -59,7 +60,7 @@ class QemuSubject implements Subject {
 
   /** What KVM is here. */
   get host(): string | undefined {
-    return this.#accelerator === "kvm" && isPvmHost() ? "pvm" : undefined;
+    return this.#pvm ? "pvm" : undefined;
   }
 
   get version(): string | undefined {
@@ -70,11 +71,16 @@ class QemuSubject implements Subject {
     const found = await findProgram(this.#options.program);
     if ("absent" in found) return { available: false, why: found.absent };
     this.#program = found;
-    for (const entry of ENTRIES) {
-      const complaint = canaryComplaint(await this.run(canary(entry)));
-      if (complaint) return { available: false, why: `in ${entry}, ${complaint}` };
-    }
-    return this.host === "pvm" ? { available: true, gaps: [PVM_NOTE] } : { available: true };
+    this.#pvm = this.#accelerator === "kvm" && await isPvmHost();
+    this.#pool = new Pool({
+      program: found.path,
+      accelerator: this.#accelerator,
+      mode: this.#options.mode ?? "persistent",
+      timeout: await findTimeout(),
+    });
+    const complaint = await this.#complaint(FIRST_TRIED);
+    if (complaint) return { available: false, why: `in ${FIRST_TRIED}, ${complaint}` };
+    return this.#pvm ? { available: true, gaps: [PVM_NOTE] } : { available: true };
   }
 
   unsuited(): string | undefined {
@@ -82,26 +88,26 @@ class QemuSubject implements Subject {
   }
 
   async run(job: Job): Promise<Trace> {
-    const program = this.#program;
-    if (!program) throw new Error("QEMU is asked to run before it was probed");
-    this.#folder ??= await Deno.makeTempDir({ prefix: "trivisor-qemu-" });
-    const folder = `${this.#folder}/${this.#runs++}`;
-    await Deno.mkdir(folder);
-    try {
-      return await runOnce(job, {
-        program: program.path,
-        accelerator: this.#accelerator,
-        pvm: this.host === "pvm",
-        folder,
-      });
-    } finally {
-      await Deno.remove(folder, { recursive: true });
-    }
+    const { entry } = job.image;
+    const complaint = await this.#complaint(entry);
+    if (complaint) throw new SubjectLacks(`its canary failed: in ${entry}, ${complaint}`);
+    return await this.#run(job);
+  }
+
+  async #run(job: Job): Promise<Trace> {
+    if (!this.#pool) throw new Error("QEMU is asked to run before it was probed");
+    return await run(job, { pool: this.#pool, accelerator: this.#accelerator, pvm: this.#pvm });
+  }
+
+  #complaint(entry: Entry): Promise<string | undefined> {
+    const known = this.#tried.get(entry);
+    if (known) return known;
+    const tried = this.#run(canary(entry)).then(canaryComplaint);
+    this.#tried.set(entry, tried);
+    return tried;
   }
 
   async close(): Promise<void> {
-    const folder = this.#folder;
-    this.#folder = undefined;
-    if (folder !== undefined) await Deno.remove(folder, { recursive: true });
+    await this.#pool?.close();
   }
 }

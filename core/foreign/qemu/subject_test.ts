@@ -3,6 +3,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Entry } from "../../scenario/case.ts";
 import { findProgram } from "./program.ts";
 import { qemuSubject } from "./subject.ts";
+import { TEMPORARY } from "./leftovers.ts";
 import { job } from "./testing.ts";
 import type { Subject } from "../../vmm/subject.ts";
 import { subjectOf } from "../../vmm/subjects.ts";
@@ -24,7 +25,7 @@ async function withSubject(use: (subject: Subject) => Promise<void>, program?: s
 
 function folders(): string[] {
   return [...Deno.readDirSync("/tmp")].map(({ name }) => name)
-    .filter((name) => name.startsWith("trivisor-qemu-"));
+    .filter((name) => name.startsWith(TEMPORARY));
 }
 
 Deno.test("qemuSubject() has no paravirtualized guests", () => {
@@ -174,7 +175,8 @@ const WRONG: readonly [what: string, script: string, reason: RegExp][] = [
   ["ends at once", "echo sorry >&2; exit 3", /ended with exit status 3: sorry/],
   ["is killed", "kill -SEGV $$", /SIGSEGV/],
   ["never listens", "exec sleep 1000", /time/],
-  ["floods", "exec yes", /exits|time/],
+  ["answers without end", "exec yes", /no end/],
+  ["logs without end", "exec yes >&2", /exits|time/],
 ];
 
 Deno.test({

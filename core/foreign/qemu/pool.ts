@@ -1,0 +1,85 @@
+// QEMU's processes: started when they are needed, kept for runs of the same machine where that is wanted, and ended in time.
+import type { GuestImage } from "../../guest/image.ts";
+import { type Accelerator, whyNotReused } from "./machine.ts";
+import { QemuProcess } from "./process.ts";
+import { sweepFolders, TEMPORARY } from "./leftovers.ts";
+
+/** A process a run, or, where the machine allows it, one for many. */
+export const QEMU_MODES = ["one-shot", "persistent"] as const;
+export type QemuMode = (typeof QEMU_MODES)[number];
+
+/** What processes are made of. */
+export interface PoolSettings {
+  readonly program: string;
+  readonly accelerator: Accelerator;
+  readonly mode: QemuMode;
+  readonly timeout?: string | undefined;
+}
+
+/** Processes that wait for a run, at most; each has a guest's RAM. */
+const MOST_IDLE = 3;
+/** How long a process serves; should this process be killed, no guest of its runs on for longer. */
+const LIFE_MS = 600_000;
+
+/** The processes of a subject. */
+export class Pool {
+  readonly #settings: PoolSettings;
+  /** By the sizes of their RAM, the last used last. */
+  #idle: { readonly memory: number; readonly process: QemuProcess }[] = [];
+  #folder: Promise<string> | undefined;
+  #started = 0;
+  #single = false;
+
+  constructor(settings: PoolSettings) {
+    this.#settings = settings;
+  }
+
+  /** A process for a run of at most `ms`; `alone`: for this run only. Throws {@linkcode SubjectLacks}. */
+  async take(image: GuestImage, ms: number, maxOutput: number, alone: boolean) {
+    const { program, accelerator, timeout, mode } = this.#settings;
+    const reused = mode === "persistent" && !alone && !this.#single &&
+      whyNotReused(image, accelerator) === undefined;
+    for (let kept; reused && (kept = this.#kept(image.memory));) {
+      if (kept.left > ms) {
+        kept.child.allowance(maxOutput);
+        return kept;
+      }
+      await kept.end();
+    }
+    return await QemuProcess.start(image, {
+      ...{ program, accelerator, timeout, reused, maxOutput },
+      folder: `${await (this.#folder ??= this.#makeFolder())}/${this.#started++}`,
+      lifeMs: reused ? Math.max(LIFE_MS, ms) : ms,
+    });
+  }
+
+  /** This QEMU does not keep states: a process serves one run from now on. */
+  keepNone(): void {
+    this.#single = true;
+  }
+
+  /** A process whose machine stands still, for another run. */
+  give(process: QemuProcess, memory: number): void {
+    this.#idle.push({ memory, process });
+    if (this.#idle.length > MOST_IDLE) void this.#idle.shift()?.process.end();
+  }
+
+  #kept(memory: number): QemuProcess | undefined {
+    const at = this.#idle.findLastIndex((idle) => idle.memory === memory);
+    return at < 0 ? undefined : this.#idle.splice(at, 1)[0]?.process;
+  }
+
+  async #makeFolder(): Promise<string> {
+    const folder = await Deno.makeTempDir({ prefix: TEMPORARY });
+    await sweepFolders(folder);
+    return folder;
+  }
+
+  /** Ends all processes that nobody has. */
+  async close(): Promise<void> {
+    await Promise.all(this.#idle.splice(0).map(({ process }) => process.end()));
+    const folder = await this.#folder;
+    this.#folder = undefined;
+    if (folder !== undefined) await Deno.remove(folder, { recursive: true });
+  }
+}
