@@ -150,7 +150,15 @@ export class DeprivilegedVcpu implements Vcpu {
   // ---- Running -----------------------------------------------------------------------------------------------------
 
   run(budget: number, nanoseconds?: number): Stop {
-    const stop = this.#runMachine(budget, nanoseconds);
+    let stop = this.#runMachine(budget, nanoseconds);
+    // Stopped where an exception is about to be delivered: whoever changed registers now would have it come from elsewhere.
+    for (
+      let n = 0;
+      stop.reason === "budget" && this.#machine.eventPending && n < MAX_ATTEMPTS;
+      n++
+    ) {
+      stop = this.#runMachine(1, nanoseconds);
+    }
     const arrival = this.#arrival(stop);
     if (arrival) return { reason: "exit", exit: this.#exitOf(arrival) };
     if (stop.reason !== "exit") return stop;

@@ -135,7 +135,7 @@ export class KvmVcpu extends ExitingCpu implements Vcpu {
   }
 
   get eventPending(): boolean {
-    return this.file.event("nmi.pending") !== 0;
+    return this.file.event("nmi.pending") !== 0 || this.file.event("exception.injected") !== 0;
   }
 
   get interruptible(): boolean {
