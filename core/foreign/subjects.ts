@@ -7,12 +7,15 @@ import {
   subjectName,
   whyAbsent,
 } from "../base/backend.ts";
+import type { QemuMode } from "./qemu/pool.ts";
 import type { Availability, Found, Subject, SubjectSource } from "../vmm/subject.ts";
 
 /** What the user says about subjects outside of trivisor. */
 export interface SubjectOptions {
   /** The QEMU to run: a name or a path; absent: the one that is installed. */
   readonly qemu?: string;
+  /** A QEMU for each case, or one for many where that gives the same; absent: `persistent`. */
+  readonly qemuMode?: QemuMode;
   /** Program and arguments of a VMM that speaks trivisor's protocol; absent: there is none. */
   readonly vmm?: readonly string[];
   /** What of KVM's is used; absent: nothing that devices here can do as well. */
@@ -32,9 +35,12 @@ const MAKERS: Readonly<Record<Engine, Maker>> = {
     const { kvmSubject } = await import("./kvm/kvm.ts");
     return kvmSubject(backend, kvm);
   },
-  qemu: async (backend, { qemu }) => {
+  qemu: async (backend, { qemu, qemuMode }) => {
     const { qemuSubject } = await import("./qemu/subject.ts");
-    return qemuSubject(backend, qemu === undefined ? {} : { program: qemu });
+    return qemuSubject(backend, {
+      ...(qemu === undefined ? {} : { program: qemu }),
+      ...(qemuMode === undefined ? {} : { mode: qemuMode }),
+    });
   },
   external: async (backend, { vmm: command }) => {
     if (!command) return { absent: "no VMM of your own is named; --vmm does that" };
