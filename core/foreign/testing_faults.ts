@@ -36,6 +36,9 @@ export interface Endured {
   readonly ends: ReadonlyMap<string, number>;
 }
 
+/** Of a reason, in the list of ends. */
+const TOLD = 40;
+
 /** Makes trials, `parallel` at a time, each subject closed at its end. */
 export async function endure(trials: Iterable<FaultTrial>, parallel: number): Promise<Endured> {
   const queue = trials[Symbol.iterator]();
@@ -85,5 +88,6 @@ async function endureOne(name: string, subject: Subject, step: FaultStep): Promi
   }
   if ("lacks" in result) return "lacks";
   const { end } = result.trace;
+  if (end.kind === "crash") return `crash (${end.reason.slice(0, TOLD)})`;
   return end.kind === "limit" ? `limit on ${end.limit}` : end.kind;
 }

@@ -6,6 +6,9 @@ export interface Census {
   /** Processes that live, by command line: those that have the token (see {@linkcode census}) in it. */
   readonly processes: readonly string[];
   readonly descriptors: number;
+  /** What they and the threads are, by kind, for messages. */
+  readonly kinds: string;
+  /** Without those that Deno keeps for a while for whatever blocks. */
   readonly threads: number;
   /** Stretches of address space that come from /dev/kvm, or are shared memory: a guest's RAM. */
   readonly maps: number;
@@ -38,11 +41,49 @@ export async function census(token: string): Promise<Census> {
   return {
     processes,
     descriptors: own("fd"),
-    threads: own("task"),
+    kinds: `${kinds("fd", fileOf)}, ${kinds("task", threadOf)}`,
+    threads: threads(),
     maps: lines("/proc/self/maps").filter((line) => SHARED.test(line)).length,
     timers: lines("/proc/self/timers").filter((line) => line.startsWith("ID:")).length,
     memory: Deno.memoryUsage().rss,
   };
+}
+
+function fileOf(path: string): string {
+  return Deno.readLinkSync(path).replace(/\[\d+\]/, "");
+}
+function threadOf(path: string): string {
+  return Deno.readTextFileSync(`${path}/comm`).trim().replace(/\d+$/, "");
+}
+
+/** By the name that Deno gives them. */
+const KEPT_THREADS = /^tokio/;
+
+function threads(): number {
+  let count = 0;
+  for (const { name } of Deno.readDirSync("/proc/self/task")) {
+    try {
+      if (!KEPT_THREADS.test(threadOf(`/proc/self/task/${name}`))) count++;
+    } catch {
+      // It has just ended.
+    }
+  }
+  return count;
+}
+
+/** How many there are of what `kindOf` says. */
+function kinds(what: string, kindOf: (path: string) => string): string {
+  const counts = new Map<string, number>();
+  for (const { name } of Deno.readDirSync(`/proc/self/${what}`)) {
+    let kind = "gone";
+    try {
+      kind = kindOf(`/proc/self/${what}/${name}`);
+    } catch {
+      // It was there for this folder to be read.
+    }
+    counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  }
+  return [...counts].map(([kind, count]) => `${count} ${kind}`).join(", ");
 }
 
 /** Memory that a run of many may leave to the collector and to caches. */
@@ -63,7 +104,12 @@ export async function assertNothingLeft(before: Census, token: string): Promise<
   }
   assertEquals(after.processes, [], "processes that are left");
   for (const what of COUNTED) {
-    assert(after[what] <= before[what], `${after[what]} ${what}, where there were ${before[what]}`);
+    assert(
+      after[what] <= before[what],
+      `${after[what]} ${what}, where there were ${
+        before[what]
+      }; after: ${after.kinds}; before: ${before.kinds}`,
+    );
   }
   const grown = after.memory - before.memory;
   assert(grown < SLACK_BYTES, `${Math.round(grown / 2 ** 20)} MiB of memory more`);

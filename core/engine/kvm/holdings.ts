@@ -16,9 +16,11 @@ export interface Holding {
 const PLACES = 256;
 /** Kind, handle and size. */
 const WORDS = 3;
-/** The thread's number, before all others. */
-const FIRST = 1;
+/** The thread's number and whether it is to end come before all others. */
+const FIRST = 2, ENDING = 1;
 export const HOLDINGS_BYTES = 8 * (FIRST + WORDS * PLACES);
+
+const FORBIDDEN = -1n;
 
 const KINDS = Object.keys(HELD) as Held[];
 
@@ -30,12 +32,21 @@ export class Holdings {
     this.#words = new BigInt64Array(memory);
   }
 
-  /** The kernel's number of the thread; 0 before it has held anything. */
-  get thread(): number {
-    return Number(this.#words[0]);
+  /** The thread, by the kernel's number, is going to hold things; false if it is not to any more. */
+  begin(thread: number): boolean {
+    return Atomics.compareExchange(this.#words, 0, 0n, BigInt(thread)) !== FORBIDDEN;
   }
-  set thread(number: number) {
-    this.#words[0] = BigInt(number);
+
+  /** The thread is to come to an end, and its guest is not to run on. */
+  get ending(): boolean {
+    return Atomics.load(this.#words, ENDING) !== 0n;
+  }
+
+  /** Tells it that. The thread's number; undefined if it has not begun yet, and it won't. */
+  end(): number | undefined {
+    Atomics.store(this.#words, ENDING, 1n);
+    const thread = Atomics.compareExchange(this.#words, 0, 0n, FORBIDDEN);
+    return thread === 0n || thread === FORBIDDEN ? undefined : Number(thread);
   }
 
   /** To be told at once. */

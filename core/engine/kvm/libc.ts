@@ -97,8 +97,8 @@ export class Libc {
 
   /** From now on, what this thread holds is written down here. */
   holdIn(holdings: Holdings): void {
+    if (!holdings.begin(this.#c.gettid())) throw new Error("This thread is to end");
     this.#holdings = holdings;
-    holdings.thread = this.#c.gettid();
   }
 
   #held(fd: number): number {

@@ -3,7 +3,10 @@ import type { Held, Holding, Holdings } from "../../engine/kvm/holdings.ts";
 import { SIGNAL } from "../../engine/kvm/interrupter.ts";
 import { type Libc, libc } from "../../engine/kvm/libc.ts";
 
-/** Milliseconds that the thread may take to end, and between two looks at it. */
+/**
+ * Milliseconds that the thread may take to end, and between two looks at it. Deno (2.9) does not end a thread that is in the middle
+ * of something: it is told to be soon done.
+ */
 const PATIENCE_MS = 3_000, PAUSE_MS = 5;
 
 /** In this order: a machine's memory is there as long as the machine. */
@@ -14,9 +17,8 @@ const ORDER: readonly Held[] = ["timer", "descriptor", "mapping"];
  * whoever uses memory that is taken away ends the process.
  */
 export async function freeLeftovers(holdings: Holdings): Promise<void> {
-  const { thread } = holdings;
-  // It has not come as far as to hold anything.
-  if (thread === 0) return;
+  const thread = holdings.end();
+  if (thread === undefined) return;
   const system = libc();
   const until = performance.now() + PATIENCE_MS;
   while (system.signalThread(thread, signalFor(holdings))) {

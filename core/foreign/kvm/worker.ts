@@ -8,7 +8,7 @@ import { KvmUnavailable } from "../../engine/kvm/system.ts";
 import { SubjectLacks } from "../../engine/lacks.ts";
 import { BACKEND_DEFINITIONS } from "../../vmm/backends.ts";
 import { runCase } from "../../vmm/runner.ts";
-import type { FromWorker, Request, ToWorker } from "./messages.ts";
+import type { FromWorker, Request } from "./messages.ts";
 
 self.onmessage = ({ data }: MessageEvent<Request>) => {
   self.postMessage(answer(data));
@@ -37,11 +37,13 @@ function answer(message: Request): FromWorker {
   }
 }
 
-function run({ backend, job, stop, options }: Extract<ToWorker, { type: "run" }>): FromWorker {
+function run(message: Extract<Request, { type: "run" }>): FromWorker {
+  const { backend, job, stop, options } = message;
   const definition = BACKEND_DEFINITIONS.get(backend);
   if (!definition) return { type: "defect", message: `There is no back end ${backend}` };
   const flag = new Int32Array(stop);
-  const abort = () => Atomics.load(flag, 0) !== 0;
+  const holdings = new Holdings(message.holdings);
+  const abort = () => Atomics.load(flag, 0) !== 0 || holdings.ending;
   const engine = kvmWith({}, options);
   return { type: "trace", trace: runCase({ ...job, backend: definition, engine, abort }) };
 }
