@@ -7,7 +7,7 @@ const MAIN = fromFileUrl(new URL("../cli/main.ts", import.meta.url));
 /** What each engine needs beyond reading, as `deno run` has it. */
 const PERMISSIONS: Readonly<Partial<Record<SubjectId["engine"], readonly string[]>>> = {
   kvm: ["--allow-ffi"],
-  qemu: ["--allow-run", "--allow-write", "--allow-net"],
+  qemu: ["--allow-run", "--allow-write"],
 };
 
 /** Milliseconds of a whole `trivisor run FILE` on a subject; throws where it does not pass. */

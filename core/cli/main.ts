@@ -1,6 +1,7 @@
 // The command line. Each verb is loaded when it is asked for, as start-up time is part of every run.
 import { Command, CommanderError } from "@commander-js/extra-typings";
 import { BACKENDS, ENGINES } from "../base/backend.ts";
+import { QEMU_MODES } from "../foreign/qemu/mode.ts";
 import { EXIT_CODE, type ExitCode } from "../judge/verdict.ts";
 import { complaintOf } from "./complaint.ts";
 import {
@@ -141,6 +142,11 @@ function commands(done: (code: ExitCode) => void) {
 
 /** Where to find what is outside of trivisor. */
 const QEMU = ["--qemu <program>", "the QEMU to run (default: the one that is installed)"] as const;
+const QEMU_MODE = [
+  "--qemu-mode <mode>",
+  `${QEMU_MODES.join(" (a QEMU for each case) or ")} (default: persistent)`,
+  (name: string) => oneOf("mode of QEMU", name, QEMU_MODES),
+] as const;
 const VMM = [
   "--vmm <command>",
   "your own VMM, with its arguments: the engine external",
@@ -156,6 +162,7 @@ const KVM = [
 function runCommand(done: (code: ExitCode) => void) {
   return selecting("run")
     .option(...QEMU)
+    .option(...QEMU_MODE)
     .option(...VMM)
     .option(...KVM)
     .description("run scenarios and judge them")
@@ -199,6 +206,7 @@ function bootCommand(done: (code: ExitCode) => void) {
     .option("-b, --backend <names>", `default: native; ${BACKENDS.join(", ")}`, backends)
     .option("--engine <names>", "default: embedded; kvm, qemu, external", engines)
     .option(...QEMU)
+    .option(...QEMU_MODE)
     .option(...VMM)
     .option("--format <name>", "flat, elf, multiboot, pvh or rom (default: what it looks like)")
     .option("--memory <size>", "as in 128 MiB (default: 64 MiB)")
@@ -289,6 +297,7 @@ function explainCommand(done: (code: ExitCode) => void) {
 function traceCommand(done: (code: ExitCode) => void) {
   return new Command("trace")
     .option(...QEMU)
+    .option(...QEMU_MODE)
     .option(...VMM)
     .option(...KVM)
     .description(
@@ -317,6 +326,7 @@ function traceCommand(done: (code: ExitCode) => void) {
 function divergeCommand(done: (code: ExitCode) => void) {
   return selecting("diverge")
     .option(...QEMU)
+    .option(...QEMU_MODE)
     .option(...VMM)
     .description("where runs of one case on several subjects first differ, with registers")
     .argument("<case>", "a group, or one of its cases, as `list` prints it")
@@ -342,6 +352,7 @@ function divergeCommand(done: (code: ExitCode) => void) {
 function agreementCommand(done: (code: ExitCode) => void) {
   return selecting("agreement")
     .option(...QEMU)
+    .option(...QEMU_MODE)
     .option(...VMM)
     .description(
       "a table in Markdown: which subjects agree with the embedded engine, and where not",

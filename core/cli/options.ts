@@ -56,14 +56,16 @@ export function shard(text: string): Shard {
 /** What a command line says of what is outside of trivisor. */
 export interface OutsideFlags {
   readonly qemu?: string;
+  readonly qemuMode?: SubjectOptions["qemuMode"];
   readonly vmm?: readonly string[];
   readonly kvm?: SubjectOptions["kvm"];
 }
 
 /** The same for {@linkcode Subjects}. */
-export function outside({ qemu, vmm, kvm }: OutsideFlags): SubjectOptions {
+export function outside({ qemu, qemuMode, vmm, kvm }: OutsideFlags): SubjectOptions {
   return {
     ...(qemu === undefined ? {} : { qemu }),
+    ...(qemuMode === undefined ? {} : { qemuMode }),
     ...(vmm === undefined ? {} : { vmm }),
     ...(kvm === undefined ? {} : { kvm }),
   };

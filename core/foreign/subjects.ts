@@ -7,7 +7,7 @@ import {
   subjectName,
   whyAbsent,
 } from "../base/backend.ts";
-import type { QemuMode } from "./qemu/pool.ts";
+import type { QemuMode } from "./qemu/mode.ts";
 import type { Availability, Found, Subject, SubjectSource } from "../vmm/subject.ts";
 
 /** What the user says about subjects outside of trivisor. */

@@ -21,6 +21,24 @@ Deno.test("exitPoints() are the OUTs to the debug exit port, also inside of pv-o
   );
 });
 
+Deno.test("exitPoints() are OUTs by DX soon after it was loaded with the port", () => {
+  const image = program(
+    "long64",
+    `start:
+      mov   dx, 0xf4
+      mov   al, 1
+      out   dx, al
+      out   dx, al
+      mov   edx, 0xf4
+      out   dx, ax
+      mov   dx, 0xf5
+      out   dx, al`,
+  );
+  const points = exitPoints(image, false).map((point) => Number(point) - image.start);
+  assertEquals(points, [6, 13, 14]);
+  assertEquals(exitPoints(image, true), []);
+});
+
 Deno.test("exitPoints() by debug registers: four at most, none for a guest that has them itself", () => {
   const five = "out 0xf4, al\n".repeat(5);
   assertEquals(exitPoints(program("long64", `start: ${five}`), true).length, 4);

@@ -1,12 +1,9 @@
 // QEMU's processes: started when they are needed, kept for runs of the same machine where that is wanted, and ended in time.
 import type { GuestImage } from "../../guest/image.ts";
 import { type Accelerator, whyNotReused } from "./machine.ts";
+import type { QemuMode } from "./mode.ts";
 import { QemuProcess } from "./process.ts";
 import { sweepFolders, TEMPORARY } from "./leftovers.ts";
-
-/** A process a run, or, where the machine allows it, one for many. */
-export const QEMU_MODES = ["one-shot", "persistent"] as const;
-export type QemuMode = (typeof QEMU_MODES)[number];
 
 /** What processes are made of. */
 export interface PoolSettings {

@@ -7,7 +7,8 @@ import { SubjectLacks } from "../../engine/lacks.ts";
 import { canary, canaryComplaint } from "../canary.ts";
 import { PVM_NOTE } from "../../engine/kvm/pvm.ts";
 import type { Accelerator } from "./machine.ts";
-import { Pool, type QemuMode } from "./pool.ts";
+import type { QemuMode } from "./mode.ts";
+import { Pool } from "./pool.ts";
 import { findProgram, findTimeout, isPvmHost, type Program } from "./program.ts";
 import { run } from "./run.ts";
 

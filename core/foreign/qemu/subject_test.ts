@@ -121,6 +121,11 @@ Deno.test({
 const ENDS: readonly [what: string, text: string, end: unknown][] = [
   ["a code", "start: mov al, 200\nout 0xf4, al", { kind: "shutdown", code: 200 }],
   ["a code by DX", "start: mov al, 3\nmov dx, 0xf4\nout dx, al", { kind: "shutdown", code: 3 }],
+  ["a code unseen", "start: mov al, 3\nmov dx, 0xf0\nadd dl, 4\nout dx, al\njmp start", {
+    kind: "shutdown",
+    code: 3,
+  }],
+  ["halt, all masked", "start: mov al, 0xff\nout 0x21, al\nsti\nhlt", { kind: "halt" }],
   ["halt", "start: cli\nhlt", { kind: "halt" }],
   ["triple fault", "start: lidt [rel none]\nud2\nnone: dw 0\ndq 0", { kind: "triple-fault" }],
   ["time", "start: jmp start", { kind: "limit", limit: "time" }],
@@ -138,7 +143,7 @@ Deno.test({
           job("long64", text, { limits: { wallMs: 1_500, exits: 1_000 } }),
         );
         assertEquals(trace.end, end, what);
-        const lost = what === "a code by DX" || what === "flood";
+        const lost = what === "a code unseen" || what === "flood";
         assertEquals(trace.unobserved.includes("registers"), lost, what);
         if (what === "flood") assertEquals(trace.counts.accesses.io, 1_000);
       }
