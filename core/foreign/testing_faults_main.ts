@@ -5,6 +5,7 @@ import { numberOption, say, textOption } from "../engine/oracle/options.ts";
 import { Random } from "../engine/oracle/random.ts";
 import { faultTrials, noPerl } from "./external/testing_faulty.ts";
 import { kvmTrials } from "./kvm/testing_faults.ts";
+import { noQemu, qemuTrials, withFolder } from "./qemu/testing_faults.ts";
 import { endure, type FaultTrial } from "./testing_faults.ts";
 import { assertNothingLeft, census, describeCensus } from "./testing_faults_census.ts";
 
@@ -17,6 +18,7 @@ interface Kind {
   /** At a time; `warmUp` are made before anything is counted: code is compiled, caches are filled. */
   readonly parallel: number;
   readonly warmUp: number;
+  /** `token` is in the command lines of all processes that they start; it is a folder, too. */
   readonly trials: (random: Random, count: number, token: string) => Iterable<FaultTrial>;
 }
 
@@ -24,6 +26,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   // Most of them wait.
   external: { absent: noPerl, parallel: 16, warmUp: 60, trials: faultTrials },
   kvm: { absent: () => KVM_UNAVAILABLE, parallel: 4, warmUp: 100, trials: kvmTrials },
+  qemu: { absent: noQemu, parallel: 4, warmUp: 40, trials: qemuTrials },
 };
 
 const wanted = textOption("subject") ?? "all";
@@ -41,15 +44,18 @@ for (const name of names) {
   const absent = await kind.absent();
   if (absent) say(`${name}: no runs: ${absent}`);
   else {
-    await tryOut(name, kind);
+    await withFolder((folder) => tryOut(name, kind, folder));
     tried++;
   }
 }
 if (tried === 0) Deno.exit(3);
 
-async function tryOut(name: string, { parallel, warmUp, trials }: Kind): Promise<void> {
+async function tryOut(
+  name: string,
+  { parallel, warmUp, trials }: Kind,
+  token: string,
+): Promise<void> {
   const random = new Random(seed);
-  const token = `faulty-${crypto.randomUUID()}`;
   await endure(trials(random, warmUp, token), parallel);
   const before = await census(token);
   const started = performance.now();

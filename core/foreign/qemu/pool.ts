@@ -23,6 +23,8 @@ export class Pool {
   readonly #settings: PoolSettings;
   /** By the sizes of their RAM, the last used last. */
   #idle: { readonly memory: number; readonly process: QemuProcess }[] = [];
+  /** All that have been started and have not ended. */
+  readonly #living = new Set<Promise<QemuProcess>>();
   #folder: Promise<string> | undefined;
   #started = 0;
   #single = false;
@@ -43,11 +45,23 @@ export class Pool {
       }
       await kept.end();
     }
-    return await QemuProcess.start(image, {
-      ...{ program, accelerator, timeout, reused, maxOutput },
-      folder: `${await (this.#folder ??= this.#makeFolder())}/${this.#started++}`,
-      lifeMs: reused ? Math.max(LIFE_MS, ms) : ms,
-    });
+    const folder = this.#folder ??= this.#makeFolder();
+    const starting = folder.then((path) =>
+      QemuProcess.start(image, {
+        ...{ program, accelerator, timeout, reused, maxOutput },
+        folder: `${path}/${this.#started++}`,
+        lifeMs: reused ? Math.max(LIFE_MS, ms) : ms,
+      })
+    );
+    this.#living.add(starting);
+    try {
+      const process = await starting;
+      void process.log.read.then(() => this.#living.delete(starting));
+      return process;
+    } catch (error) {
+      this.#living.delete(starting);
+      throw error;
+    }
   }
 
   /** This QEMU does not keep states: a process serves one run from now on. */
@@ -72,11 +86,15 @@ export class Pool {
     return folder;
   }
 
-  /** Ends all processes that nobody has. */
+  /** Ends all processes, also where a run is under way. */
   async close(): Promise<void> {
-    await Promise.all(this.#idle.splice(0).map(({ process }) => process.end()));
-    const folder = await this.#folder;
+    this.#idle = [];
+    const folder = this.#folder;
     this.#folder = undefined;
-    if (folder !== undefined) await Deno.remove(folder, { recursive: true });
+    await Promise.all(
+      [...this.#living].map((starting) => starting.then((process) => process.end(), () => {})),
+    );
+    // Somebody may have removed it.
+    if (folder) await Deno.remove(await folder, { recursive: true }).catch(() => {});
   }
 }

@@ -69,7 +69,7 @@ export class QemuProcess {
       if ("failed" in spawned) throw new Error(spawned.failed);
       return new QemuProcess(spawned.child, settings, image);
     } catch (error) {
-      await Deno.remove(folder, { recursive: true });
+      await Deno.remove(folder, { recursive: true }).catch(() => {});
       throw error;
     }
   }

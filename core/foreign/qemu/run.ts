@@ -30,7 +30,7 @@ export interface RunSettings {
 /** QEMU's stub answers within this time after the limit, or is ended. */
 const GRACE_MS = 2_000;
 /** Between the end of QEMU's streams and its own, at most. */
-const CLOSING_MS = 500;
+const CLOSING_MS = 2_000;
 /** Of output: for each access, as a guest makes one an exit on bare hardware, and for all else. */
 const BYTES_A_LINE = 128, ROOM = 1 << 20;
 /** How long a guest runs before it is looked at for the first time, and at most between two looks. */
@@ -133,6 +133,8 @@ class Run {
     if (!this.standsStill) {
       if (end) await this.#child.end();
       await log.read;
+      // How it has ended may be known a moment after its streams are closed.
+      if (!end && !this.#overdue && !log.flooded) await this.#child.exit(CLOSING_MS);
     }
     if (this.#again || (reused && this.#journal.askedExitPort)) return undefined;
     return await this.#trace(log.flooded ? { kind: "limit", limit: "exits" } : end ?? this.#gone());
@@ -286,13 +288,15 @@ class Run {
   async #trace(end: EndState): Promise<Trace> {
     const { image, profile } = this.#job;
     const { folder } = this.#process;
-    const disks: Uint8Array[] = [];
-    for (const [index, { sectors }] of image.disks.slice(0, 2).entries()) {
-      disks.push(await readAt(`${folder}/${diskFile(index)}`, 0, 512 * sectors));
-    }
+    const used = image.disks.slice(0, 2);
+    const disks = await Promise.all(
+      used.map(({ sectors }, index) => readAt(`${folder}/${diskFile(index)}`, 0, 512 * sectors)),
+    ).catch(() => undefined);
     const { counts, events, dropped } = this.#recorder;
     const unobserved: Observable[] = ["instructions", "exits", "injections"];
     if (!this.#state) unobserved.push("registers", "memory");
+    // Somebody has removed the files.
+    if (!disks) unobserved.push("disks");
     if (!logsAll(image, this.#settings.accelerator)) unobserved.push("accesses");
     return {
       events,
@@ -301,7 +305,7 @@ class Run {
       cycles: cyclesOf({ ...counts, exits: counts.ways }, profile),
       console: this.#recorder.consoleBytes(),
       end,
-      final: { ...(this.#state ?? { registers: {}, memory: {} }), disks },
+      final: { ...(this.#state ?? { registers: {}, memory: {} }), disks: disks ?? [] },
       wallNs: Math.round(this.#spent() * 1e6),
       unobserved,
     };
