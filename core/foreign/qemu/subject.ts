@@ -69,15 +69,19 @@ class QemuSubject implements Subject {
   }
 
   async probe(): Promise<Availability> {
-    const found = await findProgram(this.#options.program);
+    const [found, timeout, pvm] = await Promise.all([
+      findProgram(this.#options.program),
+      findTimeout(),
+      this.#accelerator === "kvm" && isPvmHost(),
+    ]);
     if ("absent" in found) return { available: false, why: found.absent };
     this.#program = found;
-    this.#pvm = this.#accelerator === "kvm" && await isPvmHost();
+    this.#pvm = pvm;
     this.#pool = new Pool({
       program: found.path,
       accelerator: this.#accelerator,
       mode: this.#options.mode ?? "persistent",
-      timeout: await findTimeout(),
+      timeout,
     });
     const complaint = await this.#complaint(FIRST_TRIED);
     if (complaint) return { available: false, why: `in ${FIRST_TRIED}, ${complaint}` };

@@ -1,5 +1,6 @@
 // QEMU's translator against what is known of a guest, and against guests and programs that mean harm.
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { fromFileUrl } from "@std/path";
 import type { Entry } from "../../scenario/case.ts";
 import { findProgram } from "./program.ts";
 import { qemuSubject } from "./subject.ts";
@@ -173,6 +174,37 @@ Deno.test({
       assertEquals(new TextDecoder().decode(first.console), "hello");
       assertEquals(first.events.filter(({ type }) => type === "console").length, 5);
     }),
+});
+
+/** Prints how the canary's run ended, in a process with the permissions of `deno task real`, less FFI. */
+const RESTRICTED = `
+  import { qemuSubject } from "${new URL("./subject.ts", import.meta.url)}";
+  const made = qemuSubject("full-bt");
+  console.log(JSON.stringify(await made.subject.probe()));
+  await made.subject.close();
+`;
+
+Deno.test({
+  ...known,
+  name: named("neither the network nor the environment is needed"),
+  fn: async () => {
+    const config = fromFileUrl(new URL("../../../deno.json", import.meta.url));
+    const child = new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["run", "--no-prompt", "--no-check", "--ignore-env", "--config", config],
+        ...["--allow-read", "--allow-write", "--allow-run", "-"],
+      ],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const writer = child.stdin.getWriter();
+    await writer.write(new TextEncoder().encode(RESTRICTED));
+    await writer.close();
+    const { stdout, stderr } = await child.output();
+    const text = new TextDecoder().decode(stdout);
+    assertEquals(text, '{"available":true}\n', new TextDecoder().decode(stderr));
+  },
 });
 
 /** Stand-ins for QEMU that tell a version, and then do no good. */
