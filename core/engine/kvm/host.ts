@@ -11,6 +11,10 @@ export interface KvmHost {
   readonly gaps: readonly string[];
 }
 
+/** Under VMX the guest's CR0.NE is set for it (SDM vol. 3, 24.8), and KVM does not intercept FERR_FREEZE (APM vol. 2, 15.14.2). */
+const FLOAT_ERROR_GAP =
+  "x87 exceptions without CR0.NE, by IRQ 13: KVM tells its VMM of no FERR#, and under VMX the guest gets #MF";
+
 /** KVM's modules, by what they stand for. */
 const MODULES = [["kvm_pvm", "pvm"], ["kvm_amd", "svm"], ["kvm_intel", "vmx"]] as const;
 /** What QEMU's emulated CPUs call themselves. They lack PCID and some checks of real ones: the ledger tells them apart. */
@@ -37,7 +41,7 @@ function isEmulated({ libc }: KvmSystem): boolean {
 }
 
 export function hostOf(system: KvmSystem): KvmHost {
-  const gaps: string[] = [];
+  const gaps = [FLOAT_ERROR_GAP];
   if (system.pvm) gaps.push(PVM_NOTE, COUNTER_GAP);
   const loaded = MODULES.find(([module]) => system.libc.exists(`/sys/module/${module}`));
   const host = loaded?.[1] ?? "kvm";

@@ -55,7 +55,7 @@ export class KvmVcpu extends ExitingCpu implements Vcpu {
     return {};
   }
 
-  /** x87 errors without CR0.NE are not told of by KVM. */
+  /** KVM does not tell of x87 errors without CR0.NE: a gap of every host (host.ts). */
   watchFloatErrors(): void {}
 
   run(_budget: number, nanoseconds?: number): Stop {
