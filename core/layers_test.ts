@@ -91,3 +91,9 @@ Deno.test("what runs in a browser touches no Deno API and nothing of Node", asyn
   }
   assertEquals(wrong, []);
 });
+
+Deno.test("no set of iced's enumerations is compared with another type: that takes the type checker minutes", async () => {
+  const slow = /: Readonly(Set|Map)<(Mnemonic|Code|Register)\b[^=;]*=\s*new (Set|Map)/;
+  const wrong = (await sources()).filter(({ text }) => slow.test(text));
+  assertEquals(wrong.map(({ path }) => relative(CORE, path)), []);
+});

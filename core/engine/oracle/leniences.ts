@@ -16,10 +16,10 @@ export interface Avoided {
 }
 
 const oneOf = (...codes: Code[]) => (insn: Instruction) => codes.includes(insn.code);
-const UNPREDICTABLE: ReadonlySet<Mnemonic> = new Set<Mnemonic>([
+const UNPREDICTABLE = new Set<Mnemonic>([
   ...[Mnemonic.Rdrand, Mnemonic.Rdseed, Mnemonic.Rdpid],
 ]);
-const CACHE_LINES: ReadonlySet<Mnemonic> = new Set<Mnemonic>([
+const CACHE_LINES = new Set<Mnemonic>([
   ...[Mnemonic.Clflush, Mnemonic.Clflushopt, Mnemonic.Clwb],
 ]);
 const isLegacyPrefix = (byte: number) =>
@@ -112,7 +112,7 @@ const isTable = (address: number | undefined) =>
   address !== undefined &&
   ((address >= AT.tables && address < AT.tables + 0xc000) ||
     (address >= ROOT.la57 && address < ROOT.la57 + 0x1000));
-const STRING_COMPARES: ReadonlySet<Mnemonic> = new Set<Mnemonic>([
+const STRING_COMPARES = new Set<Mnemonic>([
   ...[Mnemonic.Cmpsb, Mnemonic.Cmpsw, Mnemonic.Cmpsd, Mnemonic.Cmpsq],
 ]);
 

@@ -21,7 +21,7 @@ export interface AddressState {
 }
 
 /** Names of the segment registers, by iced's numbers. */
-const SEGMENTS: ReadonlyMap<Register, string> = new Map([
+const SEGMENTS = new Map<Register, string>([
   [Register.ES, "es"],
   [Register.CS, "cs"],
   [Register.SS, "ss"],
@@ -33,7 +33,7 @@ const PRESENT = 0x80, BIG = 0x4000, CODE = 8, READABLE = 2, WRITABLE = 2, DOWN =
 const WRITES: ReadonlySet<OpAccess> = new Set([
   ...[OpAccess.Write, OpAccess.CondWrite, OpAccess.ReadWrite, OpAccess.ReadCondWrite],
 ]);
-const BIT_STRINGS: ReadonlySet<Mnemonic> = new Set<Mnemonic>([
+const BIT_STRINGS = new Set<Mnemonic>([
   ...[Mnemonic.Bt, Mnemonic.Btc, Mnemonic.Btr, Mnemonic.Bts],
 ]);
 

@@ -14,7 +14,7 @@ const WITH_CODE: ReadonlySet<number> = new Set([8, 10, 11, 12, 13, 14, 17]);
 const EXCEPTIONS = 32;
 
 /** Rotates through CF. */
-const ROTATES: ReadonlySet<Mnemonic> = new Set<Mnemonic>([Mnemonic.Rcl, Mnemonic.Rcr]);
+const ROTATES = new Set<Mnemonic>([Mnemonic.Rcl, Mnemonic.Rcr]);
 
 export interface Fault {
   readonly vector: number;

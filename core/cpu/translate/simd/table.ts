@@ -9,13 +9,13 @@ import { SHIFTS } from "./shifts.ts";
 import { SHUFFLES } from "./shuffles.ts";
 import { type Emit, emptyMmx, gated, isMm, isXmm } from "./vectors.ts";
 
-const TABLE: ReadonlyMap<Mnemonic, Emit> = new Map(
+const TABLE = new Map<Mnemonic, Emit>(
   [...MOVES, ...INTEGER, ...SHUFFLES, ...SHIFTS, ...COMPUTED, ...FLOAT, ...CONVERSIONS]
-    .map(([mnemonic, emit]) => [mnemonic, gated(emit)]),
+    .map(([mnemonic, emit]) => [mnemonic, gated(emit)] as const),
 );
 
 /** These have a vector in memory alone, in one of their forms. */
-const TO_GENERAL: ReadonlySet<Mnemonic> = new Set<Mnemonic>([
+const TO_GENERAL = new Set<Mnemonic>([
   Mnemonic.Cvtss2si,
   Mnemonic.Cvttss2si,
   Mnemonic.Cvtsd2si,

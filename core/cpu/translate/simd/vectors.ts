@@ -19,7 +19,7 @@ export type Entries = readonly (readonly [Mnemonic, Emit])[];
 const MMX_EXPONENT = 0xffff;
 
 /** 16-byte operands of these need no alignment (SDM vol. 1, 15.7, and PCMPxSTRx). */
-const UNALIGNED: ReadonlySet<Mnemonic> = new Set<Mnemonic>([
+const UNALIGNED = new Set<Mnemonic>([
   Mnemonic.Movups,
   Mnemonic.Movupd,
   Mnemonic.Movdqu,
