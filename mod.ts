@@ -4,8 +4,9 @@
  * A YAML scenario describes a guest program and the VM exits or device I/O expected from it. The functions here are the
  * stages of the pipeline, in order: {@linkcode parseScenario}, {@linkcode plan}, {@linkcode buildGuest},
  * {@linkcode Subject.run}, {@linkcode judgeGroup}; {@linkcode runGroup} is the last three of them in one. Every stage
- * hands on plain values. Nothing here touches files, the network or the terminal, and only `Trace.wallNs` depends on the
- * clock on the wall: everything else comes out the same on every run and every machine.
+ * hands on plain values. Nothing here touches files, the network or the terminal, but for {@linkcode Subjects}, which reaches
+ * KVM, QEMU and VMMs of one's own where it is asked for them. On the embedded engine only `Trace.wallNs` depends on the clock
+ * on the wall: everything else comes out the same on every run and every machine.
  *
  * {@linkcode SENSITIVE_OPERATIONS} is the table that the rest follows from: every sensitive operation of x86, and what
  * each way of virtualizing does about it.
@@ -72,6 +73,23 @@
  * assertEquals(trace.end, { kind: "limit", limit: "instructions" });
  * // Nobody said that the limit is how this one should end.
  * assertEquals(judgeGroup(group, outcomes).verdict, "failed");
+ * ```
+ *
+ * @example The same scenario on real KVM beside the embedded engine; where there is no KVM, the case is skipped and says why
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { costProfile, parseScenario, plan, runGroup, Subjects } from "@trivisor/trivisor";
+ *
+ * const text = "why: A byte for a port.\nguest: { entry: real16, program: \"start: out 0x80, al\\nhlt\" }";
+ * const { scenario } = parseScenario({ name: "byte.yaml", text }, "byte");
+ * const profile = costProfile("kvm-2017");
+ * assert(scenario && profile);
+ * const subjects = new Subjects();
+ * for (const group of plan(scenario, { backends: ["full-hw"], engines: ["embedded", "kvm"] })) {
+ *   const { cases } = await runGroup(group, { profile, subjects });
+ *   assert(cases.every(({ figures, reason }) => figures !== undefined || reason !== undefined));
+ * }
+ * await subjects.close();
  * ```
  *
  * @module
