@@ -82,12 +82,12 @@ function end(reused: boolean, file: (name: string) => string): readonly string[]
     ];
 }
 
-/** Why QEMU's process can't serve one run after another of such an image; undefined: it can. */
-export function whyNotReused(image: GuestImage, accelerator: Accelerator): string | undefined {
-  if (accelerator === "kvm") return "KVM's clock does not go back";
-  if (image.disks.length > 0) return "disks of raw files keep what was written";
-  if (whole(image)) return "several CPUs, and guests from files, have a larger machine";
-  return undefined;
+/**
+ * Can QEMU's process serve one run after another of such an image? KVM's clock does not go back, disks of raw files keep what was
+ * written, and several CPUs and guests from files have a machine that is not worth keeping.
+ */
+export function keepsState(image: GuestImage, accelerator: Accelerator): boolean {
+  return accelerator === "tcg" && image.disks.length === 0 && !whole(image);
 }
 
 /** QEMU's arguments for an image; it waits for GDB, on its standard streams, before its first instruction. */

@@ -1,6 +1,6 @@
 // QEMU's processes: started when they are needed, kept for runs of the same machine where that is wanted, and ended in time.
 import type { GuestImage } from "../../guest/image.ts";
-import { type Accelerator, whyNotReused } from "./machine.ts";
+import { type Accelerator, keepsState } from "./machine.ts";
 import type { QemuMode } from "./mode.ts";
 import { QemuProcess } from "./process.ts";
 import { sweepFolders, TEMPORARY } from "./leftovers.ts";
@@ -37,7 +37,7 @@ export class Pool {
   async take(image: GuestImage, ms: number, maxOutput: number, alone: boolean) {
     const { program, accelerator, timeout, mode } = this.#settings;
     const reused = mode === "persistent" && !alone && !this.#single &&
-      whyNotReused(image, accelerator) === undefined;
+      keepsState(image, accelerator);
     for (let kept; reused && (kept = this.#kept(image.memory));) {
       if (kept.left > ms) {
         kept.child.allowance(maxOutput);
