@@ -12,6 +12,8 @@ export interface AgreementOptions extends SuiteOptions {
   readonly write?: string;
   /** Name of the marks; `agreement` by default. */
   readonly mark?: string;
+  /** Whether they are held against the embedded engine, too, and not against the scenarios and each other alone. */
+  readonly embedded: boolean;
 }
 
 /** What is judged by default beside the embedded engine. */
@@ -32,7 +34,8 @@ export async function agreement(options: AgreementOptions): Promise<ExitCode> {
   if (before !== undefined) put(before, "");
   const { engines = ENGINES, ...rest } = options;
   const others = engines.filter((engine) => engine !== DEFAULT_ENGINE);
-  const outcome = await runSuite({ ...rest, engines: [DEFAULT_ENGINE, ...others] });
+  const run = options.embedded ? [DEFAULT_ENGINE, ...others] : others;
+  const outcome = await runSuite({ ...rest, engines: run });
   const table = agreementTable(onOthers(outcome.groups));
   if (file === undefined || before === undefined) toStdout(table);
   else {

@@ -361,6 +361,7 @@ function agreementCommand(done: (code: ExitCode) => void) {
     .option("--known <folder>", "ledger of known deviations (default: fixtures/known)")
     .option("--write <file>", "put it between the marks in this file (needs --allow-write)")
     .option("--mark <name>", "name of the marks, where a file has several (default: agreement)")
+    .option("--no-embedded", "hold them against the scenarios and each other alone: much faster")
     .addHelpText("after", AGREEMENT_HELP)
     .action(async (paths, flags) => {
       const { agreement } = await import("./agreement.ts");
@@ -371,6 +372,7 @@ function agreementCommand(done: (code: ExitCode) => void) {
           ...(flags.known === undefined ? {} : { known: flags.known }),
           ...(flags.write === undefined ? {} : { write: flags.write }),
           ...(flags.mark === undefined ? {} : { mark: flags.mark }),
+          embedded: flags.embedded,
         }),
       );
     });
