@@ -206,6 +206,16 @@ test("a debug register keeps what it is set to, an MSR too, and one that nobody 
   vcpu.dispose();
 });
 
+test("an exception that is to be delivered is pending until it is", () => {
+  const vcpu = started("out 0x80, al\nhlt");
+  exitOf(vcpu.run(1));
+  vcpu.complete();
+  assertEquals(vcpu.eventPending, false);
+  vcpu.inject({ type: "exception", vector: 6 });
+  assertEquals(vcpu.eventPending, true);
+  vcpu.dispose();
+});
+
 test("statistics count the exits, by the kernel's names", () => {
   const vcpu = started("out 0x80, al\nout 0x80, al\nhlt");
   for (let n = 0; n < 2; n++) {
