@@ -44,7 +44,7 @@ export async function measurePortExits(
         { name: "FFI", sample: () => bareExits(machine, at) },
         { name: "engine", sample: () => engineExits(vcpu) },
       ],
-      rounds,
+      rounds * SAMPLES,
       2,
     );
     const taken = (name: string) => samples.get(name) ?? [];

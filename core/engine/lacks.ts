@@ -2,6 +2,7 @@
 
 /** The run met something that this subject is known not to have on this machine: the case is skipped, for this reason. */
 export class SubjectLacks extends Error {
+  /** For whoever catches it. */
   override readonly name = "SubjectLacks";
 }
 

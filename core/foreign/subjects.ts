@@ -7,7 +7,6 @@ import {
   subjectName,
   whyAbsent,
 } from "../base/backend.ts";
-import type { QemuMode } from "./qemu/mode.ts";
 import type { Availability, Found, Subject, SubjectSource } from "../vmm/subject.ts";
 
 /** What the user says about subjects outside of trivisor. */
@@ -15,7 +14,7 @@ export interface SubjectOptions {
   /** The QEMU to run: a name or a path; absent: the one that is installed. */
   readonly qemu?: string;
   /** A QEMU for each case, or one for many where that gives the same; absent: `persistent`. */
-  readonly qemuMode?: QemuMode;
+  readonly qemuMode?: "one-shot" | "persistent";
   /** Program and arguments of a VMM that speaks trivisor's protocol; absent: there is none. */
   readonly vmm?: readonly string[];
   /** What of KVM's is used; absent: nothing that devices here can do as well. */
