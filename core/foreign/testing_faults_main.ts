@@ -10,6 +10,8 @@ import { endure, type FaultTrial } from "./testing_faults.ts";
 import { assertNothingLeft, census, describeCensus } from "./testing_faults_census.ts";
 
 const RUNS = 1000;
+/** The most frequent ends are told. */
+const KINDS_TOLD = 10;
 
 /** What is tried on one kind of subject. */
 interface Kind {
@@ -63,12 +65,12 @@ async function tryOut(
   const seconds = (performance.now() - started) / 1000;
   await assertNothingLeft(before, token);
   const after = await census(token);
-  say(`${name}: ${runs} runs, ${seconds.toFixed(1)} s: every one has its verdict; ${tally(ends)}`);
+  say(`${name}: ${runs} runs, ${seconds.toFixed(1)} s: every one has its verdict: ${tally(ends)}`);
   say(`  before: ${describeCensus(before)}`);
   say(`  after:  ${describeCensus(after)}; no process is left`);
 }
 
 function tally(ends: ReadonlyMap<string, number>): string {
   const most = [...ends].toSorted(([, one], [, other]) => other - one);
-  return most.map(([end, times]) => `${times} ${end}`).join(", ");
+  return most.slice(0, KINDS_TOLD).map(([end, times]) => `${times} ${end}`).join(", ");
 }
