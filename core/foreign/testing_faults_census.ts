@@ -97,8 +97,8 @@ function kinds(what: string, kindOf: (path: string) => string): string {
 
 /** Memory that a run of many may leave to the collector and to caches. */
 const SLACK_BYTES = 200 << 20;
-/** Pipes of Deno's streams that the collector has not found yet, whatever the number of runs. */
-const SLACK_DESCRIPTORS = 2;
+/** Pipes of Deno's streams that the collector has not found yet, whatever the number of runs: a leak has one of each run. */
+const SLACK_DESCRIPTORS = 8;
 /** Looks at what is dying, so many milliseconds apart. */
 const LOOKS = 150, PAUSE_MS = 20;
 const LOOKS_A_COLLECTION = 25;

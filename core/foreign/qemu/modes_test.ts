@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Job, Subject } from "../../vmm/subject.ts";
 import type { Trace } from "../../trace/trace.ts";
+import { Random } from "../../engine/oracle/random.ts";
 import { Pool } from "./pool.ts";
 import { findProgram, findTimeout } from "./program.ts";
 import type { QemuMode } from "./mode.ts";
@@ -138,8 +139,10 @@ async function traces(mode: QemuMode, names: readonly string[]): Promise<Map<str
   return result;
 }
 
+const random = new Random(2026);
+
 function shuffled(names: readonly string[]): string[] {
-  return names.map((name) => ({ name, at: Math.random() })).sort((a, b) => a.at - b.at)
+  return names.map((name) => ({ name, at: random.below(1 << 30) })).sort((a, b) => a.at - b.at)
     .map(({ name }) => name);
 }
 
