@@ -95,8 +95,8 @@ function kinds(what: string, kindOf: (path: string) => string): string {
   return [...counts].map(([kind, count]) => `${count} ${kind}`).join(", ");
 }
 
-/** Memory that a run of many may leave to the collector and to caches. */
-const SLACK_BYTES = 200 << 20;
+/** Memory that a run of many may leave to the collector and to caches: a flood has tens of MiB, and eight may come at once. */
+const SLACK_BYTES = 512 << 20;
 /** Pipes of Deno's streams that the collector has not found yet, whatever the number of runs: a leak has one of each run. */
 const SLACK_DESCRIPTORS = 8;
 /** Looks at what is dying, so many milliseconds apart. */
