@@ -8,7 +8,7 @@ import type { CostProfile } from "../vmm/cost_profile.ts";
 import { compiledProfile } from "../vmm/compiled_profiles.ts";
 import { DEFAULT_PROFILE } from "../vmm/shipped_profiles.ts";
 import { runCase } from "../vmm/runner.ts";
-import { DEFAULT_LIMITS } from "../scenario/case.ts";
+import { DEFAULT_LIMITS, type Entry } from "../scenario/case.ts";
 import { KERNEL_MEMORY } from "./kernels.ts";
 
 /** What one run came to. */
@@ -25,24 +25,22 @@ export function benchProfile(): CostProfile {
 }
 
 /** The kernel's bytes, to be loaded at `PROGRAM_BASE`. Throws if it does not assemble. */
-export function assembleKernel(text: string): Uint8Array {
+export function assembleKernel(text: string, bits: 32 | 64 = 64): Uint8Array {
   const file = { name: "kernel.asm", text };
   const { assembled, diagnostics } = assemble([sourceOfFile(file)], {
-    bits: 64,
+    bits,
     origin: PROGRAM_BASE,
   });
   if (!assembled) throw new Error(diagnostics.map((d) => d.message).join("; "));
   return assembled.bytes;
 }
 
-/** Runs a kernel to its end on a fresh machine. */
-export function runEmbedded(bytes: Uint8Array, profile: CostProfile): KernelRun {
-  const backend = BACKEND_DEFINITIONS.get("native");
-  if (!backend) throw new Error("The back end native is missing");
-  const image: GuestImage = {
-    entry: "long64",
+/** A guest of nothing but these bytes, on a bare machine. */
+export function bareProgram(entry: Entry, memory: number, bytes: Uint8Array): GuestImage {
+  return {
+    entry,
     platform: "bare",
-    memory: KERNEL_MEMORY,
+    memory,
     placed: [{ address: PROGRAM_BASE, bytes }],
     start: PROGRAM_BASE,
     free: PROGRAM_BASE + 0x1000,
@@ -52,6 +50,13 @@ export function runEmbedded(bytes: Uint8Array, profile: CostProfile): KernelRun 
     pvOps: [],
     disks: [],
   };
+}
+
+/** Runs a kernel to its end on a fresh machine. */
+export function runEmbedded(bytes: Uint8Array, profile: CostProfile): KernelRun {
+  const backend = BACKEND_DEFINITIONS.get("native");
+  if (!backend) throw new Error("The back end native is missing");
+  const image = bareProgram("long64", KERNEL_MEMORY, bytes);
   const guest = {
     entry: image.entry,
     memory: image.memory,

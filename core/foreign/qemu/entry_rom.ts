@@ -34,8 +34,8 @@ function loadGeneral(names: readonly GeneralRegister[], at: At, prefix: "e" | "r
 
 const LEGACY = GENERAL_REGISTERS.slice(0, 8);
 
-/** Real mode to the end. Flags come off the ROM itself, as there is no stack of ours. */
-const REAL = `
+/** What every entry begins with: the ROM's data at DS, CR2 and the descriptor tables. Leaves the guest's CR0 in EAX. */
+const FROM_RESET = `
     bits 16
     mov   ax, ${SEGMENT}
     mov   ds, ax
@@ -43,7 +43,11 @@ const REAL = `
     mov   cr2, eax
     o32 lgdt [${GDTR}]
     o32 lidt [${IDTR}]
-    mov   eax, [${CR0_AT}]
+    mov   eax, [${CR0_AT}]`;
+
+/** Real mode to the end. Flags come off the ROM itself, as there is no stack of ours. */
+const REAL = `
+${FROM_RESET}
     mov   cr0, eax
     mov   ax, ds
     mov   ss, ax
@@ -54,16 +58,9 @@ ${loadGeneral(LEGACY, (offset) => `[cs:${offset}]`, "e")}
     jmp   far [cs:${TARGET}]
 `;
 
-/** Flat 32-bit segments of the guest's own GDT. \`paged\` is for long mode: PG comes later. */
+/** Flat 32-bit segments of the guest's own GDT, without paging: long mode switches that on later. */
 const ENTER_PROTECTED = `
-    bits 16
-    mov   ax, ${SEGMENT}
-    mov   ds, ax
-    mov   eax, [${CR2_AT}]
-    mov   cr2, eax
-    o32 lgdt [${GDTR}]
-    o32 lidt [${IDTR}]
-    mov   eax, [${CR0_AT}]
+${FROM_RESET}
     and   eax, 0x7fffffff
     mov   cr0, eax
     jmp   dword ${SELECTOR.code32}:protected
