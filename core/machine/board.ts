@@ -3,7 +3,14 @@ import type { AlarmClock } from "../base/clock.ts";
 import { VIRTIO_MMIO_BASE, VIRTIO_MMIO_STRIDE, VIRTIO_SLOTS } from "../guest/layout.ts";
 import type { Access } from "../trace/exit.ts";
 import type { Bus } from "./bus.ts";
-import type { BlockSource, InterruptController, InterruptLine, Power, Sink } from "./device.ts";
+import {
+  type CpuInterrupts,
+  type InterruptInputs,
+  type LineUse,
+  lowerControllers,
+  ownControllers,
+} from "./controllers.ts";
+import type { BlockSource, InterruptLine, Power, Sink } from "./device.ts";
 import {
   Ata,
   ATA_COMMAND_LENGTH,
@@ -13,16 +20,6 @@ import {
   ATA_IRQ,
 } from "./devices/ata.ts";
 import { DEBUG_EXIT_LENGTH, DEBUG_EXIT_PORT, DebugExit } from "./devices/debug_exit.ts";
-import { CpuBus } from "./cpu_bus.ts";
-import { Lapic } from "./devices/lapic.ts";
-import {
-  ELCR_LENGTH,
-  ELCR_PORT,
-  Pic,
-  PIC_LENGTH,
-  PIC_MASTER_PORT,
-  PIC_SLAVE_PORT,
-} from "./devices/pic.ts";
 import { Pit, PIT_IRQ, PIT_LENGTH, PIT_PORT } from "./devices/pit.ts";
 import { POST_CODE_LENGTH, POST_CODE_PORT, PostCode } from "./devices/post_code.ts";
 import { RESET_CONTROL_LENGTH, RESET_CONTROL_PORT, ResetControl } from "./devices/reset_control.ts";
@@ -32,15 +29,13 @@ import {
   SystemControl,
 } from "./devices/system_control.ts";
 import { Uart, UART_COM1_IRQ, UART_COM1_PORT, UART_LENGTH } from "./devices/uart.ts";
-import { IoApic } from "./devices/ioapic.ts";
-import { InterruptMessages } from "./interrupt_messages.ts";
 import {
   FLOAT_ERROR_IRQ,
   FLOAT_ERROR_LENGTH,
   FLOAT_ERROR_PORT,
   FloatError,
 } from "./devices/float_error.ts";
-import { attachLegacy, isaLine, type LegacyOptions } from "./legacy_board.ts";
+import { attachLegacy, type LegacyOptions } from "./legacy_board.ts";
 import type { GuestMemory } from "./memory.ts";
 import { VirtioBlock } from "./virtio/block.ts";
 import { VirtioConsole } from "./virtio/console.ts";
@@ -62,44 +57,40 @@ export interface PcBoardOptions {
   readonly lapic?: boolean;
   /** What guests from files expect beside all that; it brings a local APIC too. */
   readonly legacy?: LegacyOptions;
+  /** Where interrupt lines lead if that is below the VMM; absent: to the board's own controllers. */
+  readonly inputs?: InterruptInputs | undefined;
 }
 
 /** The board around one CPU. */
-export interface BoardCpu {
-  readonly lapic: Lapic | undefined;
-  /** What the CPU asks for interrupts. */
-  readonly interrupts: InterruptController;
-  /** Where its accesses go. */
-  readonly bus: Bus;
+export interface BoardCpu extends CpuInterrupts {
   /** Its FERR#, if that leads anywhere. */
   readonly floatError?: () => void;
 }
 
 /** Handles to the devices, for whoever has more to do with them than the guest. */
 export interface PcBoard {
-  readonly pic: Pic;
   readonly pit: Pit;
   readonly uart: Uart;
   readonly ata: Ata | undefined;
   readonly postCode: PostCode;
   /** Interrupt request line 0 to 15, to whatever controllers there are. Throws `RangeError` for any other, and for 2. */
-  readonly line: (irq: number) => InterruptLine;
+  readonly line: (irq: number, use?: LineUse) => InterruptLine;
   /** By number; the first is the bootstrap processor. */
   readonly cpus: readonly [BoardCpu, ...BoardCpu[]];
 }
 
 /** Attaches the devices of a PC to a bus; throws where it is taken. */
 export function pcBoard(options: PcBoardOptions): PcBoard {
-  const { bus, clock, disks, power } = options;
-  const pic = new Pic();
-  const ioapic = options.legacy ? new IoApic() : undefined;
-  const line = (irq: number) => isaLine(pic, ioapic, irq);
+  const { bus, clock, disks, power, inputs } = options;
+  const count = options.cpus ?? 1;
+  const lapic = options.lapic === true || options.legacy !== undefined || count > 1;
+  const controllers = inputs
+    ? lowerControllers(inputs, { bus, lapic })
+    : ownControllers({ bus, clock, lapic, ioapic: options.legacy !== undefined });
+  const { line } = controllers;
   const pit = new Pit(clock, line(PIT_IRQ));
   const uart = new Uart(options.console, line(UART_COM1_IRQ));
   const postCode = new PostCode();
-  bus.attach("port", PIC_MASTER_PORT, PIC_LENGTH, "pic", pic.master);
-  bus.attach("port", PIC_SLAVE_PORT, PIC_LENGTH, "pic", pic.slave);
-  bus.attach("port", ELCR_PORT, ELCR_LENGTH, "pic", pic.elcr);
   bus.attach("port", PIT_PORT, PIT_LENGTH, "pit", pit);
   const control = new SystemControl(clock, pit);
   bus.attach("port", SYSTEM_CONTROL_PORT, SYSTEM_CONTROL_LENGTH, "system-control", control);
@@ -114,17 +105,8 @@ export function pcBoard(options: PcBoardOptions): PcBoard {
     bus.attach("port", ATA_COMMAND_PORT, ATA_COMMAND_LENGTH, "ata", ata);
     bus.attach("port", ATA_CONTROL_PORT, ATA_CONTROL_LENGTH, "ata", ata.control);
   }
-  const messages = new InterruptMessages();
-  const boardCpu = (id: number): BoardCpu => {
-    if (!(options.lapic || options.legacy || count > 1)) {
-      return { lapic: undefined, interrupts: pic, bus };
-    }
-    const lapic = new Lapic({ clock, id, messages, ...(id === 0 ? { pic } : {}) });
-    return { lapic, interrupts: lapic, bus: new CpuBus(bus, "lapic", lapic) };
-  };
-  const count = options.cpus ?? 1;
   const others = Array.from({ length: count - 1 }, (_, n) => n + 1);
-  const first = boardCpu(0);
+  const first = controllers.cpu(0);
   let floatError: FloatError | undefined;
   if (options.legacy) {
     floatError = new FloatError(line(FLOAT_ERROR_IRQ));
@@ -132,13 +114,10 @@ export function pcBoard(options: PcBoardOptions): PcBoard {
   }
   const cpus = [
     floatError ? { ...first, floatError: () => floatError.raise() } : first,
-    ...others.map(boardCpu),
+    ...others.map((id) => controllers.cpu(id)),
   ] as const;
-  if (ioapic && options.legacy) {
-    const lapics = cpus.flatMap(({ lapic }) => lapic ?? []);
-    attachLegacy({ ...options, ...options.legacy, pic, ioapic, lapics, messages });
-  }
-  return { pic, pit, uart, ata, postCode, line, cpus };
+  if (options.legacy) attachLegacy({ ...options, ...options.legacy, controllers, cpus: count });
+  return { pit, uart, ata, postCode, line, cpus };
 }
 
 /** What virtio devices are plugged into. */
@@ -149,8 +128,8 @@ export interface VirtioBoardOptions {
   readonly console: Sink;
   /** The first is the block device; without any, there is none. */
   readonly disks: readonly BlockSource[];
-  /** Interrupt lines by number: `pic.line` of the board. */
-  readonly line: (irq: number) => InterruptLine;
+  /** Interrupt lines by number, those of the board. */
+  readonly line: (irq: number, use: LineUse) => InterruptLine;
   /** Told of notifications, and of a device that gives up. */
   readonly observe: (access: Access) => void;
 }
@@ -170,7 +149,13 @@ export function attachVirtio(options: VirtioBoardOptions): VirtioBoard {
   const transports: VirtioMmio[] = [];
   const doorbells: { gpa: number; values: number }[] = [];
   const attach = (device: VirtioDevice, { slot, irq }: { slot: number; irq: number }): void => {
-    const transport = new VirtioMmio({ device, memory, line: line(irq), observe });
+    const transport = new VirtioMmio({
+      device,
+      memory,
+      // InterruptStatus holds it until InterruptACK has cleared what is in there (virtio 1.2, 4.2.2).
+      line: line(irq, "acknowledged"),
+      observe,
+    });
     const base = VIRTIO_MMIO_BASE + slot * VIRTIO_MMIO_STRIDE;
     bus.attach("memory", base, VIRTIO_MMIO_STRIDE, device.name, transport);
     transports.push(transport);

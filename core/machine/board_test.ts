@@ -22,7 +22,7 @@ function setup(options: { sectors?: number; lapic?: boolean } = {}) {
     memory,
     console,
     disks,
-    line: (irq) => board.pic.line(irq),
+    line: board.line,
     observe: () => {},
   });
   for (const [at, vector, wiring] of [[0x20, 0x20, 4], [0xa0, 0x28, 2]] as const) {

@@ -1,8 +1,9 @@
 // The rest of a PC: what kernels and test suites that nobody wrote for this board look for. Only guests from files get it, so
 // that the traces of programs stay free of it.
 import type { AlarmClock } from "../base/clock.ts";
-import { IOAPIC_BASE, PM_PORTS, ROM_END, ROM_LOW_BYTES, ROM_LOW_END } from "../guest/layout.ts";
+import { PM_PORTS, ROM_END, ROM_LOW_BYTES, ROM_LOW_END } from "../guest/layout.ts";
 import type { Bus } from "./bus.ts";
+import type { Controllers } from "./controllers.ts";
 import type { AddressGate, InterruptLine, Power, Sink } from "./device.ts";
 import {
   DEBUG_CONSOLE_LENGTH,
@@ -12,8 +13,6 @@ import {
 import { FAST_CONTROL_LENGTH, FAST_CONTROL_PORT, FastControl } from "./devices/fast_control.ts";
 import { FW_CFG_LENGTH, FW_CFG_PORT, FwCfg } from "./devices/fw_cfg.ts";
 import { I8042, I8042_COMMAND_PORT, I8042_DATA_PORT, I8042_LENGTH } from "./devices/i8042.ts";
-import { type IoApic, IOAPIC_INPUTS, IOAPIC_LENGTH } from "./devices/ioapic.ts";
-import type { Lapic } from "./devices/lapic.ts";
 import {
   PCI_ADDRESS_LENGTH,
   PCI_ADDRESS_PORT,
@@ -22,8 +21,6 @@ import {
   PciAddress,
   PciData,
 } from "./devices/pci_config.ts";
-import type { Pic } from "./devices/pic.ts";
-import type { InterruptMessages } from "./interrupt_messages.ts";
 import { POWER_MANAGEMENT_LENGTH, PowerManagement } from "./devices/power_management.ts";
 import { RomWindow } from "./devices/rom_window.ts";
 import { Rtc, RTC_IRQ, RTC_LENGTH, RTC_PORT } from "./devices/rtc.ts";
@@ -46,37 +43,13 @@ export interface LegacyBoardOptions extends LegacyOptions {
   /** What the debug console shows. */
   readonly console: Sink;
   readonly power: Power;
-  readonly pic: Pic;
-  readonly ioapic: IoApic;
-  readonly lapics: readonly Lapic[];
-  readonly messages: InterruptMessages;
-}
-
-/** Inputs of the PIC that come out elsewhere on the I/O APIC: the timer, as the MADT says. */
-const TIMER_IRQ = 0, TIMER_INPUT = 2;
-/** Taken by the PIC's cascade. */
-const CASCADE = 2;
-const PIC_LINES = 16;
-
-/** An ISA interrupt line, wired to every controller there is. */
-export function isaLine(pic: Pic, ioapic: IoApic | undefined, irq: number): InterruptLine {
-  const first = pic.line(irq);
-  if (!ioapic) return first;
-  const second = ioapic.line(irq === TIMER_IRQ ? TIMER_INPUT : irq);
-  return {
-    set: (level) => {
-      first.set(level);
-      second.set(level);
-    },
-  };
+  readonly controllers: Controllers;
+  readonly cpus: number;
 }
 
 /** Attaches them; throws where the bus is taken. */
 export function attachLegacy(options: LegacyBoardOptions): void {
-  const { bus, clock, power, memory, gate, rom, pic, ioapic, lapics, messages } = options;
-  ioapic.deliver = (message) => messages.send(message);
-  for (const lapic of lapics) lapic.onEoi = (vector) => ioapic.endOfInterrupt(vector);
-  bus.attach("memory", IOAPIC_BASE, IOAPIC_LENGTH, "ioapic", ioapic);
+  const { bus, clock, power, memory, gate, rom, controllers, cpus } = options;
   const i8042 = new I8042(power, gate);
   bus.attach("port", I8042_DATA_PORT, I8042_LENGTH, "i8042", i8042.data);
   bus.attach("port", I8042_COMMAND_PORT, I8042_LENGTH, "i8042", i8042.command);
@@ -85,7 +58,7 @@ export function attachLegacy(options: LegacyBoardOptions): void {
     RTC_PORT,
     RTC_LENGTH,
     "rtc",
-    new Rtc(clock, isaLine(pic, ioapic, RTC_IRQ), memory),
+    new Rtc(clock, controllers.line(RTC_IRQ), memory),
   );
   const fast = new FastControl(power, gate);
   bus.attach("port", FAST_CONTROL_PORT, FAST_CONTROL_LENGTH, "fast-control", fast);
@@ -94,7 +67,7 @@ export function attachLegacy(options: LegacyBoardOptions): void {
     FW_CFG_PORT,
     FW_CFG_LENGTH,
     "fw-cfg",
-    new FwCfg({ memory, cpus: lapics.length }),
+    new FwCfg({ memory, cpus }),
   );
   const pm = new PowerManagement(clock, power);
   bus.attach("port", PM_PORTS.event, POWER_MANAGEMENT_LENGTH, "power-management", pm);
@@ -109,10 +82,7 @@ export function attachLegacy(options: LegacyBoardOptions): void {
       new DebugConsole(options.console),
     );
   }
-  attachTestDevice(bus, (n) => {
-    if (n === CASCADE || n >= PIC_LINES) return n < IOAPIC_INPUTS ? ioapic.line(n) : undefined;
-    return isaLine(pic, ioapic, n);
-  });
+  attachTestDevice(bus, (n) => controllers.input(n));
   if (rom) attachRom(bus, rom);
 }
 
