@@ -1,5 +1,6 @@
 import { assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { join } from "@std/path";
+import { BACKENDS, DEFAULT_ENGINE, subjectName } from "../base/backend.ts";
 import { entriesFor } from "../judge/known/apply.ts";
 import { matchesAny } from "../judge/known/wildcard.ts";
 import { loadLedger, today } from "./known.ts";
@@ -29,6 +30,15 @@ Deno.test("every entry of the ledger that ships names cases that there are", asy
       assertEquals(names.some((n) => matchesAny([wanted], n)), true, `${at}: ${pattern}`);
     }
   }
+});
+
+Deno.test("the ledger that ships has nothing on the embedded engine, whose runs never read it", () => {
+  const embedded = BACKENDS.map((backend) => subjectName({ backend, engine: DEFAULT_ENGINE }));
+  const { deviations } = loadLedger();
+  const found = deviations.filter(({ subjects }) =>
+    embedded.some((name) => matchesAny(subjects, name))
+  );
+  assertEquals(found.map(({ at }) => at), []);
 });
 
 Deno.test("today() is a day that entries can be compared with", () => {

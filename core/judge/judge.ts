@@ -100,7 +100,8 @@ interface JudgedRun extends Run {
   readonly entries: readonly Deviation[];
 }
 
-const NO_LEDGER: Ledger = { deviations: [], today: "" };
+/** Nothing is known of anybody. */
+export const NO_LEDGER: Ledger = { deviations: [], today: "" };
 
 /**
  * The differences between all runs, engines compared like any other subjects. One that is known to deviate is compared with
