@@ -2,7 +2,9 @@
 // devices and monitors cannot tell which they run on, except by asking for a capability.
 import type { RegisterName, Registers, Segment, SegmentName } from "../base/registers.ts";
 import type { Exit, ExitKind, ExitVia } from "../trace/exit.ts";
+import type { Hidden } from "../trace/trace.ts";
 import type { Bus } from "../machine/bus.ts";
+import type { InterruptInputs } from "../machine/controllers.ts";
 import type { GuestMemory } from "../machine/memory.ts";
 import type { CpuidResult } from "../cpu/cpu.ts";
 import type { Intercepts } from "../cpu/intercepts.ts";
@@ -13,6 +15,8 @@ export interface Capabilities {
   readonly exits: "exact" | "coarse" | "none";
   /** The kinds of exit that come to the VMM, where others are handled below it; absent: all. */
   readonly exitKinds?: readonly ExitKind[];
+  /** What else happens below the VMM, and is in no trace; absent: nothing. */
+  readonly hidden?: Hidden;
   readonly deterministic: boolean;
   readonly singleStep: boolean;
   /** Monitors may supply shadow page tables, treatments and exception bitmaps. */
@@ -72,8 +76,10 @@ export interface VcpuConfig {
   readonly random?: () => bigint;
   /** Things that native hardware does at a cost, as they happen; named as in cost profiles. */
   readonly count: (what: string) => void;
-  /** Absent: there is no local APIC. */
+  /** Absent: there is no local APIC, or it is the engine's. */
   readonly localApic?: LocalApicRegisters;
+  /** Where interrupt controllers are the engine's: has the CPU a local APIC? */
+  readonly ownLocalApic?: boolean;
   /** Absent: there are none. */
   readonly doorbells?: Doorbells;
 }
@@ -94,6 +100,22 @@ export interface LocalApicRegisters {
   writeMsr(msr: number, value: bigint): boolean | undefined;
   /** CR8: the task priority's upper four bits. */
   priorityClass: number;
+}
+
+/** Interrupt controllers of a machine that are the engine's: they deliver by themselves, and end halts. */
+export interface LowerInterrupts extends InterruptInputs {
+  /** Sends a message, as local APICs do, to the CPU whose APIC id that is; false if none takes it. */
+  send(apicId: number, message: { readonly mode: number; readonly vector: number }): boolean;
+}
+
+/** The halts of a CPU that such controllers end. */
+export interface LowerHalts {
+  /** Would it go on if it were entered now? */
+  wakes(): boolean;
+  /** Another CPU has yet to start it. */
+  readonly waitsForStartUp: boolean;
+  /** Ends its halt, whatever is masked. */
+  end(): void;
 }
 
 /** An event to deliver through the guest's IDT (or IVT) at the next entry, as VM-entry event injection does. */
@@ -124,6 +146,8 @@ export interface Vcpu {
   readonly memory: GuestMemory;
   /** The instruction that makes a `syscall` exit where it stands in the hypercall page; absent: SYSCALL, as everywhere else. */
   readonly hypercallGate?: Uint8Array;
+  /** The engine's interrupt controllers, those of the whole machine, and what they do to this CPU; absent: the board has them. */
+  readonly lower?: { readonly interrupts: LowerInterrupts; readonly halts: LowerHalts } | undefined;
 
   /** Guest instructions retired since creation; 0 for ever on an engine that does not count them. */
   readonly retired: number;
@@ -225,6 +249,8 @@ export interface VcpuFactory {
   readonly hostTime?: true;
   /** With `hostTime`: ticks of the guests' time stamp counter in a nanosecond of the host's, as the board's time goes by it; absent: 1. */
   readonly hostRate?: () => number;
+  /** Interrupt controllers of machines with ordinary guests are the engine's. */
+  readonly ownControllers?: true;
   create(config: VcpuConfig): Vcpu;
   /** The CPUs of one machine, over one memory of the size that the first one states. Absent: a machine has one CPU. */
   createAll?(configs: readonly VcpuConfig[]): readonly Vcpu[];

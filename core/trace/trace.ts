@@ -62,6 +62,19 @@ export interface FinalState {
   readonly disks: readonly Uint8Array[];
 }
 
+/** What a subject keeps to itself of kinds that it otherwise shows. */
+export interface Hidden {
+  /** Devices below the VMM, by the names that ours have, and where they answer; `last` is inclusive. */
+  readonly devices: readonly {
+    readonly kind: "io" | "mmio";
+    readonly device: string;
+    readonly first: number;
+    readonly last: number;
+  }[];
+  /** What is delivered below the VMM. */
+  readonly injections: readonly InjectionKind[];
+}
+
 /** The record of one run: everything that is judged. The same case gives the same trace, but for `wallNs`. */
 export interface Trace {
   /** The first {@linkcode MAX_EVENTS}, and a few later ones. */
@@ -84,6 +97,8 @@ export interface Trace {
   readonly unobserved: readonly Observable[];
   /** The only kinds of exit that this subject shows; absent: all, or as `unobserved` says none. */
   readonly exitKinds?: readonly ExitKind[];
+  /** What else it does not show; absent: nothing. */
+  readonly hidden?: Hidden;
   /** What the host's own VMM counted for this machine, by its names (KVM's statistics): coarse, never judged. */
   readonly coarse?: Readonly<Record<string, number>>;
 }

@@ -7,8 +7,8 @@ export function boardOf(
   setup: Setup,
   { lapic = false }: { readonly lapic?: boolean } = {},
 ): PcBoard {
-  const { bus, clock, console, disks, power, gate, image } = setup;
-  const options = { bus, clock, console, disks, power, lapic, cpus: image.cpus ?? 1 };
+  const { bus, clock, console, disks, power, gate, image, inputs } = setup;
+  const options = { bus, clock, console, disks, power, lapic, cpus: image.cpus ?? 1, inputs };
   if (image.format === undefined) return pcBoard(options);
   const { memory, rom } = image;
   return pcBoard({ ...options, legacy: { memory, gate, ...(rom ? { rom } : {}) } });

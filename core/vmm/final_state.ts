@@ -102,8 +102,8 @@ function readLinear(vcpu: Vcpu, linear: bigint, length: number): Uint8Array {
 export function shownBy(
   vcpu: Vcpu,
   engine: VcpuFactory,
-): Pick<Trace, "unobserved" | "exitKinds" | "coarse"> {
-  const { exits, exitKinds } = vcpu.capabilities;
+): Pick<Trace, "unobserved" | "exitKinds" | "hidden" | "coarse"> {
+  const { exits, exitKinds, hidden } = vcpu.capabilities;
   const coarse = vcpu.statistics?.();
   return {
     unobserved: [
@@ -111,6 +111,7 @@ export function shownBy(
       ...(exits === "none" ? ["exits" as const] : []),
     ],
     ...(exitKinds ? { exitKinds } : {}),
+    ...(hidden ? { hidden } : {}),
     ...(coarse ? { coarse } : {}),
   };
 }

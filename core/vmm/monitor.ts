@@ -6,6 +6,7 @@ import type { CpuidResult } from "../cpu/cpu.ts";
 import type { Doorbells, ExecutionControls, LocalApicRegisters, Vcpu } from "../engine/vcpu.ts";
 import type { GuestImage } from "../guest/image.ts";
 import type { Bus } from "../machine/bus.ts";
+import type { InterruptInputs } from "../machine/controllers.ts";
 import type { AddressGate, BlockSource, Power, Sink } from "../machine/device.ts";
 import type { GuestMemory } from "../machine/memory.ts";
 import type { EndState, Exit } from "../trace/exit.ts";
@@ -31,6 +32,8 @@ export interface Setup {
   readonly power: Power;
   /** Moves A20 on every CPU. */
   readonly gate: AddressGate;
+  /** Where interrupt lines lead if the engine has the controllers; absent: the board is to have them. */
+  readonly inputs?: InterruptInputs | undefined;
 }
 
 /** What is to happen after an exit. */
@@ -50,6 +53,8 @@ export interface Monitor {
   readonly bus?: Bus;
   /** Its MSRs and CR8; absent: it has none. */
   readonly localApic?: LocalApicRegisters | undefined;
+  /** Where the engine has the interrupt controllers: has this CPU a local APIC? */
+  readonly ownLocalApic?: boolean;
   /** What the guest rings without waiting for an answer; absent: nothing. */
   readonly doorbells?: Doorbells;
   /** Does a device's alarm that falls due while the guest runs make it exit (a host interrupt)? False on `native`. */

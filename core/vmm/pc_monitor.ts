@@ -83,6 +83,10 @@ export class PcMonitor implements Monitor {
     return this.#processor.localApic;
   }
 
+  get ownLocalApic(): boolean {
+    return this.#processor.board.hasLapic;
+  }
+
   get preempts(): ExitVia {
     const { preempts, preemptsUser = preempts } = this.#options;
     return this.#started?.machine.vcpu.cpl === 3 ? preemptsUser : preempts;

@@ -52,6 +52,7 @@ export class Processor {
 
   /** Is there what ends a halt? */
   wakes(vcpu: Vcpu): boolean {
+    if (vcpu.lower) return vcpu.lower.halts.wakes();
     if (this.#lapic?.signalled) return true;
     if (this.#lapic?.waitsForStartUp) return false;
     return vcpu.eventPending || this.board.interrupts.pending() && !interruptsMasked(vcpu);
@@ -59,14 +60,15 @@ export class Processor {
 
   /** Can no interrupt end its halt? */
   isDeaf(vcpu: Vcpu): boolean {
-    return this.#lapic?.waitsForStartUp === true || interruptsMasked(vcpu);
+    const waiting = vcpu.lower?.halts.waitsForStartUp ?? this.#lapic?.waitsForStartUp ?? false;
+    return waiting || interruptsMasked(vcpu);
   }
 
   /** What CPUID says, given what it says of any CPU. */
   cpuid(leaf: number, subleaf: number, plain: CpuidResult): CpuidResult {
-    const lapic = this.#lapic;
-    if (!lapic) return plain;
-    const id = lapic.initialId;
+    const { hasLapic, id } = this.board;
+    if (!hasLapic) return plain;
+    const isPresent = this.#lapic?.isPresent ?? true;
     if (leaf >>> 0 === FEATURES) {
       const [eax, ebx, ecx, edx] = plain;
       const several = this.cpus > 1;
@@ -74,7 +76,7 @@ export class Processor {
         eax,
         (ebx & 0xffff | (several ? this.cpus : 1) << 16 | id << 24) >>> 0,
         (ecx | ECX_X2APIC | ECX_TSC_DEADLINE) >>> 0,
-        (edx & ~(lapic.isPresent ? 0 : EDX_APIC) | (several ? EDX_HTT : 0)) >>> 0,
+        (edx & ~(isPresent ? 0 : EDX_APIC) | (several ? EDX_HTT : 0)) >>> 0,
       ];
     }
     if (leaf >>> 0 !== TOPOLOGY) return plain;

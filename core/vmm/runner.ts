@@ -15,6 +15,7 @@ import type { CostProfile } from "./cost_profile.ts";
 import { finalMemory, finalRegisters, shownBy } from "./final_state.ts";
 import { reasonOf } from "./given_up.ts";
 import { HostTime } from "./host_time.ts";
+import { LateInputs } from "./late_inputs.ts";
 import { LateMemory } from "./late_memory.ts";
 import type { BackendDefinition, Monitor, Outcome } from "./monitor.ts";
 import { HOST_TURN, TURN, Turns } from "./turns.ts";
@@ -87,6 +88,7 @@ class Run {
     this.#recorder = new Recorder(retired, () => made.cpus?.current);
     this.#disks = image.disks.map((spec) => new MemoryDisk(spec));
     const memory = new LateMemory(image.memory);
+    const inputs = engine.ownControllers ? new LateInputs() : undefined;
     const bus = new Bus((access) => this.#recorder.access(access));
     const monitor = backend.create({
       image,
@@ -96,6 +98,7 @@ class Run {
       memory,
       console: { write: (bytes) => this.#recorder.console(bytes) },
       disks: this.#disks,
+      inputs,
       power: {
         off: (code) => this.#ended ??= { kind: "shutdown", code },
         // A reset would start the same guest again, for ever: it ends the run as what usually causes it.
@@ -115,6 +118,7 @@ class Run {
       ...(own.direct ? { bus: own.bus ?? bus } : {}),
       ...(image.rom ? { rom: image.rom } : {}),
       ...(own.localApic ? { localApic: own.localApic } : {}),
+      ...(own.ownLocalApic ? { ownLocalApic: true } : {}),
       ...(own.doorbells ? { doorbells: own.doorbells } : {}),
       timestamp: () => BigInt(this.#time.now()),
       random,
@@ -127,7 +131,9 @@ class Run {
         ? { turn: HOST_TURN, time: () => this.#time.now() }
         : { turn: options.turn ?? TURN }),
     });
-    memory.bind(this.#cpus.first.vcpu.memory);
+    const { memory: ram, lower } = this.#cpus.first.vcpu;
+    memory.bind(ram);
+    if (lower) inputs?.bind(lower.interrupts);
     const { kernel, user } = monitor.controls;
     this.#inlines = [kernel, user].some((table) => Object.values(table).includes("inline"));
   }

@@ -1,5 +1,6 @@
 // The local APIC as a monitor sees it: what PV EOI wants to know, interrupts from hypercalls, and its registers that are
 // not in its memory page (TPR as CR8, the deadline as an MSR).
+import type { Vcpu } from "../../engine/vcpu.ts";
 import { DELIVERY, deliveryMode, LAPIC_REGISTER } from "../../machine/devices/lapic_registers.ts";
 import type { Lapic } from "../../machine/devices/lapic.ts";
 import type { HypercallTarget } from "./hypercalls.ts";
@@ -12,6 +13,14 @@ export const MSR_TSC_DEADLINE = 0x6e0;
 const SET_WORDS = 8;
 const SET_STRIDE = 0x10;
 const FIRST_VECTOR = 16;
+
+/** What hypercalls may send. */
+function messageOf(icr: bigint): { readonly mode: number; readonly vector: number } | undefined {
+  const low = Number(BigInt.asUintN(32, icr));
+  const vector = low & 0xff, mode = deliveryMode(low);
+  const sent = mode === DELIVERY.NMI || mode === DELIVERY.Fixed && vector >= FIRST_VECTOR;
+  return sent ? { mode, vector } : undefined;
+}
 
 /** The APIC of one CPU. */
 export class MonitoredApic implements EoiTarget, HypercallTarget {
@@ -33,12 +42,9 @@ export class MonitoredApic implements EoiTarget, HypercallTarget {
   }
 
   sendIpi(apicId: number, icr: bigint): boolean {
-    const low = Number(BigInt.asUintN(32, icr));
-    const vector = low & 0xff, mode = deliveryMode(low);
-    const target = this.#byId(apicId);
-    const sent = mode === DELIVERY.NMI || mode === DELIVERY.Fixed && vector >= FIRST_VECTOR;
-    if (!target || !sent) return false;
-    target.lapic.receive({ mode, vector, levelTriggered: false });
+    const target = this.#byId(apicId), message = messageOf(icr);
+    if (!target || !message) return false;
+    target.lapic.receive({ ...message, levelTriggered: false });
     return true;
   }
 
@@ -60,5 +66,24 @@ export class MonitoredApic implements EoiTarget, HypercallTarget {
       }
     }
     return count;
+  }
+}
+
+/** Those of all CPUs where they are the engine's: CPU n has id n, as nobody here sees whether its guest has changed that. */
+export class LowerApics implements HypercallTarget {
+  readonly #vcpus: Vcpu[] = [];
+
+  /** In the order of their numbers. */
+  join(vcpu: Vcpu): void {
+    this.#vcpus.push(vcpu);
+  }
+
+  sendIpi(apicId: number, icr: bigint): boolean {
+    const message = messageOf(icr);
+    return !!message && (this.#vcpus[0]?.lower?.interrupts.send(apicId, message) ?? false);
+  }
+
+  kick(apicId: number): void {
+    this.#vcpus[apicId]?.lower?.halts.end();
   }
 }

@@ -1,7 +1,7 @@
 // `hybrid`: hardware assistance for the CPU and its memory, paravirtualization for devices, interrupts and time. It does
 // what `full-hw` does, and has beside the PC's devices virtio over MMIO, a local APIC, and KVM's own features.
 import { VECTOR } from "../../base/registers.ts";
-import type { Doorbells } from "../../engine/vcpu.ts";
+import type { Doorbells, Vcpu } from "../../engine/vcpu.ts";
 import { attachVirtio, type PcBoard } from "../../machine/board.ts";
 import type { Lapic } from "../../machine/devices/lapic.ts";
 import type { Exit } from "../../trace/exit.ts";
@@ -16,24 +16,31 @@ import {
   type Setup,
 } from "../monitor.ts";
 import { PcMonitor, type PcMonitorOptions } from "../pc_monitor.ts";
-import { MonitoredApic, MSR_TSC_DEADLINE } from "./apic.ts";
-import { handleHypercall } from "./hypercalls.ts";
+import { LowerApics, MonitoredApic, MSR_TSC_DEADLINE } from "./apic.ts";
+import { handleHypercall, type HypercallTarget } from "./hypercalls.ts";
 import { kvmCpuid } from "./kvm_cpuid.ts";
 import { KvmMsrs } from "./kvm_msrs.ts";
 import { PvEoi } from "./pv_eoi.ts";
 
 /** What the platform has beyond a PC, for one CPU. */
 interface Platform {
-  readonly lapic: Lapic;
-  readonly apic: MonitoredApic;
-  readonly eoi: PvEoi;
+  /** What its hypercalls reach. */
+  readonly others: HypercallTarget;
   readonly msrs: KvmMsrs;
+  /** Absent: its local APIC is the engine's, which has deadlines and ends of interrupts to itself. */
+  readonly own?: {
+    readonly lapic: Lapic;
+    readonly apic: MonitoredApic;
+    readonly eoi: PvEoi;
+  };
 }
 
 /** And for all of them. */
 interface HybridBoard {
   readonly board: PcBoard;
   readonly platforms: readonly Platform[];
+  /** Where the local APICs are the engine's. */
+  readonly lower: LowerApics;
   readonly doorbells: Doorbells;
 }
 
@@ -49,28 +56,29 @@ function hybridBoard(setup: Setup): HybridBoard {
     observe: (access) => recorder.access(access),
   });
   const apics: MonitoredApic[] = [];
-  const platforms = board.cpus.map(({ lapic }) => {
-    if (!lapic) throw new Error("The board has no local APIC");
+  const lower = new LowerApics();
+  const platforms = board.cpus.map(({ lapic }): Platform => {
+    if (!lapic) return { others: lower, msrs: new KvmMsrs(memory, clock) };
     const apic = new MonitoredApic(lapic, apics);
     const eoi = new PvEoi(memory, apic);
-    return { lapic, apic, eoi, msrs: new KvmMsrs(memory, clock, eoi) };
+    return { others: apic, msrs: new KvmMsrs(memory, clock, eoi), own: { lapic, apic, eoi } };
   });
   const doorbells: Doorbells = {
     registers: virtio.doorbells,
     ring: (gpa, value) => bus.write("memory", gpa, 4, value),
   };
-  return { board, platforms, doorbells };
+  return { board, platforms, lower, doorbells };
 }
 
 /** What is handled otherwise than on `full-hw`. */
-function handlers({ lapic, apic, msrs }: Platform): ExitHandlers {
+function handlers({ others, own, msrs }: Platform): ExitHandlers {
   const readMsr = (msr: number): bigint | undefined => {
-    if (msr === MSR_TSC_DEADLINE) return lapic.timer.deadline;
+    if (own && msr === MSR_TSC_DEADLINE) return own.lapic.timer.deadline;
     return msrs.has(msr) ? msrs.read(msr) : undefined;
   };
   const writeMsr = (msr: number, value: bigint): "done" | "refused" | "not ours" => {
-    if (msr === MSR_TSC_DEADLINE) {
-      lapic.timer.deadline = value;
+    if (own && msr === MSR_TSC_DEADLINE) {
+      own.lapic.timer.deadline = value;
       return "done";
     }
     if (!msrs.has(msr)) return "not ours";
@@ -78,7 +86,7 @@ function handlers({ lapic, apic, msrs }: Platform): ExitHandlers {
   };
   return {
     "vmcall": (_exit, { vcpu }) => {
-      handleHypercall(vcpu, apic);
+      handleHypercall(vcpu, others);
       return RESUME;
     },
     "msr-read": (exit, machine) => {
@@ -130,6 +138,11 @@ class HybridMonitor extends PcMonitor {
     return new HybridMonitor(this.#setup, this.#machine, cpu);
   }
 
+  override start(vcpu: Vcpu): void {
+    super.start(vcpu);
+    this.#machine.lower.join(vcpu);
+  }
+
   override handle(exit: Exit): Outcome {
     this.#fromGuest();
     return super.handle(exit);
@@ -138,19 +151,22 @@ class HybridMonitor extends PcMonitor {
   override beforeEntry(): Outcome {
     this.#fromGuest();
     const outcome = super.beforeEntry();
-    this.#platform.apic.kicked = false;
-    this.#platform.eoi.toGuest();
+    const { own } = this.#platform;
+    if (own) {
+      own.apic.kicked = false;
+      own.eoi.toGuest();
+    }
     return outcome;
   }
 
   /** Another CPU's hypercall ends a halt whatever is masked. */
   override wakeable(): boolean {
-    return this.#platform.apic.kicked || super.wakeable();
+    return this.#platform.own?.apic.kicked || super.wakeable();
   }
 
   /** What the guest did without leaving: ended its interrupt. */
   #fromGuest(): void {
-    this.#platform.eoi.fromGuest();
+    this.#platform.own?.eoi.fromGuest();
   }
 }
 

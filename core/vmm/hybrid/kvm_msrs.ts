@@ -19,10 +19,10 @@ interface Structure {
 /** The MSRs of one vCPU. */
 export class KvmMsrs {
   readonly #values = new Map<number, bigint>();
-  readonly #structures: ReadonlyMap<number, Structure>;
+  readonly #structures: Map<number, Structure>;
 
-  /** Structures go to `memory`, time comes from `clock`, and `eoi` is told where its word is. */
-  constructor(readonly memory: GuestMemory, clock: Clock, eoi: PvEoi) {
+  /** Structures go to `memory`, time comes from `clock`, and `eoi` is told where its word is; absent: that is not ours. */
+  constructor(readonly memory: GuestMemory, clock: Clock, eoi?: PvEoi) {
     const systemTime: Structure = {
       size: PVCLOCK.size,
       alignment: 4,
@@ -46,13 +46,14 @@ export class KvmMsrs {
         switched: true,
         use: (at) => at !== undefined && writeStealTime(memory, at),
       }],
-      [KVM_MSR.PV_EOI_EN, {
-        size: PV_EOI.size,
-        alignment: 4,
-        switched: true,
-        use: (at) => eoi.enable(at),
-      }],
     ]);
+    if (!eoi) return;
+    this.#structures.set(KVM_MSR.PV_EOI_EN, {
+      size: PV_EOI.size,
+      alignment: 4,
+      switched: true,
+      use: (at) => eoi.enable(at),
+    });
   }
 
   /** Is it one of these? */
