@@ -123,7 +123,6 @@ function toScenario(
     requires: {
       ...(backends.length > 0 ? { backends } : {}),
       ...(engines.length > 0 ? { engines } : {}),
-      ...(textOf(valueOf(requires, "time")) === "virtual" ? { virtualTime: true } : {}),
     },
     named: BACKENDS.filter((backend) => !DEFAULT_BACKENDS.includes(backend) && named.has(backend)),
     instances,

@@ -5,7 +5,6 @@ import {
   DEFAULT_ENGINE,
   type Engine,
   ENGINES,
-  isTimeVirtual,
   PAIRS,
   subjectName,
   whyAbsent,
@@ -89,7 +88,7 @@ function planCase(
     backend,
     engine,
     ...(skip ? { skip } : {}),
-    expect: expectationsOf(instance.expectations, backend, instance.unported),
+    expect: expectationsOf(instance.expectations, { backend, engine }, instance.unported),
   };
 }
 
@@ -101,7 +100,7 @@ function reasonToSkip(
 ): string | undefined {
   const absent = whyAbsent({ backend, engine });
   if (absent) return `there is no ${subjectName({ backend, engine })}: ${absent}`;
-  const { backends, engines, virtualTime } = requires;
+  const { backends, engines } = requires;
   // Who asks for hardware assistance asks for it with either kind of paging.
   const technique = backend === "full-hw/shadow" ? "full-hw" : backend;
   if (backends && !backends.includes(backend) && !backends.includes(technique)) {
@@ -109,11 +108,6 @@ function reasonToSkip(
   }
   if (engines && !engines.includes(engine)) {
     return `${subjectName({ backend, engine })}: the scenario requires ${engines.join(" or ")}`;
-  }
-  if (virtualTime && !isTimeVirtual({ backend, engine })) {
-    return `the scenario requires virtual time, and ${
-      subjectName({ backend, engine })
-    } goes by the host's`;
   }
   if (backend === "para" && guest.file) return "para runs programs ported to it, not files";
   if (backend === "para" && guest.entry !== "long64") return "para starts guests in long mode";

@@ -101,19 +101,3 @@ Deno.test("`plan()` hands on what a group needs", () => {
   // Groups go to workers as messages.
   assertEquals(structuredClone(first), first);
 });
-
-Deno.test("`plan()` skips subjects that go by the host's clock where virtual time is required", () => {
-  const [group] = planned(HEAD + "requires: { time: virtual }", {
-    backends: ["full-bt", "full-hw"],
-    engines: ["embedded", "kvm", "qemu"],
-  });
-  const why = (name: string) =>
-    `the scenario requires virtual time, and ${name} goes by the host's`;
-  assertEquals(
-    group?.cases.flatMap(({ id, skip = "" }) => skip.includes("time") ? [[id, skip]] : []),
-    [
-      ["test@full-hw+kvm", why("full-hw@kvm")],
-      ["test@full-hw+qemu", why("full-hw@qemu")],
-    ],
-  );
-});

@@ -4,12 +4,18 @@ import type { Backend, Engine } from "../base/backend.ts";
 import type { SourceFile } from "../base/source.ts";
 import type { Comparison, Expectations, GuestSpec, Limits, Located, Parameters } from "./case.ts";
 
-/** The expectations of a scenario on its back ends. */
-export interface AllExpectations {
+/** `expect` and `per`. */
+export interface ExpectationLayer {
   /** Of every subject: `expect`. */
   readonly common: Expectations;
   /** Of one back end, laid over the others key by key: `per`. */
   readonly per: ReadonlyMap<string, Expectations>;
+}
+
+/** The expectations of a scenario on its back ends. */
+export interface AllExpectations extends ExpectationLayer {
+  /** Of subjects that go by the host's clock, laid over the others key by key: `host-time`. */
+  readonly hostTime?: ExpectationLayer;
 }
 
 /** A scenario with one combination of parameters. */
@@ -42,8 +48,6 @@ export interface Scenario {
   readonly requires: {
     readonly backends?: readonly Backend[];
     readonly engines?: readonly Engine[];
-    /** What is expected holds only where time is virtual. */
-    readonly virtualTime?: true;
   };
   /** Back ends beyond the default ones that the scenario names. */
   readonly named: readonly Backend[];

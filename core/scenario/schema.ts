@@ -320,9 +320,6 @@ export const scenarioSchema = z.strictObject({
     "backend": list(BackendName).min(1).optional().describe("The back ends that suit it"),
     "engine": list(z.enum(ENGINES).meta({ title: "engine" })).min(1).optional()
       .describe("The engines that suit it"),
-    "time": z.enum(["virtual"]).optional().describe(
-      "Its figures hold only in virtual time: subjects that go by the host's clock are skipped",
-    ),
   }).optional().describe("What a subject must be; cases on others are skipped"),
   "parameters": z.record(ParameterName, list(ParameterValue).min(1)).optional()
     .describe("Every combination of these values makes a case. Write {name} to use one"),
@@ -338,6 +335,13 @@ export const scenarioSchema = z.strictObject({
   "expect": Expect.optional().describe("What is expected of every back end"),
   "per": z.partialRecord(BackendName, Expect).optional()
     .describe("What is expected of one back end, laid over `expect` key by key"),
+  "host-time": z.strictObject({
+    "expect": Expect.optional().describe("What is expected of every back end"),
+    "per": z.partialRecord(BackendName, Expect).optional()
+      .describe("What is expected of one back end, laid over all else key by key"),
+  }).optional().describe(
+    "What is expected instead where guests go by the host's clock: laid over `expect` and `per` key by key",
+  ),
   "compare": list(Comparison).optional().describe(
     "What is expected of the back ends, weighed against each other",
   ),

@@ -1,8 +1,8 @@
-// Reads `expect` and `per`, and lays one over the other.
-import type { Backend } from "../../base/backend.ts";
+// Reads `expect`, `per` and `host-time`, and lays one over the other.
+import { type Backend, isTimeVirtual, type SubjectId } from "../../base/backend.ts";
 import type { EndMatcher, Expectations, GuestSpec, Located, ValueMatcher } from "../case.ts";
 import type { Findings } from "../findings.ts";
-import type { AllExpectations } from "../scenario.ts";
+import type { AllExpectations, ExpectationLayer } from "../scenario.ts";
 import { entriesOf, type Node, textOf, valueOf } from "../yaml/node.ts";
 import { readConsole, readMemory } from "./bytes.ts";
 import { overlaySequence, readSequence } from "./events.ts";
@@ -63,8 +63,7 @@ function readEnd(node: Node, findings: Findings): EndMatcher {
 }
 
 /** `later` laid over `earlier`: key by key, registers and memory one by one, counts kind by kind. */
-export function overlay(earlier: Expectations, later: Expectations | undefined): Expectations {
-  if (!later) return earlier;
+function overlay(earlier: Expectations, later: Expectations): Expectations {
   const exits = overlaySequence(earlier.exits, later.exits);
   const accesses = overlaySequence(earlier.accesses, later.accesses);
   const injections = overlaySequence(earlier.injections, later.injections);
@@ -79,16 +78,28 @@ export function overlay(earlier: Expectations, later: Expectations | undefined):
   };
 }
 
-/** Reads `expect` and all of `per`. */
+/** Reads `expect`, all of `per`, and what `host-time` has of both. */
 export function readAllExpectations(
   root: Node,
   observed: GuestSpec["observe"]["memory"],
   findings: Findings,
 ): AllExpectations {
+  const hostTime = valueOf(root, "host-time");
   return {
-    common: readExpectations(valueOf(root, "expect"), observed, findings),
+    ...readLayer(root, observed, findings),
+    ...(hostTime ? { hostTime: readLayer(hostTime, observed, findings) } : {}),
+  };
+}
+
+function readLayer(
+  node: Node,
+  observed: GuestSpec["observe"]["memory"],
+  findings: Findings,
+): ExpectationLayer {
+  return {
+    common: readExpectations(valueOf(node, "expect"), observed, findings),
     per: new Map(
-      entriesOf(valueOf(root, "per")).map((
+      entriesOf(valueOf(node, "per")).map((
         { key, value },
       ) => [key, readExpectations(value, observed, findings)]),
     ),
@@ -102,21 +113,28 @@ function withoutExits(expect: Expectations | undefined): Expectations | undefine
 }
 
 /**
- * What is expected of one back end. `full-hw/shadow` takes over what is said of `full-hw`, but for the exits: how memory is
+ * What is expected of one subject. `full-hw/shadow` takes over what is said of `full-hw`, but for the exits: how memory is
  * virtualized shows in them. On `para`, a guest that is known not to be ported ends as `unported`, unless the scenario says
  * more.
  */
 export function expectationsOf(
-  { common, per }: AllExpectations,
-  backend: Backend,
+  { hostTime, ...all }: AllExpectations,
+  subject: SubjectId,
   unported: Located<readonly string[]> | undefined,
 ): Expectations {
-  const technique = backend === "full-hw/shadow" ? withoutExits(per.get("full-hw")) : undefined;
-  const own = per.get(backend);
-  const expect = overlay(overlay(common, technique), own);
-  if (backend !== "para" || !unported || own?.end) return expect;
+  const { backend } = subject;
+  const layers = hostTime && !isTimeVirtual(subject) ? [all, hostTime] : [all];
+  const expect = layers.flatMap((layer) => layersOf(layer, backend)).reduce(overlay);
+  const end = layers.some(({ per }) => per.get(backend)?.end);
+  if (backend !== "para" || !unported || end) return expect;
   const values = unported.value.map((value): ValueMatcher => ({ is: "literal", value }));
   const [only] = values;
   const instruction: ValueMatcher = only && values.length === 1 ? only : { is: "one-of", values };
   return { ...expect, end: { value: { kind: "unported", instruction }, span: unported.span } };
+}
+
+/** What is said of a back end, the more general first. */
+function layersOf({ common, per }: ExpectationLayer, backend: Backend): readonly Expectations[] {
+  const technique = backend === "full-hw/shadow" ? withoutExits(per.get("full-hw")) : undefined;
+  return [common, technique, per.get(backend)].filter((layer) => layer !== undefined);
 }

@@ -250,3 +250,24 @@ Deno.test("a guest known not to be ported is expected to be found out on para al
   assertEquals(end(guest(""), "para"), { kind: "halt" });
   assertEquals(end(guest("cli") + "per: { para: { end: any } }", "para"), { kind: "any" });
 });
+
+Deno.test("`host-time` is laid over all else for those who go by the host's clock", () => {
+  const [group] = planned(
+    `why: x
+guest: { program: "hlt" }
+${LAYERS}
+host-time:
+  expect: { registers: { rax: any }, exits: { counts: { hlt: any } } }
+  per: { full-hw: { registers: { rbx: 4 } } }`,
+    { engines: ["embedded", "kvm", "qemu"] },
+  );
+  const of = (id: string) => group?.cases.find((c) => c.id === `test@${id}`)?.expect;
+  for (const id of ["full-hw+embedded", "full-bt+qemu"]) {
+    assertEquals(of(id)?.registers["rax"]?.value, literal(1n), id);
+  }
+  const hardware = of("full-hw+kvm");
+  assertEquals(values(hardware?.registers), { rax: { is: "any" }, rbx: literal(4n) });
+  assertEquals(values(hardware?.exits?.counts), { io: literal(5n), hlt: { is: "any" } });
+  assertEquals(hardware?.exits?.never?.value.length, 1);
+  assertEquals(values(of("para+kvm")?.registers), { rax: { is: "any" }, rbx: literal(2n) });
+});

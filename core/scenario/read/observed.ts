@@ -7,11 +7,12 @@ import type { AllExpectations } from "../scenario.ts";
 /** Reports expectations that look at more bytes than are observed, or at a number of bytes that nobody knows. */
 export function checkObserved(
   guest: GuestSpec,
-  { common, per }: AllExpectations,
+  { hostTime, ...all }: AllExpectations,
   findings: Findings,
 ): void {
   const observed = new Map(Object.entries(guest.observe.memory));
-  for (const { memory } of [common, ...per.values()]) {
+  const layers = hostTime ? [all, hostTime] : [all];
+  for (const { memory } of layers.flatMap(({ common, per }) => [common, ...per.values()])) {
     for (const [label, { value, span }] of Object.entries(memory)) {
       const kept = observed.get(label);
       if (kept === undefined && !isBounded(value)) {
