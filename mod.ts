@@ -120,8 +120,9 @@ export type { GroupContext } from "./core/judge/run_group.ts";
 
 // What costs are modelled on.
 export { compiledProfile as costProfile } from "./core/vmm/compiled_profiles.ts";
-export { parseCostProfile } from "./core/vmm/cost_profile.ts";
-export type { CostLayer, CostProfile, Figure, ParsedProfile } from "./core/vmm/cost_profile.ts";
+export { parseCostProfile } from "./core/vmm/parse_profile.ts";
+export type { ParsedProfile } from "./core/vmm/parse_profile.ts";
+export type { CostLayer, CostProfile, Figure } from "./core/vmm/cost_profile.ts";
 
 // The table, and the names of what can be tested.
 export { SENSITIVE_OPERATIONS, TECHNIQUES } from "./core/cpu/sensitive_operations.ts";

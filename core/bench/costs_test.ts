@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { KVM_UNAVAILABLE } from "../engine/kvm/testing.ts";
 import { costProfileText, costTable } from "../report/cost_report.ts";
-import { parseCostProfile } from "../vmm/cost_profile.ts";
+import { parseCostProfile } from "../vmm/parse_profile.ts";
 import { measureCosts } from "./costs.ts";
 import { countStatistics } from "./kvm_statistics.ts";
 import { measureOptions } from "./options.ts";

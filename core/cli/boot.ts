@@ -59,7 +59,7 @@ export async function boot(path: string, options: BootOptions): Promise<ExitCode
   // The user names these files, not a scenario that may be hostile.
   const readFile = ({ value }: { readonly value: string }) => readNamed(value);
   const subjects = new Subjects(options.outside);
-  const context = { profile: loadProfile(), filesFor: () => ({ readFile }), subjects };
+  const context = { profile: await loadProfile(), filesFor: () => ({ readFile }), subjects };
   try {
     return await bootOn(plan(scenario, { ...(backends ? { backends } : {}), engines }), context);
   } finally {

@@ -1,6 +1,6 @@
 // Writes `vmm/compiled_profiles.gen.ts`: the shipped cost profiles as values, because reading their YAML is a tenth of the time
 // from process start to verdict. `deno task profiles`, after any change in `fixtures/costs/`; a test holds it current.
-import { parseCostProfile } from "../vmm/cost_profile.ts";
+import { parseCostProfile } from "../vmm/parse_profile.ts";
 import { SHIPPED_PROFILES, shippedProfile } from "../vmm/shipped_profiles.ts";
 
 /** The text of the generated file, before formatting. */

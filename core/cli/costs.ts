@@ -7,7 +7,7 @@ import { measureOptions } from "../bench/options.ts";
 import { KvmUnavailable } from "../engine/kvm/system.ts";
 import { measureCosts } from "../bench/costs.ts";
 import { EXIT_CODE, type ExitCode } from "../judge/verdict.ts";
-import { parseCostProfile } from "../vmm/cost_profile.ts";
+import { parseCostProfile } from "../vmm/parse_profile.ts";
 import { Complaint } from "./complaint.ts";
 import { FileOutput, toStderr, toStdout } from "./output.ts";
 

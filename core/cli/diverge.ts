@@ -49,7 +49,7 @@ export async function diverge(id: string, options: DivergeOptions): Promise<Exit
   const { group, cases } = await chosen(id, options);
   const runnable = cases.filter((c) => c.skip === undefined);
   const outside = new Subjects(options.outside);
-  const context = { profile: loadProfile(options.profile), filesFor, subjects: outside };
+  const context = { profile: await loadProfile(options.profile), filesFor, subjects: outside };
   const runner = new GroupRunner(group, context);
   const outcomes = new Map<string, RunOutcome>();
   let found: Divergence | undefined;

@@ -123,7 +123,7 @@ async function canary({ backend, engine }: SubjectId, subjects: Subjects) {
   if (!scenario) return diagnostics[0]?.message ?? "no canary";
   const [group] = plan(scenario, { backends: [backend], engines: [engine] });
   if (!group) return "no canary";
-  const [result] = (await runGroup(group, { profile: loadProfile(), subjects })).cases;
+  const [result] = (await runGroup(group, { profile: await loadProfile(), subjects })).cases;
   if (result?.verdict === "passed" || result?.verdict === "unobserved") return undefined;
   return `${result?.verdict}: ${result?.reason ?? "no reason given"}`;
 }

@@ -18,7 +18,7 @@ const SCENARIOS = join(dirname(fromFileUrl(import.meta.url)), "../../scenarios")
 const FEWEST_RUNS = 100;
 /** SIDT and STR show the shim's tables, as they show Xen's on Xen: nothing of the guest's. */
 const SHOWN = new Map([["sensitive/descriptor-tables", ["idt", "tr"]]]);
-const profile = loadProfile(undefined);
+const profile = await loadProfile(undefined);
 
 async function run(group: CaseGroup, engine: VcpuFactory): Promise<Trace | undefined> {
   const subject = monitorSubject({ backend: "para", engine: "embedded" }, para, engine);

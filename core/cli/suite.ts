@@ -33,7 +33,7 @@ export async function runSuite(
   reporter: Reporter = { report: () => {} },
 ): Promise<SuiteOutcome> {
   const started = performance.now();
-  const profile = loadProfile(options.profile);
+  const profile = await loadProfile(options.profile);
   const prepared = await prepare(options);
   const groups = prepared.flatMap((p) => "group" in p ? [p.group] : []);
   const local = groups.every(({ cases }) => cases.every(({ engine }) => engine === DEFAULT_ENGINE));

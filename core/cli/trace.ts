@@ -37,7 +37,7 @@ export async function trace(id: string, options: TraceOptions): Promise<ExitCode
   const chosen = subject ?? group.cases.find((c) => c.skip === undefined);
   if (!chosen) throw new Complaint(`No case of ${group.id} runs; \`trivisor explain\` says why`);
   const subjects = new Subjects(options.outside);
-  const context = { profile: loadProfile(options.profile), filesFor, subjects };
+  const context = { profile: await loadProfile(options.profile), filesFor, subjects };
   const outcome = await new GroupRunner(group, context).run(chosen)
     .finally(() => subjects.close());
   if ("skipped" in outcome) throw new Complaint(`${chosen.id} is skipped: ${outcome.skipped}`);

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { exitCost } from "../vmm/cost_model.ts";
-import { parseCostProfile } from "../vmm/cost_profile.ts";
+import { parseCostProfile } from "../vmm/parse_profile.ts";
 import { COST_LOOPS, type CostLoop } from "../bench/cost_loops.ts";
 import { costProfileText, costTable } from "./cost_report.ts";
 import type { CostReport, CostResult } from "../bench/costs.ts";

@@ -2,6 +2,9 @@
 import { LAYERS, PROFILES } from "./compiled_profiles.gen.ts";
 import type { CostProfile } from "./cost_profile.ts";
 
+/** The profile that is used unless the user names another. */
+export const DEFAULT_PROFILE = "kvm-2017";
+
 /** Names of the shipped cost profiles. */
 export const PROFILE_NAMES: readonly string[] = Object.keys(PROFILES);
 

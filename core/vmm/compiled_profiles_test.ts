@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { compiledProfile } from "./compiled_profiles.ts";
-import { parseCostProfile } from "./cost_profile.ts";
+import { parseCostProfile } from "./parse_profile.ts";
 import { SHIPPED_PROFILES, shippedProfile } from "./shipped_profiles.ts";
 
 for (const name of SHIPPED_PROFILES) {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { type CostCounts, cyclesOf } from "./cost_model.ts";
-import { parseCostProfile } from "./cost_profile.ts";
+import { parseCostProfile } from "./parse_profile.ts";
 import { shippedProfile } from "./shipped_profiles.ts";
 
 function profile(name: string) {

@@ -7,9 +7,6 @@ import kvmSvm2020 from "../../fixtures/costs/kvm-svm-2020.yaml" with { type: "te
 import xenX86 from "../../fixtures/costs/xen-x86-2016.yaml" with { type: "text" };
 import type { SourceFile } from "../base/source.ts";
 
-/** The profile that is used unless the user names another. */
-export const DEFAULT_PROFILE = "kvm-2017";
-
 const TEXTS: Readonly<Record<string, string>> = {
   "adams-agesen-2006": adamsAgesen2006,
   "kvm-2017": kvm2017,

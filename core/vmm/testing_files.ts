@@ -9,7 +9,7 @@ import { DEFAULT_LIMITS, type GuestSpec, type Limits } from "../scenario/case.ts
 import type { Trace } from "../trace/trace.ts";
 import { BACKEND_DEFINITIONS } from "./backends.ts";
 import { runCase } from "./runner.ts";
-import { DEFAULT_PROFILE } from "./shipped_profiles.ts";
+import { DEFAULT_PROFILE } from "./compiled_profiles.ts";
 import { profileNamed } from "./testing_runs.ts";
 
 /** The back ends that show their guest a PC. */

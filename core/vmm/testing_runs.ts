@@ -10,9 +10,11 @@ import { guestOf } from "../guest/testing.ts";
 import { DEFAULT_LIMITS, type DiskSpec, type Entry, type Limits } from "../scenario/case.ts";
 import type { Trace } from "../trace/trace.ts";
 import { BACKEND_DEFINITIONS } from "./backends.ts";
-import { type CostProfile, parseCostProfile } from "./cost_profile.ts";
+import type { CostProfile } from "./cost_profile.ts";
+import { parseCostProfile } from "./parse_profile.ts";
 import { runCase } from "./runner.ts";
-import { DEFAULT_PROFILE, shippedProfile } from "./shipped_profiles.ts";
+import { DEFAULT_PROFILE } from "./compiled_profiles.ts";
+import { shippedProfile } from "./shipped_profiles.ts";
 
 /** What a test says of a program; everything has a default but the text. */
 export interface ProgramOptions {

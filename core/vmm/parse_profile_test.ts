@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { renderDiagnostic } from "../base/diagnostic.ts";
 import { exitCost, exitFigure, inlinedCost, instructionCost, nativeCost } from "./cost_model.ts";
-import { parseCostProfile } from "./cost_profile.ts";
+import { parseCostProfile } from "./parse_profile.ts";
 import { SHIPPED_PROFILES, shippedProfile } from "./shipped_profiles.ts";
 
 const parse = (text: string) => parseCostProfile({ name: "p.yaml", text });
