@@ -145,6 +145,17 @@ export const STRUCT = {
   kvm_interrupt: { size: 4, fields: { irq: 0 } },
   kvm_irq_level: { size: 8, fields: { irq: 0, level: 4 } },
   kvm_irqfd: { size: 32, fields: { fd: 0, gsi: 4, flags: 8 } },
+  kvm_irq_routing: { size: 8, fields: { nr: 0, entries: 8 } },
+  kvm_irq_routing_entry: {
+    size: 48,
+    fields: { gsi: 0, type: 4, "u.irqchip.irqchip": 16, "u.irqchip.pin": 20 },
+  },
+  kvm_irqchip: {
+    size: 520,
+    fields: { chip_id: 0, "chip.pic.elcr": 22, "chip.ioapic.redirtbl": 32 },
+  },
+  kvm_msi: { size: 32, fields: { address_lo: 0, address_hi: 4, data: 8 } },
+  kvm_lapic_state: { size: 1024, fields: { regs: 0 } },
   kvm_ioeventfd: { size: 64, fields: { datamatch: 0, addr: 8, len: 16, fd: 20, flags: 24 } },
   kvm_mp_state: { size: 4, fields: { mp_state: 0 } },
   kvm_stats_header: {
@@ -189,10 +200,13 @@ export const IOCTL = {
   KVM_SET_IDENTITY_MAP_ADDR: ioctl(0x48, WRITE, 8),
   KVM_CREATE_IRQCHIP: ioctl(0x60),
   KVM_IRQ_LINE: ioctl(0x61, WRITE, STRUCT.kvm_irq_level),
+  KVM_GET_IRQCHIP: ioctl(0x62, BOTH, STRUCT.kvm_irqchip),
+  KVM_SET_GSI_ROUTING: ioctl(0x6a, WRITE, STRUCT.kvm_irq_routing),
   KVM_IRQFD: ioctl(0x76, WRITE, STRUCT.kvm_irqfd),
   KVM_IOEVENTFD: ioctl(0x79, WRITE, STRUCT.kvm_ioeventfd),
   KVM_XEN_HVM_CONFIG: ioctl(0x7a, WRITE, STRUCT.kvm_xen_hvm_config),
   KVM_ENABLE_CAP: ioctl(0xa3, WRITE, STRUCT.kvm_enable_cap),
+  KVM_SIGNAL_MSI: ioctl(0xa5, WRITE, STRUCT.kvm_msi),
   KVM_X86_SET_MSR_FILTER: ioctl(0xc6, WRITE, STRUCT.kvm_msr_filter),
   // Of a CPU.
   KVM_RUN: ioctl(0x80),
@@ -202,8 +216,10 @@ export const IOCTL = {
   KVM_GET_MSRS: ioctl(0x88, BOTH, STRUCT.kvm_msrs),
   KVM_SET_MSRS: ioctl(0x89, WRITE, STRUCT.kvm_msrs),
   KVM_SET_SIGNAL_MASK: ioctl(0x8b, WRITE, STRUCT.kvm_signal_mask),
+  KVM_GET_LAPIC: ioctl(0x8e, READ, STRUCT.kvm_lapic_state),
   KVM_SET_CPUID2: ioctl(0x90, WRITE, STRUCT.kvm_cpuid2),
   KVM_GET_MP_STATE: ioctl(0x98, READ, STRUCT.kvm_mp_state),
+  KVM_SET_MP_STATE: ioctl(0x99, WRITE, STRUCT.kvm_mp_state),
   KVM_GET_VCPU_EVENTS: ioctl(0x9f, READ, STRUCT.kvm_vcpu_events),
   KVM_GET_DEBUGREGS: ioctl(0xa1, READ, STRUCT.kvm_debugregs),
   KVM_SET_DEBUGREGS: ioctl(0xa2, WRITE, STRUCT.kvm_debugregs),
@@ -221,6 +237,7 @@ export const KVM_API_VERSION = 12;
 export const KVM_CAP = {
   IRQCHIP: 0,
   USER_MEMORY: 3,
+  IRQ_ROUTING: 25,
   IRQFD: 32,
   IOEVENTFD: 36,
   XEN_HVM: 38,
@@ -228,11 +245,13 @@ export const KVM_CAP = {
   DEBUGREGS: 50,
   TSC_CONTROL: 60,
   SYNC_REGS: 74,
+  SIGNAL_MSI: 77,
   READONLY_MEM: 81,
   VCPU_ATTRIBUTES: 127,
   IMMEDIATE_EXIT: 136,
   X86_USER_SPACE_MSR: 188,
   X86_MSR_FILTER: 189,
+  ENFORCE_PV_FEATURE_CPUID: 190,
   BINARY_STATS_FD: 203,
 } as const;
 
@@ -263,6 +282,14 @@ export const KVM_SYNC_X86 = { REGS: 1, SREGS: 2, EVENTS: 4 } as const;
 
 /** Bits of `kvm_vcpu_events.flags`: what of it is to be set. */
 export const KVM_VCPUEVENT_VALID = { NMI_PENDING: 1, SHADOW: 4 } as const;
+
+/** What a CPU does, where its local APIC is the kernel's. */
+export const KVM_MP_STATE = { RUNNABLE: 0, UNINITIALIZED: 1, INIT_RECEIVED: 2, HALTED: 3 } as const;
+
+/** Interrupt controllers by number, and how an input is routed to a pin of theirs. */
+export const KVM_IRQCHIP = { PIC_MASTER: 0, PIC_SLAVE: 1, IOAPIC: 2 } as const;
+export const KVM_IRQ_ROUTING_IRQCHIP = 1;
+export const KVM_IRQFD_FLAG_DEASSIGN = 1;
 
 /** Flags of a memory slot. */
 export const KVM_MEM_READONLY = 2;

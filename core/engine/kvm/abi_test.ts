@@ -11,6 +11,8 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   KVM_MSR_EXIT_REASON_: ABI.KVM_MSR_EXIT_REASON,
   KVM_MSR_FILTER_: ABI.KVM_MSR_FILTER,
   KVM_VCPU_TSC_: ABI.KVM_VCPU_TSC,
+  KVM_MP_STATE_: ABI.KVM_MP_STATE,
+  KVM_IRQCHIP_: ABI.KVM_IRQCHIP,
 };
 
 /** What the header calls `u`, and a name that the union does not have. */

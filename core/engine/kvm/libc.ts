@@ -63,6 +63,7 @@ const SYMBOLS = {
   access: { parameters: ["buffer", "i32"], result: "i32" },
   uname: { parameters: ["buffer"], result: "i32" },
   read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   eventfd: { parameters: ["u32", "i32"], result: "i32" },
   gettid: { parameters: [], result: "i32" },
   tgkill: { parameters: ["i32", "i32", "i32"], result: "i32" },
@@ -209,6 +210,13 @@ export class Libc {
     return read > 0n ? Number(count[0]) : 0;
   }
 
+  /** Adds one to such a counter. */
+  addCount(fd: number): void {
+    const one = new BigUint64Array([1n]);
+    const written = this.#c.write(fd, new Uint8Array(one.buffer), BigInt(one.byteLength));
+    if (written < 0n) throw this.#error("Adding to an eventfd");
+  }
+
   /** A set of one signal, as glibc has it. */
   signalSet(signal: number): Uint8Array<ArrayBuffer> {
     const set = new Uint8Array(SIGSET_SIZE);
@@ -255,6 +263,16 @@ export class Libc {
   deleteTimer(timer: bigint): void {
     this.#holdings?.remove("timer", timer);
     this.#c.timer_delete(timer);
+  }
+
+  /** Sends a signal to this thread. */
+  signalSelf(signal: number): void {
+    this.#c.tgkill(Deno.pid, this.#c.gettid(), signal);
+  }
+
+  /** This thread's number. */
+  thread(): number {
+    return this.#c.gettid();
   }
 
   /** Sends a signal to a thread of this process (0: none); false if there is no such thread. */
