@@ -6,21 +6,30 @@ import type { KvmMachine } from "./machine.ts";
 import type { SharedRegisters } from "./registers.ts";
 
 const PAGING = 0x8000_0000n;
+const WORD = Uint32Array.BYTES_PER_ELEMENT;
 /** Longest instruction (SDM vol. 2, 2.3.11). */
 export const MAX_INSTRUCTION = 15;
 
-interface Known {
+/** Where a linear address is in physical memory, and what of the guest's tables says so. */
+export interface Located {
+  readonly gpa: number;
+  /** Words of memory, by their number, each followed by its value. */
+  readonly tables: readonly number[];
+}
+
+interface Known extends Located {
   readonly page: bigint;
   readonly cr3: bigint;
-  readonly gpa: number;
-  readonly steps: readonly WalkStep[];
 }
+
+const WITHOUT_PAGING: Located["tables"] = [];
 
 /** Reads through one CPU's eyes. */
 export class GuestCode {
   readonly #machine: KvmMachine;
   readonly #registers: SharedRegisters;
   readonly #view: DataView;
+  readonly #words: Uint32Array;
   #known: Known | undefined;
 
   constructor(machine: KvmMachine, registers: SharedRegisters) {
@@ -28,19 +37,27 @@ export class GuestCode {
     this.#registers = registers;
     const { buffer, byteOffset, byteLength } = machine.bytes;
     this.#view = new DataView(buffer, byteOffset, byteLength);
+    this.#words = new Uint32Array(buffer, byteOffset, byteLength / WORD);
   }
 
   /** Guest-physical address behind a linear one; undefined where nothing is mapped. */
   translate(linear: bigint): number | undefined {
+    return this.locate(linear)?.gpa;
+  }
+
+  /** The same, with what has to stay for it to stay true as long as CR0, CR3, CR4 and EFER do. */
+  locate(linear: bigint): Located | undefined {
     const registers = this.#registers;
     const cr0 = registers.get("cr0");
-    if (!(cr0 & PAGING)) return Number(BigInt.asUintN(32, linear));
+    if (!(cr0 & PAGING)) {
+      return { gpa: Number(BigInt.asUintN(32, linear)), tables: WITHOUT_PAGING };
+    }
     const cr3 = registers.get("cr3");
     const offset = Number(linear & 0xfffn);
     const page = linear - BigInt(offset);
     const known = this.#known;
-    if (known && known.page === page && known.cr3 === cr3 && this.#holds(known.steps)) {
-      return known.gpa + offset;
+    if (known && known.page === page && known.cr3 === cr3 && this.holds(known)) {
+      return { gpa: known.gpa + offset, tables: known.tables };
     }
     const walk = walkTables(
       cr0,
@@ -51,8 +68,9 @@ export class GuestCode {
       page,
     );
     if (!walk.mapped) return undefined;
-    this.#known = { page, cr3, gpa: walk.gpa, steps: walk.steps };
-    return walk.gpa + offset;
+    const tables = walk.steps.flatMap(wordsOf);
+    this.#known = { page, cr3, gpa: walk.gpa, tables };
+    return { gpa: walk.gpa + offset, tables };
   }
 
   #entry(address: number, size: 4 | 8): bigint {
@@ -63,10 +81,19 @@ export class GuestCode {
   }
 
   /** Do the tables still say what they said? */
-  #holds(steps: readonly WalkStep[]): boolean {
-    for (const { address, size, entry } of steps) {
-      if (this.#entry(address, size) !== entry) return false;
+  holds({ tables }: Located): boolean {
+    for (let n = 0; n < tables.length; n += 2) {
+      if (this.#words[tables[n] ?? 0] !== tables[n + 1]) return false;
     }
+    return true;
+  }
+
+  /** Are these the bytes at a guest-physical address, in one page? */
+  standAt(gpa: number, bytes: Uint8Array): boolean {
+    const memory = this.#machine.bytes;
+    const now = gpa < memory.length ? memory : this.at(gpa, bytes.length);
+    const start = now === memory ? gpa : 0;
+    for (let n = 0; n < bytes.length; n++) if (now[start + n] !== bytes[n]) return false;
     return true;
   }
 
@@ -93,4 +120,10 @@ export class GuestCode {
     }
     return bytes.slice(0, done);
   }
+}
+
+/** An entry of the guest's tables, as {@linkcode Located} has it. */
+function wordsOf({ address, size, entry }: WalkStep): number[] {
+  const low = [address / WORD, Number(entry & 0xffff_ffffn)];
+  return size === 4 ? low : [...low, address / WORD + 1, Number(entry >> 32n)];
 }

@@ -4,13 +4,12 @@ import type { Event, Stop } from "../vcpu.ts";
 import { KVM_EXIT, KVM_EXIT_IO_OUT, KVM_MSR_EXIT_REASON, STRUCT } from "./abi.ts";
 import { failureOf, shutdownLack } from "./failures.ts";
 import { type Open, SettledCpu } from "./settled_cpu.ts";
-import type { Site } from "./sites.ts";
+import type { Place } from "./sites.ts";
 
 const RUN = STRUCT.kvm_run.fields;
 export const BUDGET: Stop = { reason: "budget" };
-const NO_BYTES = new Uint8Array();
-/** Bytes of VMCALL and VMMCALL. */
-const HYPERCALL_LENGTH = 3;
+/** Bytes of VMCALL and VMMCALL, and of RDMSR and WRMSR. */
+const HYPERCALL_LENGTH = 3, MSR_LENGTH = 2;
 const HLT_BYTES = Uint8Array.of(0xf4);
 /** The one fault that an MSR access ends with. */
 export const GENERAL_PROTECTION: Event = { type: "exception", vector: 13, errorCode: 0 };
@@ -33,7 +32,7 @@ export class ExitingCpu extends SettledCpu {
       case KVM_EXIT.X86_WRMSR:
         return this.#msr(reason === KVM_EXIT.X86_WRMSR);
       case KVM_EXIT.IRQ_WINDOW_OPEN:
-        return this.exit("interrupt-window", {}, NO_BYTES);
+        return this.exit("interrupt-window", {});
       case KVM_EXIT.SHUTDOWN:
         return this.#shutdown();
       case KVM_EXIT.INTR:
@@ -47,33 +46,17 @@ export class ExitingCpu extends SettledCpu {
   protected exit<K extends ExitKind>(
     kind: K,
     detail: Extract<Exit, { kind: K }>["detail"],
-    bytes: Uint8Array,
+    { linear: rip, bytes, bitness }: Place = this.sites.here(),
   ): Stop {
-    const exit = {
-      kind,
-      via: "vm-exit",
-      rip: this.file.linearRip,
-      bytes,
-      bitness: this.file.bitness,
-      detail,
-    };
+    const exit = { kind, via: "vm-exit", rip, bytes, bitness, detail };
     // Kind and detail belong together by the signature, which TypeScript can't follow through a generic object.
     return { reason: "exit", exit: exit as unknown as Exit };
   }
 
   /** The VMM has an exit: RIP is shown at its instruction. */
-  #hand(kind: Open["kind"], site: Site, elements?: number): Open {
-    const kernelRip = this.file.get("rip");
-    if (site.past > 0) this.showRip(kernelRip - BigInt(site.past));
-    const { string } = site;
-    return this.handed = {
-      kind,
-      kernelRip,
-      element: 0,
-      site,
-      string,
-      ...(elements === undefined ? {} : { elements }),
-    };
+  #hand(kind: Open["kind"], place: Place, elements = 0): Open {
+    if (place.past > 0) this.showRip(place.rip);
+    return this.handed = { kind, place, elements, element: 0 };
   }
 
   #port(): Stop {
@@ -81,11 +64,11 @@ export class ExitingCpu extends SettledCpu {
     const out = page.getUint8(RUN["io.direction"]) === KVM_EXIT_IO_OUT;
     const size = page.getUint8(RUN["io.size"]);
     const port = page.getUint16(RUN["io.port"], true);
-    const site = this.sites.port(this.file.linearRip, { out, size, port });
-    return this.element(this.#hand("io", site, page.getUint32(RUN["io.count"], true)));
+    const place = this.sites.port(port, size, out);
+    return this.element(this.#hand("io", place, page.getUint32(RUN["io.count"], true)));
   }
 
-  protected element({ element, site: { bytes, string } }: Open): Stop {
+  protected element({ element, place }: Open): Stop {
     const page = this.page;
     const out = page.getUint8(RUN["io.direction"]) === KVM_EXIT_IO_OUT;
     const size = page.getUint8(RUN["io.size"]);
@@ -99,11 +82,8 @@ export class ExitingCpu extends SettledCpu {
       ? page.getUint16(at, true)
       : page.getUint32(at, true);
     const direction = out ? "out" : "in";
-    return this.exit(
-      "io",
-      { port, direction, size, value, ...(string ? { string } : {}) },
-      bytes,
-    );
+    const detail = { port, direction, size, value } as const;
+    return this.exit("io", place.string ? { ...detail, string: true } : detail, place);
   }
 
   #dataAt(element: number, size: number): number {
@@ -116,24 +96,26 @@ export class ExitingCpu extends SettledCpu {
     const size = page.getUint32(RUN["mmio.len"], true);
     const write = page.getUint8(RUN["mmio.is_write"]) !== 0;
     const value = write ? BigInt.asUintN(8 * size, page.getBigUint64(RUN["mmio.data"], true)) : 0n;
-    const site = this.sites.memory(this.file.linearRip, { gpa, size, write });
-    this.#hand("memory", site);
+    const place = this.sites.memory(gpa, size, write);
+    this.#hand("memory", place);
     return this.exit(
       "ept-violation",
       { gpa, access: write ? "write" : "read", size, value },
-      site.bytes,
+      place,
     );
   }
 
   #hlt(): Stop {
-    this.#hand("hlt", { past: 1, bytes: HLT_BYTES, string: false });
-    return this.exit("hlt", {}, HLT_BYTES);
+    const place = this.sites.here(HLT_BYTES.length, HLT_BYTES);
+    this.#hand("hlt", place);
+    return this.exit("hlt", {}, place);
   }
 
   #hypercall(): Stop {
     const bytes = this.code.bytes(this.file.linearRip, HYPERCALL_LENGTH);
-    this.#hand("vmcall", { past: 0, bytes, string: false });
-    return this.exit("vmcall", { number: this.file.get("rax") }, bytes);
+    const place = this.sites.here(0, bytes);
+    this.#hand("vmcall", place);
+    return this.exit("vmcall", { number: this.file.get("rax") }, place);
   }
 
   /** KVM would answer the guest and go on behind the instruction, unless RIP is elsewhere by then. */
@@ -149,26 +131,23 @@ export class ExitingCpu extends SettledCpu {
   #msr(write: boolean): Stop {
     const msr = this.page.getUint32(RUN["msr.index"], true);
     const reason = this.page.getUint32(RUN["msr.reason"], true);
-    this.#hand(write ? "msr-write" : "msr-read", { past: 0, bytes: NO_BYTES, string: false });
+    const place = this.sites.here(0, this.code.bytes(this.file.linearRip, MSR_LENGTH));
+    this.#hand(write ? "msr-write" : "msr-read", place);
     const { writableMsrs } = this.config.controls.intercepts ?? {};
     if (reason === KVM_MSR_EXIT_REASON.INVAL && writableMsrs?.has(msr)) {
       // The guest's own, with a value that the kernel has refused: no more an exit than where the hardware does it.
       this.answerMsr(0n, true);
       return BUDGET;
     }
-    const bytes = this.code.bytes(this.file.linearRip, 2);
-    if (!write) return this.exit("msr-read", { msr }, bytes);
-    return this.exit(
-      "msr-write",
-      { msr, value: this.page.getBigUint64(RUN["msr.data"], true) },
-      bytes,
-    );
+    if (!write) return this.exit("msr-read", { msr }, place);
+    const value = this.page.getBigUint64(RUN["msr.data"], true);
+    return this.exit("msr-write", { msr, value }, place);
   }
 
   #shutdown(): Stop {
     const lack = shutdownLack(this.file, this.code, this.settings, this.machine.system.pvm);
     if (lack) throw lack;
-    return this.exit("triple-fault", {}, NO_BYTES);
+    return this.exit("triple-fault", {});
   }
 
   // ---- After an exit -----------------------------------------------------------------------------------------------
@@ -189,7 +168,7 @@ export class ExitingCpu extends SettledCpu {
       else if (size === 2) page.setUint16(at, Number(value & 0xffffn), true);
       else page.setUint32(at, Number(value & 0xffffffffn), true);
     }
-    if (++open.element >= (open.elements ?? 1)) this.close();
+    if (++open.element >= open.elements) this.close();
   }
 
   protected close(): void {

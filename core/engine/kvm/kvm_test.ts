@@ -216,6 +216,100 @@ test("an exception that is to be delivered is pending until it is", () => {
   vcpu.dispose();
 });
 
+test("events that nobody has looked at for long are those of now, and keep what is not changed", () => {
+  // Vector 2 is an NMI, 0x20 an interrupt. An NMI's handler makes more exits than KVM goes on to show events for.
+  const text = [
+    "xor ax, ax",
+    "mov ds, ax",
+    "mov word [0x08], nmi",
+    "mov word [0x0a], 0",
+    "mov word [0x80], interrupt",
+    "mov word [0x82], 0",
+    "sti",
+    "again: out 0x80, al",
+    "jmp again",
+    "nmi: mov cx, 100",
+    "more: out 0x81, al",
+    "loop more",
+    "out 0x83, al",
+    "iret",
+    "interrupt: out 0x82, al",
+    "iret",
+  ].join("\n");
+  const vcpu = started(text, "real16");
+  const port = () => {
+    const { kind, detail } = exitOf(vcpu.run(1));
+    vcpu.complete();
+    return kind === "io" ? detail.port : kind;
+  };
+  const ports = (count: number) => new Set(Array.from({ length: count }, port));
+  assertEquals(ports(100), new Set([0x80]));
+  assertEquals([vcpu.interruptible, vcpu.eventPending], [true, false]);
+  vcpu.inject({ type: "external-interrupt", vector: 0x20 });
+  assertEquals([port(), port()], [0x82, 0x80]);
+  assertEquals(ports(100), new Set([0x80]));
+  for (let round = 0; round < 2; round++) {
+    vcpu.nmi();
+    assertEquals(vcpu.eventPending, true);
+    assertEquals(ports(60), new Set([0x81]));
+    // The second one waits for the first one's end, whatever else is set meanwhile.
+    vcpu.nmi();
+    vcpu.set("rbx", 5n);
+    vcpu.set("cr2", 7n);
+    assertEquals(ports(40), new Set([0x81]));
+    // KVM's emulator does an instruction more before it looks for the next one.
+    const next = [port(), port(), port()];
+    assertEquals(next.filter((n) => n !== 0x80).slice(0, 2), [0x83, 0x81]);
+    assertEquals([vcpu.get("rbx"), vcpu.get("cr2")], [5n, 7n]);
+    assertEquals(ports(105), new Set([0x81, 0x83, 0x80]));
+  }
+  vcpu.dispose();
+});
+
+test("what is set after an exit is taken, and nothing else of the guest's with it", () => {
+  const text = "mov ecx, 0xc0000100\nmov eax, 0x1234\nxor edx, edx\nwrmsr\n" +
+    "again: out 0x80, al\njmp again";
+  const vcpu = started(text);
+  const exit = () => {
+    assertEquals(exitOf(vcpu.run(1)).kind, "io");
+    vcpu.complete();
+  };
+  vcpu.setSegment("fs", { ...vcpu.segment("fs"), base: 0x55n });
+  exit();
+  const { base, limit } = vcpu.registers().idtr;
+  vcpu.set("cr2", 0x77n);
+  exit();
+  assertEquals([vcpu.segment("fs").base, vcpu.get("cr2")], [0x1234n, 0x77n]);
+  for (let n = 0; n < 100; n++) exit();
+  vcpu.setSegment("gs", { ...vcpu.segment("gs"), base: 0x99n });
+  vcpu.setDescriptorTable("idtr", base + 16n, limit);
+  vcpu.set("cr3", vcpu.get("cr3") | 8n);
+  exit();
+  assertEquals([vcpu.segment("fs").base, vcpu.segment("gs").base], [0x1234n, 0x99n]);
+  assertEquals([vcpu.registers().idtr.base - base, vcpu.get("cr3") & 8n], [16n, 8n]);
+  assertEquals(vcpu.get("cr2"), 0x77n);
+  vcpu.dispose();
+});
+
+test("a place that another address, or other code, has come to is looked at anew", () => {
+  const vcpu = started("again: out 0x80, al\nnop\njmp again", "real16");
+  const exit = () => {
+    const { rip, bytes, bitness } = exitOf(vcpu.run(1));
+    vcpu.complete();
+    return [rip, bytes.toHex(), bitness];
+  };
+  for (let n = 0; n < 3; n++) assertEquals(exit(), [0x7c00n, "e680", 16]);
+  // The same port by other bytes, where RIP is the same afterwards.
+  vcpu.set("rdx", 0x80n);
+  vcpu.memory.write(gpa(0x7c00), Uint8Array.of(0x90, 0xee));
+  for (let n = 0; n < 3; n++) assertEquals(exit(), [0x7c01n, "ee", 16]);
+  // The same bytes at another linear address by the same RIP.
+  vcpu.memory.write(gpa(0x17c00), vcpu.memory.read(gpa(0x7c00), 16));
+  vcpu.setSegment("cs", { ...vcpu.segment("cs"), selector: 0x1000, base: 0x10000n });
+  for (let n = 0; n < 3; n++) assertEquals(exit(), [0x17c01n, "ee", 16]);
+  vcpu.dispose();
+});
+
 test("statistics count the exits, by the kernel's names", () => {
   const vcpu = started("out 0x80, al\nout 0x80, al\nhlt");
   for (let n = 0; n < 2; n++) {

@@ -1,5 +1,6 @@
 // The registers of a virtual CPU, in the page that it shares with KVM: KVM writes them there at every exit, and takes what has
-// been changed at the next entry (KVM_CAP_SYNC_REGS), so that none costs a system call.
+// been changed at the next entry (KVM_CAP_SYNC_REGS), so that none costs a system call. Events, which few exits have to do
+// with, are there for those who look at them.
 import {
   GENERAL_REGISTERS,
   type GeneralRegister,
@@ -39,16 +40,82 @@ const SEGMENT_AT: Readonly<Record<SegmentName, number>> = fromEntries(
   (name) => SREGS_AT + SREGS[name === "ldtr" ? "ldt" : name],
 );
 
+/** What KVM shows at every exit, and what when events are looked at. */
+const SHOWN = KVM_SYNC_X86.REGS | KVM_SYNC_X86.SREGS;
+const SHOWN_WITH_EVENTS = SHOWN | KVM_SYNC_X86.EVENTS;
+
 function fromEntries<K extends string, V>(keys: readonly K[], of: (key: K) => V): Record<K, V> {
   return Object.fromEntries(keys.map((key) => [key, of(key)])) as Record<K, V>;
 }
+
+/**
+ * Entries for which KVM goes on to show events when somebody has looked at them. A system call for them costs about as much
+ * as showing them so often (PVM; on hardware less).
+ */
+const EVENTS_SHOWN = 32;
+
+/** A word of the page, by the offset of its first byte. */
+const word = (offset: number) => offset / Uint32Array.BYTES_PER_ELEMENT;
+const RIP_WORD = word(REGISTER_AT.rip);
+/** What says which instruction is next and where it is: of CS, the base, and the byte of L with its neighbours. */
+const PLACE_WORDS = [
+  RIP_WORD,
+  RIP_WORD + 1,
+  word(SEGMENT_AT.cs + SEGMENT.base),
+  word(SEGMENT_AT.cs + SEGMENT.base) + 1,
+  word(SEGMENT_AT.cs + SEGMENT.dpl),
+  word(REGISTER_AT.cr0),
+  word(REGISTER_AT.cr3),
+  word(REGISTER_AT.cr3) + 1,
+  word(REGISTER_AT.cr4),
+  word(REGISTER_AT.efer),
+];
 
 /** A view of them. */
 export class SharedRegisters {
   /** Bits of `KVM_SYNC_X86`: what KVM is to take at the next entry. */
   dirty = 0;
+  readonly #words: Uint32Array;
+  readonly #fetchEvents: () => void;
+  #shown = 0;
+  #eventsShown = 0;
+  /** Are the events in the page those of now? */
+  #eventsAreHere = false;
 
-  constructor(readonly page: DataView) {}
+  /** `fetchEvents` has KVM write them into the page. */
+  constructor(readonly page: DataView, fetchEvents: () => void = () => {}) {
+    this.#words = new Uint32Array(page.buffer, page.byteOffset, word(page.byteLength));
+    this.#fetchEvents = fetchEvents;
+  }
+
+  /** To be called before each KVM_RUN: what KVM is to take, and to show afterwards. */
+  handOver(): void {
+    const { page } = this;
+    if (this.dirty !== 0) page.setUint32(RUN.kvm_dirty_regs, this.dirty, true);
+    this.dirty = 0;
+    this.#eventsAreHere = this.#eventsShown > 0;
+    if (this.#eventsShown > 0) this.#eventsShown--;
+    const shown = this.#eventsAreHere ? SHOWN_WITH_EVENTS : SHOWN;
+    if (shown !== this.#shown) page.setUint32(RUN.kvm_valid_regs, this.#shown = shown, true);
+  }
+
+  /** The low half of RIP. */
+  get ripWord(): number {
+    return this.#words[RIP_WORD] ?? 0;
+  }
+
+  /** Where the guest is, and how it gets from there to memory, to be compared with. */
+  place(): readonly number[] {
+    return PLACE_WORDS.map((at) => this.#words[at] ?? 0);
+  }
+
+  isAt(place: readonly number[]): boolean {
+    const words = this.#words;
+    for (let n = 0; n < PLACE_WORDS.length; n++) {
+      if (words[PLACE_WORDS[n] ?? 0] !== place[n]) return false;
+    }
+    return true;
+  }
 
   get(name: RegisterName): bigint {
     return this.page.getBigUint64(REGISTER_AT[name], true);
@@ -96,8 +163,12 @@ export class SharedRegisters {
 
   /** Of the next instruction. */
   get linearRip(): bigint {
+    return this.linear(this.get("rip"));
+  }
+
+  /** Of an address in the code segment. */
+  linear(rip: bigint): bigint {
     const base = this.page.getBigUint64(SEGMENT_AT.cs + SEGMENT.base, true);
-    const rip = this.get("rip");
     return base === 0n ? rip : BigInt.asUintN(64, base + rip);
   }
 
@@ -128,18 +199,35 @@ export class SharedRegisters {
     };
   }
 
-  /** A field of the event state. */
+  /** A field of the event state, in a byte of its own. */
   event(field: keyof typeof EVENTS): number {
+    this.#needEvents();
     return this.page.getUint8(EVENTS_AT + EVENTS[field]);
   }
 
   setEvent(field: keyof typeof EVENTS, value: number): void {
+    this.#needEvents();
     this.page.setUint8(EVENTS_AT + EVENTS[field], value);
     this.dirty |= KVM_SYNC_X86.EVENTS;
   }
 
   setErrorCode(code: number): void {
+    this.#needEvents();
     this.page.setUint32(EVENTS_AT + EVENTS["exception.error_code"], code, true);
+  }
+
+  /** KVM is to take this too of what is there (`KVM_VCPUEVENT_VALID`). */
+  addEventFlag(flag: number): void {
+    this.#needEvents();
+    const at = EVENTS_AT + EVENTS.flags;
+    this.page.setUint32(at, this.page.getUint32(at, true) | flag, true);
+  }
+
+  #needEvents(): void {
+    this.#eventsShown = EVENTS_SHOWN;
+    if (this.#eventsAreHere) return;
+    this.#fetchEvents();
+    this.#eventsAreHere = true;
   }
 
   all(): Registers {

@@ -6,27 +6,25 @@ import type { RegisterName, Registers, Segment, SegmentName } from "../../base/r
 import { MSR } from "../../cpu/msr.ts";
 import type { GuestMemory } from "../../machine/memory.ts";
 import type { VcpuConfig } from "../vcpu.ts";
-import { IOCTL, KVM_EXIT_IO_OUT, KVM_SYNC_X86, STRUCT } from "./abi.ts";
+import { IOCTL, KVM_EXIT_IO_OUT, STRUCT } from "./abi.ts";
 import { GuestCode } from "./code.ts";
 import type { Libc, Mapping } from "./libc.ts";
 import type { KvmMachine } from "./machine.ts";
 import { EVENTS_AT, REGS_AT, SharedRegisters, SREGS_AT } from "./registers.ts";
 import { CpuSettings } from "./settings.ts";
-import { type Site, Sites } from "./sites.ts";
+import { type Place, Sites } from "./sites.ts";
 
 const RUN = STRUCT.kvm_run.fields;
+const RIP_AT = REGS_AT + STRUCT.kvm_regs.fields.rip;
 const BASES = new Map<number, SegmentName>([[MSR.FS_BASE, "fs"], [MSR.GS_BASE, "gs"]]);
 
 /** The exit that the VMM has in its hands. */
 export interface Open {
   readonly kind: "io" | "memory" | "msr-read" | "msr-write" | "hlt" | "vmcall";
-  /** What RIP is for KVM. */
-  readonly kernelRip: bigint;
-  /** Of a string instruction: elements that KVM handed over at once, and the one whose turn it is. */
-  readonly elements?: number;
-  readonly string?: boolean;
+  readonly place: Place;
+  /** Of a port access: elements that KVM handed over at once, and the one whose turn it is. */
+  readonly elements: number;
   element: number;
-  readonly site: Site;
 }
 
 export class SettledCpu {
@@ -59,7 +57,10 @@ export class SettledCpu {
     this.fd = fd;
     this.area = shared;
     this.page = new DataView(shared.bytes.buffer);
-    this.file = new SharedRegisters(this.page);
+    this.file = new SharedRegisters(
+      this.page,
+      () => this.#fetch("KVM_GET_VCPU_EVENTS", EVENTS_AT),
+    );
     this.code = new GuestCode(machine, this.file);
     this.sites = new Sites(this.file, this.code, pvm);
     this.settings = new CpuSettings(libc, this.fd);
@@ -68,9 +69,6 @@ export class SettledCpu {
     machine.system.setTscRate(fd);
     this.#fetch("KVM_GET_REGS", REGS_AT);
     this.#fetch("KVM_GET_SREGS", SREGS_AT);
-    this.#fetch("KVM_GET_VCPU_EVENTS", EVENTS_AT);
-    const { REGS, SREGS, EVENTS } = KVM_SYNC_X86;
-    this.page.setBigUint64(RUN.kvm_valid_regs, BigInt(REGS | SREGS | EVENTS), true);
   }
 
   #fetch(name: "KVM_GET_REGS" | "KVM_GET_SREGS" | "KVM_GET_VCPU_EVENTS", at: number): void {
@@ -156,22 +154,16 @@ export class SettledCpu {
 
   /** In the page only: KVM keeps its own. */
   protected showRip(value: bigint): void {
-    const width = this.file.bitness === 64 ? 64 : 32;
-    this.page.setBigUint64(
-      REGS_AT + STRUCT.kvm_regs.fields.rip,
-      BigInt.asUintN(width, value),
-      true,
-    );
+    this.page.setBigUint64(RIP_AT, value, true);
   }
   protected showKernelRip(): void {
-    if (this.handed && this.handed.site.past > 0) this.showRip(this.handed.kernelRip);
+    const place = this.handed?.place;
+    if (place && place.past > 0) this.showRip(place.kernelRip);
   }
 
   /** KVM_RUN with what has been changed; the registers are current afterwards. */
   protected enter(): number {
-    const { dirty } = this.file;
-    if (dirty !== 0) this.page.setUint32(RUN.kvm_dirty_regs, dirty, true);
-    this.file.dirty = 0;
+    this.file.handOver();
     this.queued = this.unsettled = false;
     return this.libc.call(this.fd, IOCTL.KVM_RUN);
   }

@@ -1,5 +1,5 @@
 // Where the instructions are that made KVM exit: found once for each place, and taken again while their bytes are the same.
-import type { GuestCode } from "./code.ts";
+import type { GuestCode, Located } from "./code.ts";
 import { MAX_INSTRUCTION } from "./code.ts";
 import { decodeAccess, lengthBefore, type MemoryAccessed } from "./memory_site.ts";
 import {
@@ -19,14 +19,35 @@ export interface Site {
   readonly string: boolean;
 }
 
+/** A site where the guest is. */
+export interface Place extends Site {
+  /** RIP as KVM has it, and at the instruction. */
+  readonly kernelRip: bigint;
+  readonly rip: bigint;
+  /** Linear address of the instruction. */
+  readonly linear: bigint;
+  readonly bitness: 16 | 32 | 64;
+}
+
 const UNKNOWN: Site = { past: 0, bytes: new Uint8Array(), string: false };
 /** Places kept: a guest that makes up code for ever gets no more. */
 const MAX_SITES = 4096;
 const PAGE_MASK = 0xfff;
 
+/** By where it is in physical memory. */
 interface Kept extends Site {
   /** Of the first byte. */
   readonly gpa: number;
+  readonly access: number;
+}
+
+/** By what RIP, and all that leads from there to memory, was. */
+interface KeptPlace {
+  readonly place: Place;
+  readonly registers: readonly number[];
+  readonly located: Located;
+  /** Where the first byte is. */
+  readonly start: number;
   readonly access: number;
 }
 
@@ -34,6 +55,8 @@ export class Sites {
   readonly #registers: SharedRegisters;
   readonly #code: GuestCode;
   readonly #kept = new Map<number, Kept>();
+  /** By the low half of RIP: most exits come of where one has come of, in the same way. */
+  readonly #places = new Map<number, KeptPlace>();
   /** Where both readings fit: does this host's KVM leave RIP after an OUT? Learned from where only one does. */
   #outMovesOn: boolean;
 
@@ -44,37 +67,63 @@ export class Sites {
   }
 
   /** The instruction that made a port access. */
-  port(rip: bigint, access: PortAccess): Site {
-    const key = access.port | access.size << 16 | (access.out ? 1 << 20 : 0);
-    return this.#found(rip, key, () => this.#port(rip, access));
+  port(port: number, size: number, out: boolean): Place {
+    const key = port | size << 16 | (out ? 1 << 20 : 0);
+    return this.#again(key) ??
+      this.#found(key, (rip) => this.#port(rip, { port, size, out }));
   }
 
   /** The instruction that reached device memory. */
-  memory(rip: bigint, access: MemoryAccessed): Site {
-    const key = access.size | (access.write ? 1 << 20 : 0) | 1 << 21;
-    return this.#found(rip, key, () => this.#memory(rip, access));
+  memory(gpa: number, size: number, write: boolean): Place {
+    const key = size | (write ? 1 << 20 : 0) | 1 << 21;
+    return this.#again(key) ??
+      this.#found(key, (rip) => this.#memory(rip, { gpa, size, write }));
   }
 
-  #found(rip: bigint, access: number, find: () => Site): Site {
-    const gpa = this.#code.translate(rip);
-    if (gpa === undefined) return find();
+  /** Where the guest is, `past` the start of an instruction. */
+  here(past = 0, bytes = UNKNOWN.bytes): Place {
+    return this.#place({ past, bytes, string: false });
+  }
+
+  /** The place where it is, if it has exited there before by such an access. */
+  #again(access: number): Place | undefined {
+    const kept = this.#places.get(this.#registers.ripWord);
+    return kept && kept.access === access && this.#registers.isAt(kept.registers) &&
+        this.#code.holds(kept.located) && this.#code.standAt(kept.start, kept.place.bytes)
+      ? kept.place
+      : undefined;
+  }
+
+  #place(site: Site): Place {
+    const { bitness } = this.#registers;
+    const { past, bytes, string } = site;
+    const kernelRip = this.#registers.get("rip");
+    const rip = past === 0
+      ? kernelRip
+      : BigInt.asUintN(bitness === 64 ? 64 : 32, kernelRip - BigInt(past));
+    const linear = this.#registers.linear(rip);
+    return { past, bytes, string, kernelRip, rip, linear, bitness };
+  }
+
+  #found(access: number, find: (rip: bigint) => Site): Place {
+    const rip = this.#registers.linearRip;
+    const located = this.#code.locate(rip);
+    if (located === undefined) return this.#place(find(rip));
+    const { gpa } = located;
     const kept = this.#kept.get(gpa);
-    if (kept && kept.access === access && this.#holds(kept)) return kept;
-    const site = find();
+    const known = kept && kept.access === access && this.#code.standAt(kept.gpa, kept.bytes);
+    const site = known ? kept : find(rip);
+    const place = this.#place(site);
     const start = gpa - site.past;
     const whole = (start & PAGE_MASK) + site.bytes.length <= PAGE_MASK + 1 &&
       Math.floor(start / (PAGE_MASK + 1)) === Math.floor(gpa / (PAGE_MASK + 1));
     if (site.bytes.length > 0 && whole) {
-      if (this.#kept.size >= MAX_SITES) this.#kept.clear();
-      this.#kept.set(gpa, { ...site, gpa: start, access });
+      const { past, bytes, string } = site;
+      keep(this.#kept, gpa, { past, bytes, string, gpa: start, access });
+      const registers = this.#registers.place();
+      keep(this.#places, this.#registers.ripWord, { place, registers, located, start, access });
     }
-    return site;
-  }
-
-  #holds({ gpa, bytes }: Kept): boolean {
-    const now = this.#code.at(gpa, bytes.length);
-    for (let n = 0; n < bytes.length; n++) if (now[n] !== bytes[n]) return false;
-    return true;
+    return place;
   }
 
   #port(rip: bigint, access: PortAccess): Site {
@@ -127,4 +176,9 @@ export class Sites {
     const { length } = here();
     return { past: 0, bytes: ahead.slice(0, length), string: false };
   }
+}
+
+function keep<T>(kept: Map<number, T>, at: number, value: T): void {
+  if (kept.size >= MAX_SITES) kept.clear();
+  kept.set(at, value);
 }

@@ -10,7 +10,6 @@ import { EINTR } from "./libc.ts";
 import { DOORBELL_SLICE } from "./doorbells.ts";
 import type { KvmMachine } from "./machine.ts";
 import { HYPERCALL_GAP, isHypercall } from "./pvm.ts";
-import { EVENTS_AT } from "./registers.ts";
 
 const EXIT_KINDS: readonly ExitKind[] = [
   "io",
@@ -62,7 +61,7 @@ export class KvmVcpu extends ExitingCpu implements Vcpu {
     const { localApic } = this.config;
     const open = this.handed;
     if (open) {
-      if (open.elements !== undefined && open.element < open.elements) return this.element(open);
+      if (open.element < open.elements) return this.element(open);
       // Not skipped: it is tried again.
       if (open.kind === "hlt") this.file.dirty |= KVM_SYNC_X86.REGS;
       else if (open.kind === "vmcall") this.refuseHypercall();
@@ -129,9 +128,7 @@ export class KvmVcpu extends ExitingCpu implements Vcpu {
   nmi(): void {
     this.settle();
     this.file.setEvent("nmi.pending", 1);
-    const at = EVENTS_AT + STRUCT.kvm_vcpu_events.fields.flags;
-    const flags = this.page.getUint32(at, true);
-    this.page.setUint32(at, flags | KVM_VCPUEVENT_VALID.NMI_PENDING, true);
+    this.file.addEventFlag(KVM_VCPUEVENT_VALID.NMI_PENDING);
   }
 
   get eventPending(): boolean {
