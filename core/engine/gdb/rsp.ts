@@ -8,6 +8,9 @@ export interface Wire {
   close(): void;
 }
 
+/** The stub's stream has ended, as its process has or is about to. */
+export class Disconnected extends Error {}
+
 /** Far more than any answer has: packets are of 4096 bytes (PacketSize). */
 const MAX_ANSWER = 1 << 20;
 
@@ -21,6 +24,11 @@ export function packet(command: string): string {
   return `+$${command}#${sum.toString(16).padStart(2, "0")}`;
 }
 
+/** Whatever it is, in a message. */
+function shown(text: string): string {
+  return JSON.stringify(text.slice(0, 40));
+}
+
 /** Text of the first whole packet in `text`, and where what follows it starts; undefined if it is not all there. */
 export function firstPacket(text: string): { body: string; end: number } | undefined {
   const start = text.indexOf("$");
@@ -28,7 +36,7 @@ export function firstPacket(text: string): { body: string; end: number } | undef
   if (hash < 0 || text.length < hash + 3) return undefined;
   const body = text.slice(start + 1, hash);
   if (packet(body).slice(-2) !== text.slice(hash + 1, hash + 3)) {
-    throw new Error(`A packet of QEMU's has a wrong checksum: ${body.slice(0, 40)}`);
+    throw new Error(`A packet of QEMU's has a wrong checksum: ${shown(body)}`);
   }
   return { body, end: hash + 3 };
 }
@@ -68,7 +76,7 @@ export class RemoteProtocol {
       }
       if (this.#text.length > MAX_ANSWER) throw new Error("QEMU's answer has no end");
       const length = await this.#wire.read(this.#buffer);
-      if (length === null) throw new Error("QEMU closed the connection");
+      if (length === null) throw new Disconnected("QEMU closed the connection");
       this.#text += decoder.decode(this.#buffer.subarray(0, length));
     }
   }
@@ -90,7 +98,7 @@ export class RemoteProtocol {
     for (;;) {
       const answer = await this.receive();
       if (answer === "OK") return text;
-      if (!answer.startsWith("O")) throw new Error(`QEMU's monitor: ${answer}`);
+      if (!answer.startsWith("O")) throw new Error(`QEMU's monitor: ${shown(answer)}`);
       text += decoder.decode(fromHex(answer.slice(1)));
       await this.#wire.write(encoder.encode("+"));
     }

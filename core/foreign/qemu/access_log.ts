@@ -20,16 +20,30 @@ export interface LoggedAccess {
   readonly size: number;
 }
 
-/** Later versions may say who and when first. */
+/**
+ * What a line of the log is.
+ * - `words`: QEMU says something, which no verdict rests on.
+ * - `broken`: nothing that QEMU writes: it has part of an access in it, or bytes that are no text. Somebody else has written
+ *   there, or QEMU is no longer itself, and what its log tells after that may be anything.
+ *
+ * A whole line that is just as QEMU's is trusted: guests have no say in the wording of any, and nobody else has the pipe.
+ */
+export type LogLine = LoggedAccess | "words" | "broken";
+
+/** As QEMU 7.2 writes it; others say who and when first, or do not tell the name. Addresses have 52 bits at most. */
 const ACCESS =
-  /^(?:\S+:)?memory_region_ops_(read|write) cpu (-?\d+) mr \S+ addr (0x[0-9a-f]+) value (0x[0-9a-f]+) size (\d+)/;
-/** Memory that belongs to nobody has no operations to trace, but is an error of the guest's. */
-const NOBODY = /^Invalid (read|write) at addr (0x[0-9A-Fa-f]+), size (\d+), region '\(null\)'/;
+  /^(?:\d+@\d+\.\d+:)?memory_region_ops_(read|write) cpu (-1|[1-9]?\d) mr 0x[0-9a-f]{1,16} addr (0x[0-9a-f]{1,13}) value (0x[0-9a-f]{1,16}) size ([1248])(?: name '[^']*')?$/;
+/** An access that its device refuses; `(null)` is memory that belongs to nobody, which has no operations to trace. */
+const REFUSED =
+  /^Invalid (read|write) at addr (0x[0-9A-F]{1,13}), size ([1248]), region '([^']*)', reason: (?:rejected|unaligned|invalid size \(min:\d+ max:\d+\))$/;
+const NOBODY = "(null)";
 /** What QEMU answers for such memory (7.2, softmmu/memory.c). */
 const NOBODYS_ANSWER = 0;
+/** In a line that is neither of these, a part of one; and what is no text (Unicode's category Cc). */
+const PART = /memory_region_ops_|Invalid (?:read|write) at/, NO_TEXT = /[^\P{Cc}\t]/u;
 
-/** Reads a line; undefined where it is about something else. */
-export function loggedAccess(line: string): LoggedAccess | undefined {
+/** Reads a line. */
+export function readLine(line: string): LogLine {
   const [, what, cpu, address, value, size] = ACCESS.exec(line) ?? [];
   if (what !== undefined) {
     return {
@@ -40,8 +54,10 @@ export function loggedAccess(line: string): LoggedAccess | undefined {
       size: Number(size),
     };
   }
-  const [, doing, where, length] = NOBODY.exec(line) ?? [];
-  if (doing === undefined) return undefined;
+  const [, doing, where, length, region] = REFUSED.exec(line) ?? [];
+  if (doing === undefined) return PART.test(line) || NO_TEXT.test(line) ? "broken" : "words";
+  // Of others the place on the board is not told, but the one in the device.
+  if (region !== NOBODY) return "words";
   return {
     cpu: 0,
     direction: doing === "read" ? "in" : "out",

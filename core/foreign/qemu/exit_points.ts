@@ -12,6 +12,14 @@ const OUT_DX = [0xee, 0xef], MOV_DX_PORT = [0xba, DEBUG_EXIT_PORT, 0], NOT_FAR =
 /** MOV to a debug register (SDM vol. 2, MOV): hardware breakpoints of ours would be in its way. */
 const MOV_TO_DEBUG = [0x0f, 0x23];
 
+/**
+ * How QEMU stops a guest there.
+ * - `translator`: its TCG knows the addresses, and the guest sees nothing of it.
+ * - `code`: by INT3 in the guest's memory, which KVM intercepts; who reads that byte meanwhile sees it.
+ * - `registers`: by debug registers, which the guest can't use meanwhile.
+ */
+export type Breakpoints = "translator" | "code" | "registers";
+
 /** Does something that is loaded look like these bytes? */
 export function contains(image: GuestImage, wanted: readonly number[]): boolean {
   return image.placed.some(({ bytes }) => !found(bytes, wanted).next().done);
@@ -32,7 +40,8 @@ const MOST_POINTS = { software: 64, hardware: 4 } as const;
  * Linear addresses of the instructions that write to the debug exit port: what was assembled tells of programs; in files it
  * is whatever looks like one, where it is loaded. Where that is in the middle of another instruction, nobody ever gets there.
  */
-export function exitPoints(image: GuestImage, hardware: boolean): bigint[] {
+export function exitPoints(image: GuestImage, by: Breakpoints): bigint[] {
+  const hardware = by === "registers";
   if (hardware && contains(image, MOV_TO_DEBUG)) return [];
   // `pv shutdown` is a line of several instructions that ends with the OUT.
   const ends = new Set(image.lines.map(({ address, length }) => address + length));

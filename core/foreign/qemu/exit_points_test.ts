@@ -16,7 +16,7 @@ Deno.test("exitPoints() are the OUTs to the debug exit port, also inside of pv-o
   const start = image.start;
   // MOV takes five bytes, `mov eax, edi` of the pv-op two.
   assertEquals(
-    exitPoints(image, false).map((point) => Number(point) - start),
+    exitPoints(image, "translator").map((point) => Number(point) - start),
     [5, 11, 16],
   );
 });
@@ -34,15 +34,15 @@ Deno.test("exitPoints() are OUTs by DX soon after it was loaded with the port", 
       mov   dx, 0xf5
       out   dx, al`,
   );
-  const points = exitPoints(image, false).map((point) => Number(point) - image.start);
+  const points = exitPoints(image, "translator").map((point) => Number(point) - image.start);
   assertEquals(points, [6, 13, 14]);
-  assertEquals(exitPoints(image, true), []);
+  assertEquals(exitPoints(image, "registers"), []);
 });
 
 Deno.test("exitPoints() by debug registers: four at most, none for a guest that has them itself", () => {
   const five = "out 0xf4, al\n".repeat(5);
-  assertEquals(exitPoints(program("long64", `start: ${five}`), true).length, 4);
-  assertEquals(exitPoints(program("long64", `start: mov dr0, rax\n${five}`), true), []);
+  assertEquals(exitPoints(program("long64", `start: ${five}`), "registers").length, 4);
+  assertEquals(exitPoints(program("long64", `start: mov dr0, rax\n${five}`), "registers"), []);
 });
 
 Deno.test("contains() finds bytes wherever they are loaded", () => {

@@ -23,7 +23,7 @@ export class Pool {
   readonly #settings: PoolSettings;
   /** By the sizes of their RAM, the last used last. */
   #idle: { readonly memory: number; readonly process: QemuProcess }[] = [];
-  /** All that have been started and have not ended. */
+  /** All that have been started and of which something is left. */
   readonly #living = new Set<Promise<QemuProcess>>();
   #folder: Promise<string> | undefined;
   #started = 0;
@@ -56,7 +56,8 @@ export class Pool {
     this.#living.add(starting);
     try {
       const process = await starting;
-      void process.log.read.then(() => this.#living.delete(starting));
+      // One that has ended by itself still has its files and its pipes.
+      void process.gone.then(() => this.#living.delete(starting));
       return process;
     } catch (error) {
       this.#living.delete(starting);

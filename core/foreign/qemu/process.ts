@@ -36,6 +36,9 @@ export class QemuProcess {
   readonly log: Log;
   readonly folder: string;
   readonly reused: boolean;
+  /** Settles when it has been ended, and nothing is left of it. */
+  readonly gone: Promise<void>;
+  readonly #gone = Promise.withResolvers<void>();
   readonly #dies: number;
   /** As it was started with. */
   readonly #rom: Uint8Array;
@@ -44,6 +47,7 @@ export class QemuProcess {
 
   private constructor(child: Child, settings: ProcessSettings, image: GuestImage) {
     this.child = child;
+    this.gone = this.#gone.promise;
     this.log = new Log(child);
     this.folder = settings.folder;
     this.reused = settings.reused;
@@ -74,9 +78,11 @@ export class QemuProcess {
     }
   }
 
-  /** Milliseconds that it has to live. */
+  /** Milliseconds that it has to live; none if it is not what it should be any more. */
   get left(): number {
-    return this.child.ended ? 0 : this.#dies - performance.now();
+    const { flooded, complaint } = this.log;
+    const lost = this.child.ended || flooded || complaint !== undefined;
+    return lost ? 0 : this.#dies - performance.now();
   }
 
   /** Its stub. Throws what that says, and where QEMU has ended. */
@@ -124,10 +130,11 @@ export class QemuProcess {
     await fenced;
   }
 
-  /** Ends it; nothing is left of it. */
+  /** Ends it; nothing is left of it. To be called also where it has ended by itself. */
   async end(): Promise<void> {
     await this.child.end();
     await this.log.read;
     await Deno.remove(this.folder, { recursive: true }).catch(() => {});
+    this.#gone.resolve();
   }
 }

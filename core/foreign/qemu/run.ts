@@ -11,13 +11,14 @@ import { HYPERCALL_GAP, shutdownGap } from "../../engine/kvm/pvm.ts";
 import { SubjectLacks } from "../../engine/lacks.ts";
 import { disassemble } from "../../trace/disassemble.ts";
 import type { Child } from "../child.ts";
-import { contains, exitPoints } from "./exit_points.ts";
+import { type Breakpoints, contains, exitPoints } from "./exit_points.ts";
 import { readAt } from "./files.ts";
 import { type Accelerator, diskFile, FILES, logsAll, whole } from "./machine.ts";
 import { Journal } from "./journal.ts";
 import type { Pool } from "./pool.ts";
 import type { QemuProcess } from "./process.ts";
 import type { Stub } from "./stub.ts";
+import { Disconnected } from "../../engine/gdb/rsp.ts";
 
 /** How a run is made. */
 export interface RunSettings {
@@ -25,11 +26,13 @@ export interface RunSettings {
   readonly accelerator: Accelerator;
   /** Is KVM here PVM? */
   readonly pvm: boolean;
+  /** Milliseconds after a run's limit on time in which QEMU's stub has to answer. */
+  readonly grace: number;
 }
 
-/** QEMU's stub answers within this time after the limit, or is ended. */
-const GRACE_MS = 2_000;
-/** Between the end of QEMU's streams and its own, at most. */
+/** For `grace`, on a busy machine. */
+export const GRACE_MS = 2_000;
+/** Between the end of QEMU's streams and its own, and between SIGKILL and that, at most. */
 const CLOSING_MS = 2_000;
 /** Of output: for each access, as a guest makes one an exit on bare hardware, and for all else. */
 const BYTES_A_LINE = 128, ROOM = 1 << 20;
@@ -46,6 +49,12 @@ const SEVERAL_GAP =
 const LONGEST_INSTRUCTION = 15;
 /** Opcodes (SDM vol. 2). */
 const SYSCALL = [0x0f, 0x05], HYPERCALLS = [[0x0f, 0x01, 0xc1], [0x0f, 0x01, 0xd9]];
+
+/** PVM emulates neither INT3 nor single-steps. Elsewhere the guest keeps its debug registers for itself. */
+function breakpointsOf({ accelerator, pvm }: RunSettings): Breakpoints {
+  if (accelerator === "tcg") return "translator";
+  return pvm ? "registers" : "code";
+}
 
 /** Registers and memory as the guest left them. */
 type State = Pick<FinalState, "registers" | "memory">;
@@ -67,7 +76,7 @@ function never(): never {
 /** Undefined where the guest showed that it needs a QEMU of its own. */
 async function runOn(job: Job, settings: RunSettings, started: number, alone: boolean) {
   const { image, group: { limits } } = job;
-  const life = limits.wallMs + 2 * GRACE_MS;
+  const life = limits.wallMs + 2 * settings.grace;
   const output = ROOM + BYTES_A_LINE * limits.exits;
   const process = await settings.pool.take(image, life, output, alone);
   const run = new Run(job, settings, process, started);
@@ -75,7 +84,7 @@ async function runOn(job: Job, settings: RunSettings, started: number, alone: bo
     return await run.toEnd();
   } finally {
     process.log.listener = () => {};
-    if (run.standsStill && !process.child.ended) settings.pool.give(process, image.memory);
+    if (run.standsStill && process.left > 0) settings.pool.give(process, image.memory);
     else await process.end();
   }
 }
@@ -111,33 +120,55 @@ class Run {
 
   /** Undefined where the guest needs a QEMU of its own. */
   async toEnd(): Promise<Trace | undefined> {
-    const { reused, log } = this.#process;
-    const left = this.#job.group.limits.wallMs + GRACE_MS - this.#spent();
+    const { reused } = this.#process;
+    const left = this.#job.group.limits.wallMs + this.#settings.grace - this.#spent();
     const watchdog = setTimeout(() => {
       this.#overdue = true;
-      void this.#child.end();
+      this.#child.kill();
     }, Math.max(0, left));
     let end: EndState | undefined;
     try {
       end = await this.#drive();
     } catch (error) {
       if (error instanceof SubjectLacks) throw error;
-      // The stub fails when QEMU ends; if it did for another reason, that is for the user to know.
-      const ended = this.#overdue || log.flooded || await this.#child.exit(CLOSING_MS);
-      if (!ended) {
+      // When QEMU ends, its stub does, too.
+      if (!this.#isCut && !(error instanceof Disconnected)) {
         end = this.#crash(`QEMU's stub failed: ${messageOf(error)}`);
       }
     } finally {
       clearTimeout(watchdog);
     }
-    if (!this.standsStill) {
-      if (end) await this.#child.end();
-      await log.read;
-      // How it has ended may be known a moment after its streams are closed.
-      if (!end && !this.#overdue && !log.flooded) await this.#child.exit(CLOSING_MS);
-    }
+    if (!this.standsStill) end = await this.#settle(end);
     if (this.#again || (reused && this.#journal.askedExitPort)) return undefined;
-    return await this.#trace(log.flooded ? { kind: "limit", limit: "exits" } : end ?? this.#gone());
+    return await this.#trace(this.#cutShort() ?? end ?? this.#gone());
+  }
+
+  /** Sees QEMU to its end, and its log to the end of that: what is still on its way belongs to the trace. */
+  async #settle(end: EndState | undefined): Promise<EndState | undefined> {
+    let settled = end;
+    // By itself it ends a moment after its streams.
+    if (!end && !this.#isCut && !await this.#child.exit(CLOSING_MS) && !this.#isCut) {
+      settled = this.#crash("QEMU has closed its stub's stream, and lives on");
+    }
+    this.#child.kill();
+    // Nothing comes from a process that can't be killed.
+    if (await this.#child.exit(CLOSING_MS)) await this.#process.log.read;
+    return settled;
+  }
+
+  /** QEMU has been ended by us. */
+  get #isCut(): boolean {
+    const { flooded, complaint } = this.#process.log;
+    return this.#overdue || flooded || complaint !== undefined;
+  }
+
+  /** QEMU has been ended for what its log says, or how much. */
+  #cutShort(): EndState | undefined {
+    const { flooded, complaint } = this.#process.log;
+    if (flooded) return { kind: "limit", limit: "exits" };
+    // What comes after the guest's end is not recorded anyway.
+    if (complaint === undefined || this.#journal.exitCode !== undefined) return undefined;
+    return this.#crash(complaint);
   }
 
   /** QEMU has ended by itself, or the watchdog has ended it. */
@@ -155,8 +186,9 @@ class Run {
     const stub = await this.#load();
     if (!stub) return undefined;
     const { image, group: { limits } } = this.#job;
-    const hardware = this.#settings.accelerator === "kvm";
-    const points = exitPoints(image, hardware);
+    const by = breakpointsOf(this.#settings);
+    const points = exitPoints(image, by);
+    const hardware = by === "registers";
     await stub.setBreakpoints(points, hardware);
     const several = (image.cpus ?? 1) > 1;
     let look = several ? LOOK_AT_SEVERAL_MS : FIRST_LOOK_MS;
@@ -166,7 +198,7 @@ class Run {
       const halted = timeUp ? "interrupted" : await stub.run(Math.min(look, left));
       if (halted === "gone") return undefined;
       const ended = halted === "breakpoint"
-        ? await this.#atExit(stub, points, hardware)
+        ? await this.#atExit(stub, points, by)
         : await this.#standing(stub, halted, timeUp);
       if (ended === "gone") return undefined;
       if (ended) {
@@ -218,11 +250,13 @@ class Run {
   }
 
   /** The guest is about to end its run, as it seems: now its state can be seen. */
-  async #atExit(stub: Stub, points: bigint[], hardware: boolean) {
+  async #atExit(stub: Stub, points: bigint[], by: Breakpoints) {
+    // In the guest's memory they would be seen as its own, and QEMU can't step where one is.
+    if (by !== "translator") await stub.clearBreakpoints(points, by === "registers");
     this.#state = await this.#look(stub);
-    if (hardware) {
+    if (by === "registers") {
       // PVM does not step. The port ends QEMU now.
-      await stub.clearBreakpoints(points.splice(0), hardware);
+      points.splice(0);
       return undefined;
     }
     const halted = await stub.step();
@@ -231,7 +265,9 @@ class Run {
     const { exitCode, exits } = this.#journal;
     // It was not this instruction that ended the run: it faulted, or was another one's second half, or one of before.
     if (exits !== 1) this.#state = undefined;
-    return exitCode === undefined ? undefined : { kind: "shutdown", code: exitCode } as const;
+    if (exitCode !== undefined) return { kind: "shutdown", code: exitCode } as const;
+    if (by === "code") await stub.setBreakpoints(points, false);
+    return undefined;
   }
 
   /** Throws {@linkcode SubjectLacks} where it may be the host's KVM that ended the guest, and not the guest. */

@@ -1,6 +1,6 @@
 // The GDB stub of a running QEMU, on its standard streams (a socket would need permission to use the network): what stops it,
 // looks into it and lets it go on. Every wait ends when the process does.
-import { fromHex, RemoteProtocol, toHex, type Wire } from "../../engine/gdb/rsp.ts";
+import { Disconnected, fromHex, RemoteProtocol, toHex, type Wire } from "../../engine/gdb/rsp.ts";
 import { type RegisterLayout, registerLayout } from "../../engine/gdb/layout.ts";
 import { GENERAL_REGISTERS, SPECIAL_REGISTERS } from "../../base/registers.ts";
 import type { Child } from "../child.ts";
@@ -17,11 +17,18 @@ export type Halted =
   /** QEMU is gone. */
   | "gone";
 
-/** Numbers of the signals in stop replies (GDB's own numbering). */
+/** Numbers of the signals in stop replies (GDB's own numbering; QEMU 7.2, gdb_vm_state_change). */
 const SIGNALS: Readonly<Record<string, Halted>> = {
   "02": "interrupted",
+  "03": "shutdown",
   "05": "breakpoint",
+  // KVM can't go on with the guest.
+  "06": "shutdown",
 };
+/** A stop reply, and the last words of a QEMU that ends. */
+const STOPPED = /^[ST]([0-9a-f]{2})/, ENDS = /^[WX][0-9a-f]{2}/;
+/** Of what is neither, in a message. */
+const SHOWN_LENGTH = 40;
 
 /** QEMU takes packets of 4096 bytes (its PacketSize), two digits a byte. */
 const MOST_BYTES = 1024;
@@ -49,17 +56,19 @@ export class Stub {
     return new Stub(remote, await registerLayout(remote));
   }
 
-  /** `hardware`: by debug registers, which leave the guest's code alone. */
+  /** What QEMU refuses is not set: the run shows less then. `hardware`: by debug registers. */
   async setBreakpoints(addresses: readonly bigint[], hardware: boolean): Promise<void> {
     await this.#breakpoints("Z", addresses, hardware);
   }
+  /** The one that the guest stands at can always be cleared, others where its tables still lead to them. */
   async clearBreakpoints(addresses: readonly bigint[], hardware: boolean): Promise<void> {
     await this.#breakpoints("z", addresses, hardware);
   }
 
   async #breakpoints(letter: string, addresses: readonly bigint[], hardware: boolean) {
     for (const address of addresses) {
-      await this.#remote.ask(`${letter}${hardware ? 1 : 0},${address.toString(16)},1`);
+      await this.#remote.send(`${letter}${hardware ? 1 : 0},${address.toString(16)},1`);
+      await this.#remote.receive();
     }
   }
 
@@ -74,12 +83,12 @@ export class Stub {
     try {
       await this.#remote.send("s");
       return await this.#halted();
-    } catch {
-      return "gone";
+    } catch (error) {
+      return goneBy(error);
     }
   }
 
-  /** Lets it run until it stops by itself, or for `ms`. */
+  /** Lets it run until it stops by itself, or for `ms`. Throws where what the stub says is no stop reply. */
   async run(ms: number): Promise<Halted> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     try {
@@ -87,8 +96,8 @@ export class Stub {
       await this.#remote.send("c");
       timer = setTimeout(() => this.interrupt(), ms);
       return await this.#halted();
-    } catch {
-      return "gone";
+    } catch (error) {
+      return goneBy(error);
     } finally {
       this.#running = false;
       clearTimeout(timer);
@@ -96,7 +105,11 @@ export class Stub {
   }
 
   async #halted(): Promise<Halted> {
-    return SIGNALS[(await this.#remote.receive()).slice(1, 3)] ?? "shutdown";
+    const reply = await this.#remote.receive();
+    const halted = SIGNALS[STOPPED.exec(reply)?.[1] ?? ""];
+    if (halted) return halted;
+    if (ENDS.test(reply)) return "gone";
+    throw new Error(`the guest has stopped by ${JSON.stringify(reply.slice(0, SHOWN_LENGTH))}`);
   }
 
   /** Writes memory, ROM as well, where linear addresses are physical ones. */
@@ -151,6 +164,12 @@ export class Stub {
   }
 }
 
+/** QEMU is gone; any other error is thrown. */
+function goneBy(error: unknown): "gone" {
+  if (error instanceof Disconnected) return "gone";
+  throw error;
+}
+
 const INTERRUPT_FLAG = 0x200;
 /** The first PIC, through which the second one goes. */
 const ALL_MASKED = /^pic0:.* imr=ff /m;
@@ -171,7 +190,8 @@ function wireOf(child: Child): Wire {
     },
     write: async (bytes) => {
       const written = await child.write(bytes, WRITE_MS);
-      if (written !== "written") throw new Error(`QEMU does not listen: ${written}`);
+      if (written === "closed") throw new Disconnected("QEMU has closed its input");
+      if (written === "late") throw new Error("QEMU does not read its input");
       return bytes.length;
     },
     close: () => {},

@@ -10,7 +10,7 @@ import type { Accelerator } from "./machine.ts";
 import type { QemuMode } from "./mode.ts";
 import { Pool } from "./pool.ts";
 import { findProgram, findTimeout, isPvmHost, type Program } from "./program.ts";
-import { run } from "./run.ts";
+import { GRACE_MS, run } from "./run.ts";
 
 /** What the user says. */
 export interface QemuOptions {
@@ -18,6 +18,8 @@ export interface QemuOptions {
   readonly program?: string;
   /** Absent: `persistent`, which is faster and gives the same. */
   readonly mode?: QemuMode;
+  /** Milliseconds beyond a run's limit on measured time, for QEMU to tell what is left. */
+  readonly grace?: number;
 }
 
 const ACCELERATORS: Partial<Record<Backend, { accelerator: Accelerator; summary: string }>> = {
@@ -101,7 +103,12 @@ class QemuSubject implements Subject {
 
   async #run(job: Job): Promise<Trace> {
     if (!this.#pool) throw new Error("QEMU is asked to run before it was probed");
-    return await run(job, { pool: this.#pool, accelerator: this.#accelerator, pvm: this.#pvm });
+    return await run(job, {
+      pool: this.#pool,
+      accelerator: this.#accelerator,
+      pvm: this.#pvm,
+      grace: this.#options.grace ?? GRACE_MS,
+    });
   }
 
   #complaint(entry: Entry): Promise<string | undefined> {
