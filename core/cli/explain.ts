@@ -8,6 +8,7 @@ import { grouped, left, WIDTH, wrap } from "../report/columns.ts";
 import type { Case, CaseGroup, Expectations, SequenceExpectation } from "../scenario/case.ts";
 import { filterGroups } from "../scenario/filter.ts";
 import { kebab } from "../trace/print.ts";
+import { BACKEND_DESCRIPTIONS } from "../vmm/descriptions.ts";
 import { findCase, findScenario } from "./find_case.ts";
 import { toStdout } from "./output.ts";
 import type { SelectionOptions } from "./prepare.ts";
@@ -148,14 +149,9 @@ function indent(text: string): string[] {
 
 /** What the guest is built into, on each platform that its cases need. */
 async function describeImages(group: CaseGroup, subject: Case | undefined): Promise<string[]> {
-  const [{ buildFor }, { BACKEND_DEFINITIONS }] = await Promise.all([
-    import("./program_check.ts"),
-    import("../vmm/backends.ts"),
-  ]);
+  const { buildFor } = await import("./program_check.ts");
   const cases = (subject ? [subject] : group.cases).filter((c) => c.skip === undefined);
-  const platforms = new Set(
-    cases.flatMap((c) => BACKEND_DEFINITIONS.get(c.backend)?.platform ?? []),
-  );
+  const platforms = new Set(cases.map((c) => BACKEND_DESCRIPTIONS[c.backend].platform));
   return [...platforms].flatMap((platform) => {
     const { image, problems } = buildFor(group, platform);
     if (!image) return ["", ...problems];

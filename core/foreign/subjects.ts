@@ -26,9 +26,8 @@ type Maker = (backend: Backend, options: SubjectOptions) => Promise<Found>;
 
 const MAKERS: Readonly<Record<Engine, Maker>> = {
   embedded: async (backend) => {
-    const { subjectOf } = await import("../vmm/subjects.ts");
-    const subject = subjectOf({ backend, engine: "embedded" });
-    return subject ? { subject } : { absent: `there is no ${backend}@embedded` };
+    const { loadEmbedded } = await import("../vmm/load.ts");
+    return { subject: await loadEmbedded(backend) };
   },
   kvm: async (backend, { kvm }) => {
     const { kvmSubject } = await import("./kvm/kvm.ts");

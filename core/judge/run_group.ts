@@ -8,7 +8,6 @@ import type { Case, CaseGroup, Limits } from "../scenario/case.ts";
 import type { CostProfile } from "../vmm/cost_profile.ts";
 import { SubjectLacks } from "../engine/lacks.ts";
 import type { Found, SubjectSource } from "../vmm/subject.ts";
-import { subjectOf } from "../vmm/subjects.ts";
 import { diverge } from "./diverge.ts";
 import { judgeGroup, type RunOutcome } from "./judge.ts";
 import type { Ledger } from "./known/deviation.ts";
@@ -72,7 +71,8 @@ export async function runGroup(group: CaseGroup, context: GroupContext): Promise
   return divergence ? { ...result, divergence } : result;
 }
 
-function embeddedSubject(id: SubjectId): Found {
+async function embeddedSubject(id: SubjectId): Promise<Found> {
+  const { subjectOf } = await import("../vmm/subjects.ts");
   const subject = subjectOf(id);
   return subject ? { subject } : { absent: `${subjectName(id)} is not on the embedded engine` };
 }
@@ -97,7 +97,7 @@ export class GroupRunner {
     if (subject.skip !== undefined) return { skipped: subject.skip };
     try {
       const { subjects } = this.context;
-      const found = subjects ? await subjects.find(subject) : embeddedSubject(subject);
+      const found = subjects ? await subjects.find(subject) : await embeddedSubject(subject);
       if ("absent" in found) return { skipped: found.absent };
       const runs = found.subject;
       const { group } = this;

@@ -3,6 +3,7 @@
 // shadowed; instructions that keep faulting on page tables or devices are retranslated into callouts (adaptation).
 import { treatments } from "../cpu/sensitive_operations.ts";
 import type { ExecutionControls } from "../engine/vcpu.ts";
+import { BACKEND_DESCRIPTIONS } from "./descriptions.ts";
 import {
   emulated,
   type ExitHandlers,
@@ -57,11 +58,7 @@ const HANDLERS: ExitHandlers = {
 };
 
 export const fullBt: BackendDefinition = {
-  backend: "full-bt",
-  summary:
-    "binary translation: inlined operations and callouts, shadow paging, emulated PC devices",
-  platform: "bare",
-  unsuited: () => undefined,
+  ...BACKEND_DESCRIPTIONS["full-bt"],
   create: (setup) =>
     new PcMonitor(setup, {
       controls: CONTROLS,

@@ -6,6 +6,7 @@ import type { Intercepts } from "../cpu/intercepts.ts";
 import { MSR } from "../cpu/msr.ts";
 import { treatments } from "../cpu/sensitive_operations.ts";
 import type { ExecutionControls } from "../engine/vcpu.ts";
+import { BACKEND_DESCRIPTIONS } from "./descriptions.ts";
 import {
   deviceMemory,
   emulated,
@@ -109,10 +110,7 @@ export const HARDWARE_HANDLERS: ExitHandlers = {
 };
 
 export const fullHw: BackendDefinition = {
-  backend: "full-hw",
-  summary: "hardware-assisted: VM exits, nested paging, emulated PC devices",
-  platform: "bare",
-  unsuited: () => undefined,
+  ...BACKEND_DESCRIPTIONS["full-hw"],
   create: (setup) =>
     new PcMonitor(setup, {
       controls: NESTED_CONTROLS,
@@ -122,10 +120,7 @@ export const fullHw: BackendDefinition = {
 };
 
 export const fullHwShadow: BackendDefinition = {
-  backend: "full-hw/shadow",
-  summary: "full-hw without nested paging: shadow page tables, by VM exits",
-  platform: "bare",
-  unsuited: () => undefined,
+  ...BACKEND_DESCRIPTIONS["full-hw/shadow"],
   create: (setup) =>
     new PcMonitor(setup, {
       controls: SHADOW_CONTROLS,

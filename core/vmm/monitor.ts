@@ -11,6 +11,7 @@ import type { AddressGate, BlockSource, Power, Sink } from "../machine/device.ts
 import type { GuestMemory } from "../machine/memory.ts";
 import type { EndState, Exit } from "../trace/exit.ts";
 import type { Recorder } from "../trace/recorder.ts";
+import type { BackendDescription } from "./descriptions.ts";
 
 /** What the runner gives to a monitor to build its virtual machine from. */
 export interface Setup {
@@ -80,15 +81,7 @@ export interface Monitor {
 }
 
 /** Makes monitors of one back end. */
-export interface BackendDefinition {
-  /** Its name. */
-  readonly backend: Backend;
-  /** One line for `doctor` and the documentation. */
-  readonly summary: string;
-  /** What the pv-ops of its guests are bound to. */
-  readonly platform: GuestImage["platform"];
-  /** Why it can't run this image, or undefined. */
-  unsuited(image: Pick<GuestImage, "entry" | "cpus">): string | undefined;
+export interface BackendDefinition extends BackendDescription {
   /** A monitor with its devices on the bus; the vCPU comes with `start`. */
   create(setup: Setup): Monitor;
 }

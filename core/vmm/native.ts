@@ -8,6 +8,7 @@ import type { Bus } from "../machine/bus.ts";
 import type { Exit } from "../trace/exit.ts";
 import { startBare } from "../engine/bare_start.ts";
 import { boardOf } from "./board_of.ts";
+import { BACKEND_DESCRIPTIONS } from "./descriptions.ts";
 import { beyondRam, unknownExit } from "./exit_handlers.ts";
 import { InterruptDelivery } from "./interrupts.ts";
 import {
@@ -104,9 +105,6 @@ class Native implements Monitor {
 }
 
 export const native: BackendDefinition = {
-  backend: "native",
-  summary: "no monitor: the reference for overhead",
-  platform: "bare",
-  unsuited: () => undefined,
+  ...BACKEND_DESCRIPTIONS.native,
   create: (setup) => new Native(setup),
 };

@@ -5,8 +5,7 @@ import type { KvmOptions } from "../../engine/kvm/engine.ts";
 import type { KvmHost } from "../../engine/kvm/host.ts";
 import { COUNTER_GAP, usesCounter } from "../../engine/kvm/pvm.ts";
 import { SubjectLacks } from "../../engine/lacks.ts";
-import type { BackendDefinition } from "../../vmm/monitor.ts";
-import { BACKEND_DEFINITIONS } from "../../vmm/backends.ts";
+import { BACKEND_DESCRIPTIONS, type BackendDescription } from "../../vmm/descriptions.ts";
 import type { Availability, Found, Job, Subject } from "../../vmm/subject.ts";
 import { canary, canaryComplaint } from "../canary.ts";
 import { type Answer, Hand } from "./hand.ts";
@@ -24,8 +23,9 @@ const BACKENDS: readonly Backend[] = ["full-hw", "para", "hybrid"];
 
 /** What runs cases of a back end on /dev/kvm, or why there is no such pair. */
 export function kvmSubject(backend: Backend, options: KvmOptions = {}): Found {
-  const definition = BACKEND_DEFINITIONS.get(backend);
-  if (definition && BACKENDS.includes(backend)) return { subject: new Kvm(definition, options) };
+  if (BACKENDS.includes(backend)) {
+    return { subject: new Kvm(BACKEND_DESCRIPTIONS[backend], options) };
+  }
   return { absent: WITHOUT[backend] ?? `there is no ${backend}@kvm` };
 }
 
@@ -41,13 +41,13 @@ class Kvm implements Subject {
   readonly id: SubjectId;
   readonly summary: string;
   readonly platform: Subject["platform"];
-  readonly #backend: BackendDefinition;
+  readonly #backend: BackendDescription;
   readonly #hand = new Hand();
   /** Each ends a run that is under way, or waits for its turn. */
   readonly #stops = new Set<() => void>();
   #host: KvmHost | undefined;
 
-  constructor(backend: BackendDefinition, readonly options: KvmOptions) {
+  constructor(backend: BackendDescription, readonly options: KvmOptions) {
     this.#backend = backend;
     this.id = { backend: backend.backend satisfies Backend, engine: "kvm" };
     this.summary = `${backend.summary}; on /dev/kvm`;

@@ -6,25 +6,25 @@ import { Holdings } from "../../engine/kvm/holdings.ts";
 import { hostOf } from "../../engine/kvm/host.ts";
 import { KvmUnavailable } from "../../engine/kvm/system.ts";
 import { SubjectLacks } from "../../engine/lacks.ts";
-import { BACKEND_DEFINITIONS } from "../../vmm/backends.ts";
+import { loadBackend } from "../../vmm/load.ts";
 import { runCase } from "../../vmm/runner.ts";
 import type { FromWorker, Request } from "./messages.ts";
 
-self.onmessage = ({ data }: MessageEvent<Request>) => {
-  self.postMessage(answer(data));
+self.onmessage = async ({ data }: MessageEvent<Request>) => {
+  self.postMessage(await answer(data));
   if (data.type === "close") self.close();
 };
 
 self.postMessage({ type: "ready" } satisfies FromWorker);
 
-function answer(message: Request): FromWorker {
+async function answer(message: Request): Promise<FromWorker> {
   try {
     if (message.type !== "close") kvmSystem(new Holdings(message.holdings));
     switch (message.type) {
       case "probe":
         return { type: "system", ...hostOf(kvmSystem()) };
       case "run":
-        return run(message);
+        return await run(message);
       case "close":
         closeKvm();
         return { type: "closed" };
@@ -37,10 +37,9 @@ function answer(message: Request): FromWorker {
   }
 }
 
-function run(message: Extract<Request, { type: "run" }>): FromWorker {
+async function run(message: Extract<Request, { type: "run" }>): Promise<FromWorker> {
   const { backend, job, stop, options } = message;
-  const definition = BACKEND_DEFINITIONS.get(backend);
-  if (!definition) return { type: "defect", message: `There is no back end ${backend}` };
+  const definition = await loadBackend(backend);
   const flag = new Int32Array(stop);
   const holdings = new Holdings(message.holdings);
   const abort = () => Atomics.load(flag, 0) !== 0 || holdings.ending;

@@ -6,6 +6,7 @@ import { attachVirtio, type PcBoard } from "../../machine/board.ts";
 import type { Lapic } from "../../machine/devices/lapic.ts";
 import type { Exit } from "../../trace/exit.ts";
 import { boardOf } from "../board_of.ts";
+import { BACKEND_DESCRIPTIONS } from "../descriptions.ts";
 import { emulated, type ExitHandlers, injectException, msrRead } from "../exit_handlers.ts";
 import { HARDWARE_HANDLERS, NESTED_CONTROLS } from "../full_hw.ts";
 import {
@@ -172,9 +173,6 @@ class HybridMonitor extends PcMonitor {
 
 /** The back end. */
 export const hybrid: BackendDefinition = {
-  backend: "hybrid",
-  summary: "hardware-assisted, with virtio devices and KVM's paravirtual features",
-  platform: "kvm",
-  unsuited: () => undefined,
+  ...BACKEND_DESCRIPTIONS.hybrid,
   create: (setup) => new HybridMonitor(setup),
 };

@@ -6,6 +6,7 @@ import { treatments } from "../../cpu/sensitive_operations.ts";
 import type { ExecutionControls, Vcpu } from "../../engine/vcpu.ts";
 import { XEN_BLOCK_PORT, XEN_CONSOLE_PORT, XEN_STORE_PORT } from "../../guest/layout.ts";
 import type { Exit } from "../../trace/exit.ts";
+import { BACKEND_DESCRIPTIONS } from "../descriptions.ts";
 import { unknownExit } from "../exit_handlers.ts";
 import {
   type BackendDefinition,
@@ -158,14 +159,6 @@ function attachBackends(domain: Domain): void {
 
 /** The back end. */
 export const para: BackendDefinition = {
-  backend: "para",
-  summary: "ported guests on Xen's PV interface: hypercalls, direct paging, event channels",
-  platform: "xen",
-  unsuited: ({ entry, cpus = 1 }) => {
-    if (cpus > 1) return "para domains have one CPU so far";
-    return entry === "long64"
-      ? undefined
-      : `para starts guests in long mode, and this one in ${entry}`;
-  },
+  ...BACKEND_DESCRIPTIONS.para,
   create: (setup) => new Para(setup),
 };
