@@ -1,6 +1,5 @@
 // The contract of a back end. A monitor decides what exits, and handles what exited; the runner (`runner.ts`) drives it,
 // keeps the time and records what happens.
-import type { Backend } from "../base/backend.ts";
 import type { VirtualClock } from "../base/clock.ts";
 import type { CpuidResult } from "../cpu/cpu.ts";
 import type { Doorbells, ExecutionControls, LocalApicRegisters, Vcpu } from "../engine/vcpu.ts";
@@ -74,6 +73,11 @@ export interface Monitor {
   handle(exit: Exit): Outcome;
   /** Before every entry: delivers what is pending, or asks to be told when that is possible. May end the run. */
   beforeEntry(): Outcome;
+  /**
+   * Asked where CPUs run side by side, while this one's is in its guest, of which nothing can be known meanwhile: has something come
+   * up that it is to be taken from there for? Absent: never.
+   */
+  summons?(): boolean;
   /** The guest is idle (HLT without exit, or a handled HLT): is anything pending that wakes it at once? */
   wakeable(): boolean;
   /** The guest is idle for good: it masks everything that could wake it. Ends the run as `halt`; absent means no. */
