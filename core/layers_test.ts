@@ -1,8 +1,9 @@
 // Holds the architecture: a folder imports only the folders before it, and what must run in a browser touches no Deno API.
 import { assertEquals } from "@std/assert";
-import { dirname, fromFileUrl, join, relative, resolve } from "@std/path";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 
-const CORE = dirname(fromFileUrl(import.meta.url));
+const CORE = dirname(fileURLToPath(import.meta.url));
 
 /** The pipeline, in order. Each may import itself and the ones before it. */
 const LAYERS = [

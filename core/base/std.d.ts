@@ -67,18 +67,6 @@ declare module "@std/text/closest-string" {
 declare module "@std/text/levenshtein-distance" {
   export function levenshteinDistance(a: string, b: string): number;
 }
-declare module "@std/path" {
-  export function join(...paths: (string | URL)[]): string;
-  export function dirname(path: string | URL): string;
-  export function basename(path: string | URL, suffix?: string): string;
-  export function extname(path: string | URL): string;
-  export function relative(from: string, to: string): string;
-  export function resolve(...paths: string[]): string;
-  export function isAbsolute(path: string): boolean;
-  export function normalize(path: string | URL): string;
-  export function fromFileUrl(url: string | URL): string;
-  export function toFileUrl(path: string): URL;
-}
 declare module "@std/fmt/colors" {
   type Style = (text: string) => string;
   export function setColorEnabled(enabled: boolean): void;

@@ -1,6 +1,7 @@
 // Port I/O exits of real KVM through Deno, beside the same loop in C: bare, as FFI alone has it, and through the engine's
 // contract, as runs do it. All three take turns in one run, with the same guest.
-import { fromFileUrl, join } from "@std/path";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { createKvmVcpu } from "./kvm_vcpu.ts";
 import { KVM_EXIT, STRUCT } from "../engine/kvm/abi.ts";
 import { KvmSystem } from "../engine/kvm/system.ts";
@@ -68,7 +69,7 @@ async function compile(directory: string): Promise<string | undefined> {
   const program = join(directory, "port_exits");
   try {
     const { code } = await new Deno.Command("gcc", {
-      args: ["-O2", "-o", program, fromFileUrl(SOURCE)],
+      args: ["-O2", "-o", program, fileURLToPath(SOURCE)],
       stdout: "null",
       stderr: "null",
     }).output();

@@ -1,5 +1,5 @@
 // What `deno task bench` measures, one function a subject.
-import { join } from "@std/path";
+import { join } from "node:path";
 import { type SubjectId, subjectName } from "../base/backend.ts";
 import { assembleKernel, benchProfile, type KernelRun, runEmbedded } from "./embedded.ts";
 import { type Kernel, KERNELS } from "./kernels.ts";

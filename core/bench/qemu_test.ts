@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "node:path";
 import { assembleKernel, benchProfile, runEmbedded } from "./embedded.ts";
 import { KERNELS } from "./kernels.ts";
 import { firmware, qemuVersion, runQemu } from "./qemu.ts";

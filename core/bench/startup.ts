@@ -1,8 +1,8 @@
 // From the start of a process to its verdict on one small case.
-import { fromFileUrl } from "@std/path";
+import { fileURLToPath } from "node:url";
 import { type SubjectId, subjectName } from "../base/backend.ts";
 
-const MAIN = fromFileUrl(new URL("../cli/main.ts", import.meta.url));
+const MAIN = fileURLToPath(new URL("../cli/main.ts", import.meta.url));
 
 /** What each engine needs beyond reading, as `deno run` has it. */
 const PERMISSIONS: Readonly<Partial<Record<SubjectId["engine"], readonly string[]>>> = {

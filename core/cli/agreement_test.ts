@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "node:path";
 import { marks, withTable } from "./agreement.ts";
 import { smallScenario, trivisor, withFiles } from "./testing.ts";
 

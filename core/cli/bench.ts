@@ -1,7 +1,8 @@
 // `deno task bench [--json] [--rounds N] [--against CHECKOUT]`: how fast trivisor is, beside QEMU TCG in the same run where
 // that is installed, and beside another version of itself; and its way to KVM beside the same in C.
 // Times depend on the machine and on what else it does: read the ratios, and the intervals.
-import { join, resolve, toFileUrl } from "@std/path";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { complaintOf } from "./complaint.ts";
 import { positive } from "./options.ts";
 import { toStderr, toStdout } from "./output.ts";
@@ -22,7 +23,7 @@ const NAME_WIDTH = 44;
 
 /** How the version in another checkout runs a kernel, by its own `core/bench/embedded.ts`. */
 async function otherVersion(checkout: string): Promise<BenchOptions["other"]> {
-  const module = toFileUrl(join(resolve(checkout), "core", "bench", "embedded.ts"));
+  const module = pathToFileURL(join(resolve(checkout), "core", "bench", "embedded.ts"));
   const { benchProfile, runEmbedded }: typeof import("../bench/embedded.ts") = await import(
     module.href
   );

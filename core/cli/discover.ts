@@ -1,5 +1,5 @@
 // From paths on the command line to scenario files, in an order that does not depend on the file system.
-import { basename, dirname, join, normalize, relative, resolve } from "@std/path";
+import { basename, dirname, join, normalize, relative, resolve } from "node:path";
 import { printable } from "../base/printable.ts";
 import { Complaint } from "./complaint.ts";
 

@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "node:path";
 import { Complaint } from "./complaint.ts";
 import { discover } from "./discover.ts";
 import { smallScenario, trivisor, withFiles } from "./testing.ts";

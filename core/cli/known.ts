@@ -1,5 +1,5 @@
 // Loads the ledger of deviations of a run.
-import { join } from "@std/path";
+import { join } from "node:path";
 import { renderDiagnostic } from "../base/diagnostic.ts";
 import type { Deviation, Ledger } from "../judge/known/deviation.ts";
 import { parseLedger } from "../judge/known/read.ts";

@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "node:path";
 import { BACKENDS, DEFAULT_ENGINE, subjectName } from "../base/backend.ts";
 import { entriesFor } from "../judge/known/apply.ts";
 import { matchesAny } from "../judge/known/wildcard.ts";

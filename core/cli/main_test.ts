@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { fromFileUrl } from "@std/path";
+import { fileURLToPath } from "node:url";
 import { BROKEN, type Finished, smallScenario, trivisor, withFiles } from "./testing.ts";
 
 const SUITE = {
@@ -17,7 +17,7 @@ interface Row {
 }
 
 /** Files of trivisor's own. */
-const GUESTS = fromFileUrl(new URL("../../fixtures/guests/", import.meta.url));
+const GUESTS = fileURLToPath(new URL("../../fixtures/guests/", import.meta.url));
 
 const ROWS: readonly Row[] = [
   {

@@ -1,9 +1,10 @@
 // Is the suite worth anything? One thing is broken in a copy of trivisor, and the shipped scenarios must notice.
 import { assert, assertEquals } from "@std/assert";
 import { EXIT_CODE } from "../judge/verdict.ts";
-import { dirname, fromFileUrl, join } from "@std/path";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 
-const ROOT = join(dirname(fromFileUrl(import.meta.url)), "../..");
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../..");
 
 interface Mutant {
   readonly name: string;

@@ -1,5 +1,5 @@
 // `trivisor new NAME`: a scenario to start from.
-import { dirname, join, relative } from "@std/path";
+import { dirname, join, relative } from "node:path";
 import { EXIT_CODE, type ExitCode } from "../judge/verdict.ts";
 import { Complaint } from "./complaint.ts";
 import { toStdout } from "./output.ts";

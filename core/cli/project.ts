@@ -1,12 +1,13 @@
 // Finds files: trivisor's own fixtures, and what scenarios include. Scenarios are untrusted: what they name is looked for
 // in the fixtures and beside the scenario, never elsewhere, wherever links lead.
-import { dirname, fromFileUrl, isAbsolute, join, normalize, relative } from "@std/path";
+import { dirname, isAbsolute, join, normalize, relative } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { SourceFile } from "../base/source.ts";
 import type { BuildOptions } from "../guest/build.ts";
 import type { Located } from "../scenario/case.ts";
 
 /** The folder that holds `core`, `fixtures` and `scenarios`. */
-export const PROJECT = fromFileUrl(new URL("../../", import.meta.url));
+export const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
 const FIXTURES = join(PROJECT, "fixtures");
 
 /** Largest file that a scenario may include or load. */

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertExists } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "node:path";
 import { filesOf, includesOf } from "./project.ts";
 import { smallScenario, trivisor, withFiles } from "./testing.ts";
 

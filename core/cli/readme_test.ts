@@ -1,9 +1,10 @@
 // What the README shows must be true: the scenario that it explains, what that prints, and where its links lead.
 import { assert, assertEquals } from "@std/assert";
-import { dirname, fromFileUrl, join } from "@std/path";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { trivisor } from "./testing.ts";
 
-const ROOT = join(dirname(fromFileUrl(import.meta.url)), "../..");
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const README = Deno.readTextFileSync(join(ROOT, "README.md"));
 
 /** The text of the only fenced block of this language. */

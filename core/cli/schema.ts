@@ -1,5 +1,5 @@
 // `trivisor schema`: the JSON Schemas of scenarios and of ledgers of deviations, for editors.
-import { join } from "@std/path";
+import { join } from "node:path";
 import { EXIT_CODE, type ExitCode } from "../judge/verdict.ts";
 import { ledgerJsonSchema } from "../judge/known/schema.ts";
 import { jsonSchema } from "../scenario/schema.ts";

@@ -1,7 +1,8 @@
 // The ported guests of the suite that ships, on a CPU that has no controls for deprivileged guests but has the shim under them:
 // what KVM does, tried where there is no KVM. Everything has to be as with the engine's own controls.
 import { assert, assertEquals } from "@std/assert";
-import { dirname, fromFileUrl, join } from "@std/path";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { deprivileged, type Gates } from "../engine/deprivileged/engine.ts";
 import { embedded } from "../engine/embedded/engine.ts";
 import type { VcpuFactory } from "../engine/vcpu.ts";
@@ -14,7 +15,7 @@ import { prepare } from "./prepare.ts";
 import { loadProfile } from "./profile.ts";
 import { filesFor } from "./project.ts";
 
-const SCENARIOS = join(dirname(fromFileUrl(import.meta.url)), "../../scenarios");
+const SCENARIOS = join(dirname(fileURLToPath(import.meta.url)), "../../scenarios");
 const FEWEST_RUNS = 100;
 /** SIDT and STR show the shim's tables, as they show Xen's on Xen: nothing of the guest's. */
 const SHOWN = new Map([["sensitive/descriptor-tables", ["idt", "tr"]]]);

@@ -1,8 +1,9 @@
 // The suite that ships, as a user runs it: with read permission alone, everything passes, twice the same.
 import { assert, assertEquals } from "@std/assert";
-import { dirname, fromFileUrl, join } from "@std/path";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 
-const ROOT = join(dirname(fromFileUrl(import.meta.url)), "../..");
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../..");
 
 /** Folders by subject that the suite promises. */
 const SUBJECTS = [

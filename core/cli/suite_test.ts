@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "node:path";
 import type { SuiteEvent } from "../report/reporter.ts";
 import { runSuite } from "./suite.ts";
 import { BROKEN, smallScenario, withFiles } from "./testing.ts";

@@ -1,7 +1,8 @@
 // For the tests of the command line: runs it in a process of its own, as users do, with read permission alone.
-import { dirname, fromFileUrl, join } from "@std/path";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 
-const MAIN = fromFileUrl(new URL("./main.ts", import.meta.url));
+const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
 
 export interface Finished {
   readonly code: number;

@@ -1,10 +1,10 @@
 // The examples in fixtures/vmm keep to the protocol, and do what trivisor's own engine does.
 import { assertEquals } from "@std/assert";
-import { fromFileUrl } from "@std/path";
+import { fileURLToPath } from "node:url";
 import { conformance } from "./conformance.ts";
 
 const fixture = (name: string) =>
-  fromFileUrl(new URL(`../../../fixtures/vmm/${name}`, import.meta.url));
+  fileURLToPath(new URL(`../../../fixtures/vmm/${name}`, import.meta.url));
 
 async function works(program: string, ...args: string[]): Promise<boolean> {
   try {

@@ -1,6 +1,6 @@
 // Runs on a VMM that fails in a way chosen by chance (fixtures/vmm/faulty.pl), and the verdict that each must have.
 import { assertEquals, assertMatch } from "@std/assert";
-import { fromFileUrl } from "@std/path";
+import { fileURLToPath } from "node:url";
 import { subjectName } from "../../base/backend.ts";
 import type { Random } from "../../engine/oracle/random.ts";
 import type { Limits } from "../../scenario/case.ts";
@@ -10,7 +10,7 @@ import type { FaultStep, FaultTrial, Result } from "../testing_faults.ts";
 import { canary } from "../canary.ts";
 import { externalSubject } from "./external.ts";
 
-const FAULTY = fromFileUrl(new URL("../../../fixtures/vmm/faulty.pl", import.meta.url));
+const FAULTY = fileURLToPath(new URL("../../../fixtures/vmm/faulty.pl", import.meta.url));
 /** Letters that a run prints before the fault, at most. */
 const MAX_LETTERS = 300;
 /** The same where each waits for its answer. */

@@ -1,6 +1,6 @@
 // What is left when trivisor is killed: nothing for long.
 import { assert, assertEquals } from "@std/assert";
-import { fromFileUrl } from "@std/path";
+import { fileURLToPath } from "node:url";
 import { sweepFolders } from "./leftovers.ts";
 import { findProgram, findTimeout } from "./program.ts";
 
@@ -47,7 +47,7 @@ Deno.test({
   name: "a QEMU ends in time when trivisor was killed" + (reason ? ` (skipped: ${reason})` : ""),
   fn: async () => {
     assert(!("absent" in found) && timeout !== undefined);
-    const config = fromFileUrl(new URL("../../../deno.json", import.meta.url));
+    const config = fileURLToPath(new URL("../../../deno.json", import.meta.url));
     const file = await Deno.makeTempFile({ suffix: ".ts" });
     await Deno.writeTextFile(file, VICTIM);
     const victim = new Deno.Command(Deno.execPath(), {

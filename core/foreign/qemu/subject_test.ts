@@ -1,6 +1,6 @@
 // QEMU's translator against what is known of a guest, and against guests and programs that mean harm.
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { fromFileUrl } from "@std/path";
+import { fileURLToPath } from "node:url";
 import type { Entry } from "../../scenario/case.ts";
 import { findProgram } from "./program.ts";
 import { qemuSubject } from "./subject.ts";
@@ -188,7 +188,7 @@ Deno.test({
   ...known,
   name: named("neither the network nor the environment is needed"),
   fn: async () => {
-    const config = fromFileUrl(new URL("../../../deno.json", import.meta.url));
+    const config = fileURLToPath(new URL("../../../deno.json", import.meta.url));
     const child = new Deno.Command(Deno.execPath(), {
       args: [
         ...["run", "--no-prompt", "--no-check", "--ignore-env", "--config", config],
