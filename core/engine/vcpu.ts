@@ -243,6 +243,24 @@ export interface Vcpu {
   dispose(): void;
 }
 
+/**
+ * The CPUs of one machine where each has a thread of its own, and they run at the same time. A CPU that has been entered is left
+ * alone until it has come back: nothing else is asked of it, but `nmi` and to close A20.
+ */
+export interface SideBySide {
+  readonly vcpus: readonly Vcpu[];
+  /** Lets a CPU go on that has stopped, and does not wait for it. */
+  enter(cpu: number): void;
+  /** Takes a CPU from its guest, if it is there: it stops soon, as at the end of a budget. */
+  kick(cpu: number): void;
+  /** The CPU that has stopped first of those that nobody was told of; waits for at most so many nanoseconds. */
+  next(nanoseconds: number): number | undefined;
+  /** Why it has. To be asked right after `next` has named it. */
+  stop(cpu: number): Stop;
+  /** Takes all of them from their guest, and waits for it: they can be asked again, and disposed of. */
+  halt(): void;
+}
+
 /** Makes virtual CPUs. */
 export interface VcpuFactory {
   /** Its guests' time is the host's, as nobody counts their instructions. Absent: time is virtual, by retired instructions. */
@@ -252,6 +270,8 @@ export interface VcpuFactory {
   /** Interrupt controllers of machines with ordinary guests are the engine's. */
   readonly ownControllers?: true;
   create(config: VcpuConfig): Vcpu;
-  /** The CPUs of one machine, over one memory of the size that the first one states. Absent: a machine has one CPU. */
+  /** The CPUs of one machine, over one memory of the size that the first one states. Absent: a machine has no several that take turns. */
   createAll?(configs: readonly VcpuConfig[]): readonly Vcpu[];
+  /** The same where they don't take turns, but run side by side. */
+  createSideBySide?(configs: readonly VcpuConfig[]): SideBySide;
 }

@@ -25,6 +25,11 @@ export class InterruptDelivery {
     this.#wantWindow(this.controller.pending());
   }
 
+  /** Is there an interrupt that has come since the last entry, and that the guest will not tell of when it can take it? */
+  get unawaited(): boolean {
+    return !this.#windowWanted && this.controller.pending();
+  }
+
   /** An `interrupt-window` exit has answered the request. */
   windowOpened(): void {
     this.#wantWindow(false);

@@ -148,6 +148,10 @@ export class PcMonitor implements Monitor {
     vcpu.setControls(watched ? this.#priorityControls : this.controls);
   }
 
+  summons(): boolean {
+    return this.#processor.signalled || this.#machine.interrupts.unawaited;
+  }
+
   wakeable(): boolean {
     return this.#processor.wakes(this.#machine.vcpu);
   }

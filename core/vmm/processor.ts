@@ -50,10 +50,15 @@ export class Processor {
     return lapic.waitsForStartUp ? IDLE : RESUME;
   }
 
+  /** Is there a message that the CPU does not see by itself? */
+  get signalled(): boolean {
+    return this.#lapic?.signalled ?? false;
+  }
+
   /** Is there what ends a halt? */
   wakes(vcpu: Vcpu): boolean {
     if (vcpu.lower) return vcpu.lower.halts.wakes();
-    if (this.#lapic?.signalled) return true;
+    if (this.signalled) return true;
     if (this.#lapic?.waitsForStartUp) return false;
     return vcpu.eventPending || this.board.interrupts.pending() && !interruptsMasked(vcpu);
   }

@@ -11,6 +11,7 @@ import type { EndState, Exit, ExitVia } from "../trace/exit.ts";
 import { Recorder } from "../trace/recorder.ts";
 import type { Trace } from "../trace/trace.ts";
 import { cyclesOf } from "./cost_model.ts";
+import type { Cpus } from "./cpus.ts";
 import type { CostProfile } from "./cost_profile.ts";
 import { finalMemory, finalRegisters, shownBy } from "./final_state.ts";
 import { reasonOf } from "./given_up.ts";
@@ -18,7 +19,8 @@ import { HostTime } from "./host_time.ts";
 import { LateInputs } from "./late_inputs.ts";
 import { LateMemory } from "./late_memory.ts";
 import type { BackendDefinition, Monitor, Outcome } from "./monitor.ts";
-import { HOST_TURN, TURN, Turns } from "./turns.ts";
+import { makeCpus } from "./make_cpus.ts";
+import { TURN } from "./turns.ts";
 import { type GuestTime, VirtualTime } from "./virtual_time.ts";
 import { LONGEST_HOST_STRETCH, LONGEST_STRETCH, WallLimit } from "./wall_limit.ts";
 
@@ -66,7 +68,7 @@ class Run {
   readonly #clock: VirtualClock;
   readonly #recorder: Recorder;
   readonly #disks: readonly MemoryDisk[];
-  readonly #cpus: Turns;
+  readonly #cpus: Cpus;
   readonly #inlines: boolean;
   /** Native costs count only while the guest runs, not when a handler emulates an instruction. */
   #inGuest = false;
@@ -79,7 +81,7 @@ class Run {
     const wallClock = options.wallClock ?? (() => performance.now());
     this.#wall = new WallLimit(this.#limits.wallMs, wallClock, options.abort);
     // Devices ask for the time while they are built, before there is a CPU.
-    const made: { cpus?: Turns } = {};
+    const made: { cpus?: Cpus } = {};
     const retired = () => made.cpus?.retired ?? 0;
     this.#time = engine.hostTime
       ? new HostTime(wallClock, engine.hostRate?.())
@@ -125,11 +127,9 @@ class Run {
       cpuid: (leaf, subleaf) => own.cpuid(leaf, subleaf),
       count: (what) => this.#native(what),
     });
-    this.#cpus = made.cpus = new Turns(engine, monitor, config, {
+    this.#cpus = made.cpus = makeCpus(engine, monitor, config, {
       cpus: image.cpus ?? 1,
-      ...(engine.hostTime
-        ? { turn: HOST_TURN, time: () => this.#time.now() }
-        : { turn: options.turn ?? TURN }),
+      turn: options.turn ?? TURN,
     });
     const { memory: ram, lower } = this.#cpus.first.vcpu;
     memory.bind(ram);
@@ -147,6 +147,7 @@ class Run {
       for (const { monitor, vcpu } of this.#cpus.all) monitor.start(vcpu);
       return this.#loop();
     });
+    this.#cpus.halt();
     return this.#trace(end);
   }
 
@@ -175,15 +176,17 @@ class Run {
       const limit = this.#ended ?? this.#limit();
       if (limit) return limit;
       const cpu = this.#cpus.next();
-      if (this.#cpus.interrupted) this.#interrupted(cpu.monitor.preempts);
-      const entry = cpu.monitor.beforeEntry();
-      const settled = entry.do === "resume" ? undefined : this.#settle(entry);
-      if (settled) return settled;
-      if (cpu.idle) continue;
+      if (cpu) {
+        if (this.#cpus.interrupted) this.#interrupted(cpu.monitor.preempts);
+        const entry = cpu.monitor.beforeEntry();
+        const settled = entry.do === "resume" ? undefined : this.#settle(entry);
+        if (settled) return settled;
+        if (cpu.idle) continue;
+      }
 
       const deadline = this.#clock.nextAlarm();
-      const stop = this.#enter(deadline);
-      const outcome = this.#stopped(stop, deadline);
+      const stop = this.#run(deadline);
+      const outcome = stop && this.#stopped(stop, deadline);
       const end = this.#ended ?? outcome;
       if (end) return end;
 
@@ -201,15 +204,14 @@ class Run {
     return this.#cpus.running.monitor;
   }
 
-  #enter(deadline: number | undefined): Stop {
+  #run(deadline: number | undefined): Stop | undefined {
     const left = this.#limits.instructions - this.#cpus.retired;
     const until = Math.min(deadline ?? Infinity, this.#limits.time);
     const stretch = this.#time.nanosecondsUntil(until);
-    const { turn } = this.#cpus;
     this.#inGuest = true;
     const stop = stretch === undefined
-      ? this.#vcpu.run(Math.min(left, LONGEST_STRETCH, this.#time.instructionsUntil(until), turn))
-      : this.#vcpu.run(left, Math.min(stretch, LONGEST_HOST_STRETCH, turn));
+      ? this.#cpus.run(Math.min(left, LONGEST_STRETCH, this.#time.instructionsUntil(until)))
+      : this.#cpus.run(left, Math.min(stretch, LONGEST_HOST_STRETCH));
     this.#inGuest = false;
     if (this.#inlines) this.#time.inlined(this.#cpus.inlined());
     return stop;

@@ -1,13 +1,21 @@
 // KVM as an engine: real hardware's virtualization, behind the same contract as the embedded CPU.
-import type { Vcpu, VcpuConfig, VcpuFactory } from "../vcpu.ts";
+import { EngineFailure } from "../lacks.ts";
+import type { VcpuConfig, VcpuFactory } from "../vcpu.ts";
 import { deprivileged, type Gates, isDeprivileged } from "../deprivileged/engine.ts";
+import { Crew } from "./crew.ts";
 import { KernelDoorbells } from "./doorbells.ts";
 import type { Holdings } from "./holdings.ts";
 import { KvmMachine } from "./machine.ts";
+import type { Orders } from "./orders.ts";
 import { KvmSystem } from "./system.ts";
+import { Threads } from "./threads.ts";
 import { KvmVcpu } from "./vcpu.ts";
 
 let system: KvmSystem | undefined;
+/** This thread's own, where nobody has given it any. */
+let threads: Threads | undefined;
+/** Milliseconds that threads may take to start: where Deno checks types, on a busy machine, that is long. */
+const START_MS = 60_000;
 
 /**
  * /dev/kvm, opened once a thread. Throws `KvmUnavailable`, whose message says why. `holdings` is for who opens it: what the thread
@@ -19,6 +27,8 @@ export function kvmSystem(holdings?: Holdings): KvmSystem {
 
 /** Closes it; it is opened again when it is needed. */
 export function closeKvm(): void {
+  threads?.end();
+  threads = undefined;
   system?.close();
   system = undefined;
 }
@@ -29,54 +39,60 @@ export interface KvmOptions {
   readonly ioeventfd?: boolean;
 }
 
-function createAll(
-  configs: readonly VcpuConfig[],
+/** A machine, and on it what `make` makes of it. */
+function onMachine<T>(
+  first: VcpuConfig,
   { ioeventfd }: KvmOptions,
-): readonly Vcpu[] {
-  const [first] = configs;
-  if (!first) return [];
+  make: (machine: KvmMachine) => T,
+): T {
   if (first.bus) throw new Error("KVM has no guest that reaches devices without an exit");
   const machine = new KvmMachine(kvmSystem(), first.memory, first.rom);
   try {
     const { doorbells } = first;
     if (ioeventfd && doorbells) machine.doorbells = new KernelDoorbells(machine, doorbells);
-    return configs.map((config) => new KvmVcpu(machine, config));
+    return make(machine);
   } catch (error) {
     machine.dispose();
     throw error;
   }
 }
 
-/** Of guests with all rings to themselves. */
-function ordinaryWith(options: KvmOptions) {
+/** Threads for so many CPUs, made now if there are none. */
+function ordersFor(count: number): Orders {
+  threads ??= new Threads();
+  threads.grow(count);
+  return threads.orders;
+}
+
+/** Of guests with all rings to themselves; `given`: threads for CPUs that somebody else has made. */
+function ordinaryWith(options: KvmOptions, given?: Orders) {
   return {
     hostTime: true,
     hostRate: () => kvmSystem().rate,
-    create: (config) => {
-      const [vcpu] = createAll([config], options);
-      if (!vcpu) throw new Error("A machine has at least one CPU");
-      return vcpu;
+    create: (config) => onMachine(config, options, (machine) => new KvmVcpu(machine, config)),
+    createSideBySide: (configs) => {
+      const [first] = configs;
+      if (!first) throw new Error("A machine has at least one CPU");
+      const orders = given ?? ordersFor(configs.length);
+      if (!orders.listening(configs.length, START_MS)) {
+        throw new EngineFailure("The threads of CPUs do not start");
+      }
+      return onMachine(first, options, (machine) => new Crew(machine, configs, orders));
     },
-    createAll: (configs) => createAll(configs, options),
   } as const satisfies VcpuFactory;
 }
 
 /**
  * Makes virtual CPUs of KVM's. They, and all they are asked, belong to the thread that made them. `gates` are those of guests
- * that run deprivileged.
+ * that run deprivileged; `orders` go to threads for CPUs that somebody else has made: absent, they are made when they are needed
+ * (where this thread is a worker, Deno 2.9 takes a second for that).
  */
-export function kvmWith(gates: Gates, options: KvmOptions = {}): VcpuFactory {
-  const ordinary = ordinaryWith(options);
+export function kvmWith(gates: Gates, options: KvmOptions = {}, orders?: Orders): VcpuFactory {
+  const ordinary = ordinaryWith(options, orders);
   const shimmed = deprivileged(ordinary, gates, () => kvmSystem().pvm);
   return {
     ...ordinary,
     create: (config) => (isDeprivileged(config.controls) ? shimmed : ordinary).create(config),
-    createAll: (configs) => {
-      const [first] = configs;
-      return first && isDeprivileged(first.controls)
-        ? configs.map((config) => shimmed.create(config))
-        : ordinary.createAll(configs);
-    },
   };
 }
 

@@ -15,6 +15,7 @@ import {
 import type { KernelDoorbells } from "./doorbells.ts";
 import { Interrupter } from "./interrupter.ts";
 import type { Libc, Mapping } from "./libc.ts";
+import type { CpuSettings } from "./settings.ts";
 import type { KvmSystem } from "./system.ts";
 
 /**
@@ -55,6 +56,10 @@ export class KvmMachine {
   readonly #mappings: Mapping[] = [];
   readonly #vcpus: number[] = [];
   #users = 0;
+  /** Those that have been started: their time stamp counters go together. */
+  readonly clocks: CpuSettings[] = [];
+  /** Takes CPUs that run on other threads from their guest, and waits for it. */
+  hold = (): void => {};
   /** Absent: what rings them leaves the guest. */
   doorbells: KernelDoorbells | undefined;
 
@@ -193,6 +198,8 @@ export class KvmMachine {
 
   /** Has KVM drop all that it has made of memory and of the guest's page tables there. */
   forgetTables(): void {
+    // Or they would find no memory meanwhile.
+    this.hold();
     for (const slot of this.#slots) this.#slot(slot, 0, 0, 0n);
     this.#mapAll();
   }
@@ -216,6 +223,7 @@ export class KvmMachine {
   }
 
   dispose(): void {
+    this.hold();
     this.interrupter.dispose();
     this.doorbells?.dispose();
     for (const mapping of this.#mappings.splice(0)) mapping.unmap();

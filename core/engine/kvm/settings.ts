@@ -101,15 +101,23 @@ export class CpuSettings {
   /** What the counter says now. Through its offset: KVM takes a value that is written for a try to synchronize CPUs. */
   setTimestamp(value: bigint): void {
     const now = this.getMsr(MSR.TSC);
-    if (now !== undefined) this.#moveOffset(value - now);
+    if (now !== undefined) this.timestampOffset += value - now;
   }
 
   /** By ticks, which are the board's nanoseconds. */
   advanceTimestamp(ticks: number): void {
-    this.#moveOffset(BigInt(Math.round(ticks)));
+    this.timestampOffset += BigInt(Math.round(ticks));
   }
 
-  #moveOffset(by: bigint): void {
+  /** What the guest's counter is ahead of the host's. */
+  get timestampOffset(): bigint {
+    return this.#offset("KVM_GET_DEVICE_ATTR");
+  }
+  set timestampOffset(value: bigint) {
+    this.#offset("KVM_SET_DEVICE_ATTR", value);
+  }
+
+  #offset(name: "KVM_GET_DEVICE_ATTR" | "KVM_SET_DEVICE_ATTR", value = 0n): bigint {
     const { size, fields } = STRUCT.kvm_device_attr;
     const offset = this.#libc.map(8);
     try {
@@ -117,10 +125,10 @@ export class CpuSettings {
       view.setUint32(fields.group, KVM_VCPU_TSC.CTRL, true);
       view.setBigUint64(fields.attr, BigInt(KVM_VCPU_TSC.OFFSET), true);
       view.setBigUint64(fields.addr, offset.address, true);
-      const value = new DataView(offset.bytes.buffer);
-      this.#with("KVM_GET_DEVICE_ATTR", view);
-      value.setBigUint64(0, BigInt.asUintN(64, value.getBigUint64(0, true) + by), true);
-      this.#with("KVM_SET_DEVICE_ATTR", view);
+      const shown = new DataView(offset.bytes.buffer);
+      shown.setBigUint64(0, BigInt.asUintN(64, value), true);
+      this.#with(name, view);
+      return shown.getBigUint64(0, true);
     } finally {
       offset.unmap();
     }

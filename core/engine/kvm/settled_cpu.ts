@@ -46,6 +46,8 @@ export class SettledCpu {
   protected exited = false;
   protected queued = false;
   protected started = false;
+  /** It runs, on another thread: nothing can be asked of it but to come back. */
+  protected away = false;
 
   constructor(machine: KvmMachine, config: VcpuConfig) {
     this.machine = machine;
@@ -161,15 +163,21 @@ export class SettledCpu {
     if (place && place.past > 0) this.showRip(place.kernelRip);
   }
 
-  /** KVM_RUN with what has been changed; the registers are current afterwards. */
-  protected enter(): number {
+  /** Hands over what has been changed, right before KVM_RUN. */
+  protected handOver(): void {
     this.file.handOver();
     this.queued = this.unsettled = false;
+  }
+
+  /** KVM_RUN; the registers are current afterwards. */
+  protected enter(): number {
+    this.handOver();
     return this.libc.call(this.fd, IOCTL.KVM_RUN);
   }
 
   /** Makes KVM finish the instruction whose exit has been completed. */
   protected settle(): void {
+    if (this.away) throw new Error("A CPU is asked for its state while it runs");
     if (!this.unsettled || this.handed) return;
     this.page.setUint8(RUN.immediate_exit, 1);
     const errno = this.enter();

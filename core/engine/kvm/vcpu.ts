@@ -58,6 +58,19 @@ export class KvmVcpu extends ExitingCpu implements Vcpu {
   watchFloatErrors(): void {}
 
   run(_budget: number, nanoseconds?: number): Stop {
+    const found = this.begin();
+    if (found) return found;
+    const { doorbells, interrupter } = this.machine;
+    if (doorbells) interrupter.grant(Math.min(nanoseconds ?? Infinity, DOORBELL_SLICE));
+    else if (nanoseconds !== undefined) interrupter.grant(nanoseconds);
+    const errno = this.enter();
+    doorbells?.collect();
+    if (errno === EINTR) interrupter.taken();
+    return this.cameBack(errno);
+  }
+
+  /** All that comes before KVM_RUN; why it stops without having run, if it does. */
+  protected begin(): Stop | undefined {
     const { localApic } = this.config;
     const open = this.handed;
     if (open) {
@@ -74,18 +87,27 @@ export class KvmVcpu extends ExitingCpu implements Vcpu {
     }
     if (!this.started) {
       this.started = true;
-      this.settings.setTimestamp(this.config.timestamp());
+      this.#startClock();
     }
-    const { doorbells, interrupter } = this.machine;
-    if (doorbells) interrupter.grant(Math.min(nanoseconds ?? Infinity, DOORBELL_SLICE));
-    else if (nanoseconds !== undefined) interrupter.grant(nanoseconds);
     if (localApic) this.page.setBigUint64(RUN.cr8, BigInt(localApic.priorityClass), true);
-    const errno = this.enter();
-    doorbells?.collect();
+    return undefined;
+  }
+
+  /** At the board's time; those of one machine show the same. */
+  #startClock(): void {
+    const { clocks } = this.machine;
+    const [other] = clocks;
+    if (other) this.settings.timestampOffset = other.timestampOffset;
+    else this.settings.setTimestamp(this.config.timestamp());
+    clocks.push(this.settings);
+  }
+
+  /** All that comes after it. */
+  protected cameBack(errno: number): Stop {
+    const { localApic } = this.config;
     if (localApic) localApic.priorityClass = Number(this.page.getBigUint64(RUN.cr8, true));
     if (errno === 0) return this.stop();
     if (errno !== EINTR) throw new EngineFailure(`KVM_RUN failed with error ${errno}`);
-    interrupter.taken();
     if (this.machine.system.pvm && isHypercall(this.code.bytes(this.file.linearRip, 3))) {
       throw new SubjectLacks(HYPERCALL_GAP);
     }

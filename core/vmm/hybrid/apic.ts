@@ -34,7 +34,12 @@ export class MonitoredApic implements EoiTarget, HypercallTarget {
 
   get soleInService(): boolean {
     if (this.lapic.inService === undefined) return false;
-    return this.#members(LAPIC_REGISTER.ISR) === 1 && this.#members(LAPIC_REGISTER.IRR) === 0;
+    return this.#members(LAPIC_REGISTER.ISR) === 1 && !this.isAsked;
+  }
+
+  /** Does an interrupt wait, whatever is in service? */
+  get isAsked(): boolean {
+    return this.#members(LAPIC_REGISTER.IRR) > 0;
   }
 
   endOfInterrupt(): void {

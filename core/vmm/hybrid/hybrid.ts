@@ -160,6 +160,12 @@ class HybridMonitor extends PcMonitor {
     return outcome;
   }
 
+  /** Once something else waits, the guest must not end the one in service without being seen. */
+  override summons(): boolean {
+    const { own } = this.#platform;
+    return super.summons() || own !== undefined && own.eoi.offered && own.apic.isAsked;
+  }
+
   /** Another CPU's hypercall ends a halt whatever is masked. */
   override wakeable(): boolean {
     return this.#platform.own?.apic.kicked || super.wakeable();

@@ -21,6 +21,10 @@ export class PvEoi {
   /** Offers nothing until enabled. */
   constructor(readonly memory: GuestMemory, readonly apic: EoiTarget) {}
 
+  get offered(): boolean {
+    return this.#offered;
+  }
+
   /** Uses the word at this address, or none. */
   enable(address: Gpa | undefined): void {
     this.#address = address;
