@@ -84,7 +84,7 @@ export class BareMachine {
     this.#run = libc.map(system.runSize, this.#cpu);
     this.page = new DataView(this.#run.bytes.buffer);
     this.registers = new SharedRegisters(this.page);
-    this.#interrupter = new Interrupter(libc);
+    this.#interrupter = Interrupter.of(libc);
     this.#interrupter.attach(this.#cpu);
     // What KVM has after its reset, to be changed where the boot state says so.
     this.fetch();

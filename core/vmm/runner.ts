@@ -73,6 +73,9 @@ class Run {
   /** Native costs count only while the guest runs, not when a handler emulates an instruction. */
   #inGuest = false;
   #ended: EndState | undefined;
+  /** When it was looked last whether anything has happened. */
+  #exits = 0;
+  #passed = -1;
 
   constructor(options: RunOptions) {
     const { image, backend, engine, profile } = options;
@@ -170,7 +173,6 @@ class Run {
 
   #loop(): EndState {
     let stuck = 0;
-    let progress = -1;
     for (;;) {
       this.#clock.runDue();
       const limit = this.#ended ?? this.#limit();
@@ -190,11 +192,21 @@ class Run {
       const end = this.#ended ?? outcome;
       if (end) return end;
 
-      const now = this.#cpus.retired + this.#time.now() + this.#recorder.counts.exits.total;
-      stuck = now === progress ? stuck + 1 : 0;
-      progress = now;
+      stuck = this.#progressed() ? 0 : stuck + 1;
       if (stuck > MAX_STUCK_ENTRIES) return { kind: "limit", limit: "time" };
     }
+  }
+
+  /** Has anything exited or retired, or time gone by, since it was asked last? Time comes last, as the host's costs most. */
+  #progressed(): boolean {
+    const { total: exits } = this.#recorder.counts.exits;
+    const exited = exits !== this.#exits;
+    this.#exits = exits;
+    if (exited) return true;
+    const passed = this.#cpus.retired + this.#time.now();
+    const moved = passed !== this.#passed;
+    this.#passed = passed;
+    return moved;
   }
 
   get #vcpu(): Vcpu {
@@ -275,7 +287,9 @@ class Run {
       if (this.#ended) return this.#ended;
       const next = this.#clock.nextAlarm();
       if (next === undefined || this.#cpus.deaf) return { kind: "halt" };
-      if (next > this.#limits.time || this.#wallLimit()) return { kind: "limit", limit: "time" };
+      if (next > this.#limits.time || this.#wallLimit(this.#time.now())) {
+        return { kind: "limit", limit: "time" };
+      }
       this.#sleepUntil(next);
       this.#clock.runDue();
     }
@@ -306,15 +320,16 @@ class Run {
     if (this.#recorder.counts.exits.total >= this.#limits.exits) {
       return { kind: "limit", limit: "exits" };
     }
-    if (this.#time.now() >= this.#limits.time || this.#wallLimit()) {
+    const now = this.#time.now();
+    if (now >= this.#limits.time || this.#wallLimit(now)) {
       return { kind: "limit", limit: "time" };
     }
     return undefined;
   }
 
-  #wallLimit(): boolean {
+  #wallLimit(now: number): boolean {
     const { hostTime } = this.#options.engine;
-    return this.#wall.isOver(this.#cpus.retired, hostTime && this.#time.now());
+    return this.#wall.isOver(this.#cpus.retired, hostTime && now);
   }
 
   /** An interrupt that has come while others ran took this CPU from its guest. */

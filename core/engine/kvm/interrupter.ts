@@ -8,19 +8,31 @@ export const SIGNAL = 46;
 /** A timer that is set to go off this much too late (milliseconds) is not set anew: that costs more than it is worth. */
 const SLACK = 0.02;
 
-/** The timer of one thread, shared by its machine's CPUs. */
+/** One a thread: the signal does not say whose time is up, so machines that take turns share the timer. */
+const OF_THREAD = new WeakMap<Libc, Interrupter>();
+
 export class Interrupter {
   readonly #libc: Libc;
   readonly #set: Uint8Array<ArrayBuffer>;
   readonly #timer: bigint;
-  /** Whether the timer runs, and when it goes off (milliseconds of `performance.now`). */
+  #users = 0;
+  /** Whether the timer runs: when it goes off (milliseconds of `performance.now`), and of how many nanoseconds it was set. */
   #due: number | undefined;
+  #stretch = 0;
 
-  constructor(libc: Libc) {
+  private constructor(libc: Libc) {
     this.#libc = libc;
     this.#set = libc.signalSet(SIGNAL);
     libc.changeMask(SIG_BLOCK, this.#set);
     this.#timer = libc.createTimer(SIGNAL);
+  }
+
+  /** This thread's; dispose of it as often. */
+  static of(libc: Libc): Interrupter {
+    const interrupter = OF_THREAD.get(libc) ?? new Interrupter(libc);
+    OF_THREAD.set(libc, interrupter);
+    interrupter.#users++;
+    return interrupter;
   }
 
   /** Lets the signal through while this CPU runs. */
@@ -37,10 +49,12 @@ export class Interrupter {
 
   /** The next run is to end after so long; it may end earlier, by a timer that was set for an earlier one. */
   grant(nanoseconds: number): void {
-    const now = performance.now();
-    const until = now + nanoseconds / 1e6;
+    // A timer of no longer a time is due before. The clock costs more than that question.
+    if (this.#due !== undefined && this.#stretch <= nanoseconds) return;
+    const until = performance.now() + nanoseconds / 1e6;
     if (this.#due !== undefined && this.#due <= until + SLACK) return;
     this.#due = until;
+    this.#stretch = nanoseconds;
     this.#libc.setTimer(this.#timer, nanoseconds);
   }
 
@@ -50,6 +64,8 @@ export class Interrupter {
   }
 
   dispose(): void {
+    if (--this.#users > 0) return;
+    OF_THREAD.delete(this.#libc);
     this.#libc.deleteTimer(this.#timer);
     // The queue holds one signal a timer: none is left for whoever comes next.
     this.#libc.takeSignal(this.#set);

@@ -139,6 +139,31 @@ test("an interruption that comes too late for one run is not lost, and ends no m
   vcpu.dispose();
 });
 
+test("machines that take turns on a thread keep their time, whichever of them the signal finds", () => {
+  const text = "start: out 0x80, al\nspin: jmp spin";
+  const vcpus = [started(text), started(text)] as const;
+  const [first, second] = vcpus;
+  const begin = (vcpu: Vcpu) => {
+    vcpu.set("rip", BigInt(ORIGIN.long64));
+    for (let stop = vcpu.run(1, 1 * MS); stop.reason !== "exit";) stop = vcpu.run(1, 1 * MS);
+    vcpu.complete();
+  };
+  for (let round = 0; round < 10; round++) {
+    // It leaves with its timer set, which goes off while the other one spins.
+    begin(first);
+    begin(second);
+    for (const vcpu of [second, first]) {
+      assertEquals(vcpu.run(1, 3 * MS), { reason: "budget" });
+    }
+  }
+  // The last one to go takes the timer with it.
+  for (const vcpu of vcpus) {
+    assertEquals(timers() > 0, true);
+    vcpu.dispose();
+  }
+  assertEquals(timers(), 0);
+});
+
 for (const [name, bytes] of [["VMCALL", "0f 01 c1"], ["VMMCALL", "0f 01 d9"]] as const) {
   test(`${name} ends, or is known not to`, () => {
     const vcpu = started(`db 0x${bytes.replaceAll(" ", ", 0x")}\nhlt`);
@@ -342,6 +367,11 @@ test("what a monitor asks for that KVM can't is said at once, and leaves nothing
 
 function descriptors(): number {
   return [...Deno.readDirSync("/proc/self/fd")].length;
+}
+
+/** POSIX timers of this process. */
+function timers(): number {
+  return Deno.readTextFileSync("/proc/self/timers").match(/^ID:/gm)?.length ?? 0;
 }
 
 function residentKib(): number {

@@ -76,7 +76,7 @@ export class KvmMachine {
       }
       this.#configure();
       this.#mapAll();
-      this.interrupter = new Interrupter(system.libc);
+      this.interrupter = Interrupter.of(system.libc);
     } catch (error) {
       for (const mapping of this.#mappings) mapping.unmap();
       system.libc.close(this.#vm);

@@ -7,7 +7,7 @@ import {
   KVM_SYNC_X86,
   KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL,
 } from "./abi.ts";
-import { type Libc, libc } from "./libc.ts";
+import { EINTR, type Libc, libc, SystemError } from "./libc.ts";
 import type { Holdings } from "./holdings.ts";
 import { isPvm } from "./pvm.ts";
 
@@ -114,9 +114,15 @@ export class KvmSystem {
     }
   }
 
-  /** File descriptor of a new machine. */
+  /** File descriptor of a new machine. Any signal of the process's may interrupt its making. */
   createVm(): number {
-    return this.libc.ioctlOpening(this.fd, IOCTL.KVM_CREATE_VM, 0, "KVM_CREATE_VM");
+    for (;;) {
+      try {
+        return this.libc.ioctlOpening(this.fd, IOCTL.KVM_CREATE_VM, 0, "KVM_CREATE_VM");
+      } catch (error) {
+        if (!(error instanceof SystemError) || error.errno !== EINTR) throw error;
+      }
+    }
   }
 
   close(): void {
