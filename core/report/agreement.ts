@@ -1,6 +1,6 @@
 // How far subjects agree with what scenarios expect and with each other, as a table in Markdown: a row for each folder of
 // scenarios, a column for each subject.
-import { subjectName } from "../base/backend.ts";
+import { BACKENDS, subjectName } from "../base/backend.ts";
 import type { CaseResult, GroupResult } from "../judge/result.ts";
 import type { Verdict } from "../judge/verdict.ts";
 
@@ -119,11 +119,27 @@ function disagreements(cases: readonly CaseResult[]): string[] {
   return bad.map(({ id, reason = "" }) => `\`${id}\`: ${reason}`);
 }
 
+/** Each reason once, with how many cases of which subjects it skips; the commonest first. */
 function skips(subjects: readonly (readonly [string, readonly CaseResult[]])[]): string[] {
-  return subjects.flatMap(([name, cases]) => {
-    const skipped = cases.filter((c) => c.verdict === "skipped");
-    return [...Map.groupBy(skipped, (c) => c.reason ?? "no reason")]
-      .sort(([, a], [, b]) => b.length - a.length)
-      .map(([reason, members]) => `\`${name}\`, ${members.length}: ${reason}`);
-  });
+  const skipped = subjects.flatMap(([, cases]) => cases.filter((c) => c.verdict === "skipped"));
+  return [...Map.groupBy(skipped, commonReason)]
+    .sort(([, a], [, b]) => b.length - a.length)
+    .map(([reason, members]) => {
+      const counts = [...Map.groupBy(members, subjectName)].map(([name, own]) =>
+        `\`${name}\` ${own.length}`
+      );
+      return `${reason}: ${counts.join(", ")}`;
+    });
+}
+
+const OTHER_BACKENDS = new RegExp(
+  `^the scenario requires ((${BACKENDS.join("|")})( or )?)+$`,
+);
+
+/** As all subjects have it: without the name of this one, nor those that the scenario is for instead. */
+function commonReason(skipped: CaseResult): string {
+  const { reason = "no reason" } = skipped;
+  if (OTHER_BACKENDS.test(reason)) return "the scenario is for other back ends";
+  const name = subjectName(skipped);
+  return reason.replace(`${name}: `, "").replaceAll(name, "the subject");
 }

@@ -29,14 +29,26 @@ Deno.test("agreementTable() has a row a folder and a column a subject, and count
       kvm("b/three", { verdict: "skipped", reason: "no such thing" }),
       qemu("b/three", { verdict: "diverged", reason: "console differs" }),
     ]),
+    // A reason that subjects share stands once, whatever they are called.
+    makeGroupResult("b/four", [
+      kvm("b/four", { verdict: "skipped", reason: "full-hw@kvm: the scenario requires embedded" }),
+      qemu("b/four", {
+        verdict: "skipped",
+        reason: "full-bt@qemu: the scenario requires embedded",
+      }),
+    ]),
+    makeGroupResult("b/five", [
+      kvm("b/five", { verdict: "skipped", reason: "the scenario requires para or full-hw/shadow" }),
+      qemu("b/five", { verdict: "skipped", reason: "time is virtual, but not full-bt@qemu's" }),
+    ]),
   ]);
   assertEquals(
     table,
-    `| scenarios   | \`full-hw@kvm\` | \`full-bt@qemu\` |
-| ----------- | ------------- | -------------- |
-| a           | ✓ 1 – 1       | ◐ 1 ~ 1        |
-| b           | – 1           | ✗ 1            |
-| all 6 cases | ✓ 1 – 2       | ◐ 1 ~ 1 ✗ 1    |
+    `| scenarios    | \`full-hw@kvm\` | \`full-bt@qemu\`  |
+| ------------ | ------------- | --------------- |
+| a            | ✓ 1 – 1       | ◐ 1 ~ 1         |
+| b            | – 3           | ✗ 1 – 2         |
+| all 10 cases | ✓ 1 – 4       | ◐ 1 ~ 1 ✗ 1 – 2 |
 
 ✓ agrees, ◐ agrees as far as it shows, ~ deviates as the ledger knows, ✗ disagrees, – skipped.
 
@@ -55,9 +67,12 @@ Disagreements:
 
 </details>
 
-<details><summary>Skipped: 1</summary>
+<details><summary>Skipped: 4</summary>
 
-- \`full-hw@kvm\`, 2: no such thing
+- no such thing: \`full-hw@kvm\` 2
+- the scenario requires embedded: \`full-hw@kvm\` 1, \`full-bt@qemu\` 1
+- the scenario is for other back ends: \`full-hw@kvm\` 1
+- time is virtual, but not the subject's: \`full-bt@qemu\` 1
 
 </details>
 `,
