@@ -41,14 +41,7 @@ export function shutdownGap({ instruction, cpl, long, entered }: Shutdown): stri
   }
   return undefined;
 }
-/** Pv-ops that read the time stamp counter, on bare hardware and on KVM's platform. */
-const COUNTER_OPERATIONS = ["time_now", "timer_set"];
 export const COUNTER_GAP = `${PVM} shows the host's time stamp counter to its guests`;
-
-/** Does a guest go by the time stamp counter? That it executes RDTSC is not seen. */
-export function usesCounter(pvOps: readonly string[]): boolean {
-  return pvOps.some((name) => COUNTER_OPERATIONS.includes(name));
-}
 
 export const HYPERCALL_GAP = "A hypercall never ends on PVM, this host's software KVM";
 

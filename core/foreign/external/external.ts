@@ -7,7 +7,7 @@ import { SubjectLacks } from "../../engine/lacks.ts";
 import type { Availability, Job, Subject } from "../../vmm/subject.ts";
 import { canary, canaryComplaint } from "../canary.ts";
 import { connect, type Connected, type Connection } from "./connection.ts";
-import { lacking } from "./load.ts";
+import { lacking, lackingFor } from "./load.ts";
 import type { Hello } from "./protocol.ts";
 import { nothing, type Outcome, runOn, Unsupported } from "./session.ts";
 
@@ -115,7 +115,8 @@ class External implements Subject {
 
   async #runOn(live: Live, job: Job): Promise<Outcome> {
     const { connection, hello } = live;
-    const lack = lacking(job.image, hello.capabilities);
+    const { capabilities: can } = hello;
+    const lack = lacking(job.image, can) ?? lackingFor(job.subject.expect, can);
     if (lack) {
       this.#idle.push(live);
       throw new SubjectLacks(`${this.#name} can't: ${lack}`);

@@ -10,10 +10,10 @@ import {
 import { type BootState, bootState } from "../../guest/boot.ts";
 import type { GuestImage } from "../../guest/image.ts";
 import { ROM_END } from "../../guest/layout.ts";
-import { isPvName, type PvName } from "../../guest/pv/operations.ts";
+import { isPvName, type PvName, usesCounter } from "../../guest/pv/operations.ts";
 import { MemoryDisk, SECTOR_SIZE } from "../../machine/memory_disk.ts";
-import type { DiskSpec, Limits } from "../../scenario/case.ts";
-import { type Capabilities, type OwnDevice, PIECE, type Request } from "./protocol.ts";
+import type { DiskSpec, Expectations, Limits } from "../../scenario/case.ts";
+import { type Capabilities, OWN_DEVICES, type OwnDevice, PIECE, type Request } from "./protocol.ts";
 
 /** Everything up to the run, in order. Disks stay here where devices are `forwarded`. */
 export function* loading(
@@ -93,6 +93,22 @@ const HYBRID_DRIVES: typeof DRIVES = {
   block_write: ["virtio-block"],
 };
 
+/** Why what is expected can't come of a VMM with these capabilities: a clause; undefined if nothing is known against it. */
+export function lackingFor(
+  { accesses }: Expectations,
+  { devices }: Capabilities,
+): string | undefined {
+  if (devices === "forwarded") return undefined;
+  const { exactly, inOrder, anyOrder } = accesses ?? {};
+  for (const { fields } of [exactly, inOrder, anyOrder].flatMap((some) => some?.value ?? [])) {
+    const device = fields["device"];
+    const missing = device?.is === "literal" &&
+      OWN_DEVICES.find((known) => known === device.value && !devices.includes(known));
+    if (missing) return `it has no ${missing}, which the scenario expects to be used`;
+  }
+  return undefined;
+}
+
 /** Why a VMM with these capabilities can't run the image: a clause; undefined if nothing is known against it. */
 export function lacking(image: GuestImage, can: Capabilities): string | undefined {
   const { format, platform } = image;
@@ -107,7 +123,10 @@ export function lacking(image: GuestImage, can: Capabilities): string | undefine
   if (can.devices === "forwarded") {
     if (platform !== "bare") return "virtio devices can't be forwarded, as they reach into memory";
     const waits = image.pvOps.find((name) => isPvName(name) && DRIVES[name]?.includes("pit"));
-    return waits && !can.interrupts ? `it delivers no interrupts, which ${waits} needs` : undefined;
+    if (waits && !can.interrupts) return `it delivers no interrupts, which ${waits} needs`;
+    return waits && usesCounter(image.pvOps)
+      ? "forwarded timers do not go by its guests' time stamp counter"
+      : undefined;
   }
   if (image.disks.length > 0 && !can.disks) return "it has no disks";
   const drives = platform === "kvm" ? HYBRID_DRIVES : DRIVES;

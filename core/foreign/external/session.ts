@@ -5,7 +5,7 @@ import { cyclesOf } from "../../vmm/cost_model.ts";
 import type { Job } from "../../vmm/subject.ts";
 import type { EndState, Exit } from "../../trace/exit.ts";
 import { Recorder } from "../../trace/recorder.ts";
-import type { FinalState, Observable, Trace } from "../../trace/trace.ts";
+import type { FinalState, Hidden, Observable, Trace } from "../../trace/trace.ts";
 import { type Connection, unexpected, WRITE_MS } from "./connection.ts";
 import { finalDisks, FinalMemory, type ReadBytes } from "./final.ts";
 import { ForwardedBoard } from "./forwarded.ts";
@@ -311,12 +311,19 @@ class Session {
   }
 
   #trace(end: EndState, final: FinalState, unobserved: readonly Observable[]): Trace {
-    const { exits } = this.#can;
+    const { exits, injections } = this.#can;
     const ns = Math.round((performance.now() - this.#started) * 1e6);
     const trace = traceOf(this.#recorder, this.#job, end, final, ns, unobserved);
-    return exits.length > 0 ? { ...trace, exitKinds: exits } : trace;
+    return {
+      ...trace,
+      ...(exits.length > 0 ? { exitKinds: exits } : {}),
+      ...(this.#board && !injections ? { hidden: BESIDE_BOARD } : {}),
+    };
   }
 }
+
+/** Our board's interrupts are seen where they come from; of what the VMM delivers itself nothing is. */
+const BESIDE_BOARD: Hidden = { devices: [], injections: ["exception", "nmi", "event"] };
 
 function traceOf(
   recorder: Recorder,

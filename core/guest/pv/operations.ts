@@ -130,3 +130,11 @@ export const TRAP_FRAME = {
   rsp: 0x18,
   ss: 0x20,
 } as const;
+
+/** Pv-ops that read the time stamp counter, on bare hardware and on KVM's platform. */
+const COUNTER_OPERATIONS = ["time_now", "timer_set"];
+
+/** Does a guest go by the time stamp counter? That it executes RDTSC is not seen. */
+export function usesCounter(pvOps: readonly string[]): boolean {
+  return pvOps.some((name) => COUNTER_OPERATIONS.includes(name));
+}
