@@ -10,9 +10,12 @@ import type { Orders } from "./orders.ts";
 import { KvmVcpu } from "./vcpu.ts";
 
 /** A CPU that has been taken from its guest comes within microseconds; after so many milliseconds, it never will. */
-const PATIENCE_MS = 5_000;
+const PATIENCE_MS = 2_000;
 /** How often, in milliseconds, it is told again meanwhile. */
 const AGAIN_MS = 100;
+
+/** On PVM a CPU that has been away for so many milliseconds is looked after: it may be at an instruction that never ends. */
+const LOOK_AFTER_MS = 50;
 
 /** The thread of a CPU does not come back: what it holds can't be given back, and it can't be used any more. */
 export class CpuLost extends Error {
@@ -101,8 +104,8 @@ export class Crew implements SideBySide {
   readonly #machine: KvmMachine;
   readonly #orders: Orders;
   readonly #threads: readonly CpuThread[];
-  /** Those that have been entered, and nobody has been told of since. */
-  readonly #entered = new Set<number>();
+  /** Those that have been entered, and nobody has been told of since; and when. */
+  readonly #entered = new Map<number, number>();
   /** Those that had something else to do than to run. */
   readonly #early = new Map<number, Stop>();
 
@@ -121,7 +124,7 @@ export class Crew implements SideBySide {
   enter(cpu: number): void {
     const found = this.vcpus[cpu]?.go();
     if (found) this.#early.set(cpu, found);
-    else this.#entered.add(cpu);
+    else this.#entered.set(cpu, performance.now());
   }
 
   kick(cpu: number): void {
@@ -139,13 +142,23 @@ export class Crew implements SideBySide {
     const cpu = this.#done();
     // What it has rung before it left comes before why it has.
     doorbells?.collect();
+    if (cpu === undefined && this.#machine.system.pvm) this.#lookAfter();
     return cpu;
+  }
+
+  #lookAfter(): void {
+    const now = performance.now();
+    for (const [cpu, since] of this.#entered) {
+      if (now - since < LOOK_AFTER_MS) continue;
+      this.#entered.set(cpu, now);
+      this.kick(cpu);
+    }
   }
 
   /** Of those that have come back, the first. */
   #done(): number | undefined {
     let first: number | undefined;
-    for (const cpu of this.#entered) {
+    for (const cpu of this.#entered.keys()) {
       if (!this.#threads[cpu]?.isDone) continue;
       if (
         first === undefined || (this.#orders.arrival(cpu) - this.#orders.arrival(first) | 0) < 0
@@ -168,7 +181,7 @@ export class Crew implements SideBySide {
 
   halt(): void {
     this.#hold();
-    for (const cpu of [...this.#entered]) {
+    for (const cpu of [...this.#entered.keys()]) {
       try {
         this.stop(cpu);
       } catch (error) {
@@ -180,7 +193,7 @@ export class Crew implements SideBySide {
 
   /** Nobody runs; why they have stopped is still to be told. */
   #hold(): void {
-    for (const cpu of this.#entered) this.#threads[cpu]?.kick();
-    for (const cpu of this.#entered) this.#threads[cpu]?.wait();
+    for (const cpu of this.#entered.keys()) this.#threads[cpu]?.kick();
+    for (const cpu of this.#entered.keys()) this.#threads[cpu]?.wait();
   }
 }

@@ -7,10 +7,8 @@ export const MAX_THREADS = 8;
 const RUNG = 0, FIRST = 8, WORDS = 8;
 /** Of a thread: how often it was given something to do, and how often it has done it; what; how it ended, and as which of all. */
 const GIVEN = 0, DONE = 1, DESCRIPTOR = 2, ERRNO = 3, ARRIVAL = 4;
-/** The thread's number, once it listens. */
-const THREAD = 5;
-/** Instead of what is `GIVEN`: there is nothing more to do. */
-const END = -1;
+/** The thread's number, once it listens; whether there is nothing more to do. */
+const THREAD = 5, ENDED = 6;
 
 export const ORDERS_BYTES = 4 * (FIRST + WORDS * MAX_THREADS);
 
@@ -46,7 +44,7 @@ export class Orders {
   take(place: number): number | undefined {
     for (;;) {
       const given = this.#load(place, GIVEN);
-      if (given === END) return undefined;
+      if (this.#load(place, ENDED) !== 0) return undefined;
       const done = this.#load(place, DONE);
       if (given !== done) return this.#load(place, DESCRIPTOR);
       Atomics.wait(this.#words, FIRST + place * WORDS + GIVEN, given);
@@ -88,7 +86,9 @@ export class Orders {
 
   /** Tells a thread that it has nothing more to do. */
   end(place: number): void {
-    this.#store(place, GIVEN, END);
+    this.#store(place, ENDED, 1);
+    // It must not go to sleep over it: nobody gives it anything else any more.
+    this.#store(place, GIVEN, this.#load(place, DONE) - 1 | 0);
     Atomics.notify(this.#words, FIRST + place * WORDS + GIVEN);
   }
 

@@ -74,7 +74,13 @@ export class SettledCpu {
   }
 
   #fetch(name: "KVM_GET_REGS" | "KVM_GET_SREGS" | "KVM_GET_VCPU_EVENTS", at: number): void {
+    this.#assertHere();
     this.libc.ioctl(this.fd, IOCTL[name], this.area.address + BigInt(at), name);
+  }
+
+  /** The kernel would keep us waiting until it has come back, by itself. */
+  #assertHere(): void {
+    if (this.away) throw new Error("A CPU is asked for its state while it runs");
   }
 
   get(name: RegisterName): bigint {
@@ -177,7 +183,7 @@ export class SettledCpu {
 
   /** Makes KVM finish the instruction whose exit has been completed. */
   protected settle(): void {
-    if (this.away) throw new Error("A CPU is asked for its state while it runs");
+    this.#assertHere();
     if (!this.unsettled || this.handed) return;
     this.page.setUint8(RUN.immediate_exit, 1);
     const errno = this.enter();

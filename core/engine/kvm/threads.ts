@@ -9,9 +9,13 @@ export interface Assignment {
   readonly place: number;
 }
 
+/** Milliseconds between two looks at threads that begin or end. */
+const PAUSE_MS = 5;
+
 export class Threads {
   readonly orders = new Orders(new SharedArrayBuffer(ORDERS_BYTES));
   readonly #workers: Worker[] = [];
+  #died: string | undefined;
 
   /** So many there are at least. New ones listen a while later; one that dies never does. */
   grow(count: number): void {
@@ -21,30 +25,53 @@ export class Threads {
         type: "module",
         name: `cpu${place}`,
       });
-      worker.onerror = (event) => event.preventDefault();
+      worker.onerror = (event) => {
+        event.preventDefault();
+        this.#died = event.message;
+      };
       worker.postMessage({ orders: this.orders.memory, place } satisfies Assignment);
       this.#workers.push(worker);
     }
   }
 
-  /** Are there that many, listening? */
-  get count(): number {
-    return this.#workers.length;
+  /** Waits until all listen; why they don't, after so many milliseconds. */
+  async ready(ms: number): Promise<string | undefined> {
+    const until = performance.now() + ms;
+    while (!this.orders.listening(this.#workers.length, 0)) {
+      if (this.#died !== undefined) return this.#died;
+      if (performance.now() > until) return "The threads of CPUs do not start";
+      await pause();
+    }
+    return undefined;
   }
 
-  /** Numbers of those that live, for the kernel. */
-  alive(): number[] {
-    const system = this.#workers.length > 0 ? libc() : undefined;
-    return this.#workers.flatMap((_, place) => {
+  /** Ends them, wherever they are: they are gone a moment later. Their numbers, for the kernel. */
+  end(): readonly number[] {
+    const numbers: number[] = [];
+    for (const [place, worker] of this.#workers.entries()) {
+      this.orders.end(place);
       const thread = this.orders.thread(place);
-      return thread !== 0 && system?.signalThread(thread, 0) ? [thread] : [];
-    });
+      if (thread !== 0) {
+        numbers.push(thread);
+        libc().signalThread(thread, SIGNAL);
+      }
+      worker.terminate();
+    }
+    this.#workers.length = 0;
+    return numbers;
   }
+}
 
-  /** Ends them, wherever they are. They are gone a moment later. */
-  end(): void {
-    for (const place of this.#workers.keys()) this.orders.end(place);
-    for (const thread of this.alive()) libc().signalThread(thread, SIGNAL);
-    for (const worker of this.#workers.splice(0)) worker.terminate();
+/** Waits until these threads are gone; false: they are not, after so many milliseconds. */
+export async function gone(threads: readonly number[], ms: number): Promise<boolean> {
+  const until = performance.now() + ms;
+  while (threads.some((thread) => libc().signalThread(thread, 0))) {
+    if (performance.now() > until) return false;
+    await pause();
   }
+  return true;
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
 }

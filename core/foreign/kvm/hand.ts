@@ -1,6 +1,7 @@
 // The thread of a KVM subject as whoever hands it work sees it: one piece after the other, each answered within a time, or the
 // thread is given up.
 import { Holdings, HOLDINGS_BYTES } from "../../engine/kvm/holdings.ts";
+import { gone, Threads } from "../../engine/kvm/threads.ts";
 import { freeLeftovers } from "./leftovers.ts";
 import type { FromWorker, Request, ToWorker } from "./messages.ts";
 
@@ -19,6 +20,8 @@ export class Hand {
   readonly #script: string;
   #worker: Worker | undefined;
   #holdings = newHoldings();
+  /** Of the CPUs of machines that have several. Here, as a thread that is busy takes a second to start others (Deno 2.9). */
+  #threads = new Threads();
   #last: Promise<unknown> = Promise.resolve();
 
   /** `script`: what the thread runs, for tests. */
@@ -38,12 +41,28 @@ export class Hand {
       const answer = await this.#start();
       if (answer.type !== "ready") return answer;
     }
+    const request = { ...message, holdings: this.#holdings.memory } satisfies Request;
+    const cpus = message.type === "run" ? message.job.image.cpus ?? 1 : 1;
+    const why = cpus > 1 ? await this.#startCpus(cpus) : undefined;
+    if (why !== undefined) return { type: "died", why };
     begun();
-    const holdings = this.#holdings.memory;
-    return await this.#answer(
-      ms,
-      (worker) => worker.postMessage({ ...message, holdings } satisfies Request),
-    );
+    const orders = cpus > 1 ? { orders: this.#threads.orders.memory } : {};
+    return await this.#answer(ms, (worker) => worker.postMessage({ ...request, ...orders }));
+  }
+
+  /** Why they do not start, if they don't. */
+  async #startCpus(cpus: number): Promise<string | undefined> {
+    this.#threads.grow(cpus);
+    const why = await this.#threads.ready(START_MS);
+    if (why !== undefined) this.#endCpus();
+    return why;
+  }
+
+  /** The numbers of their threads. */
+  #endCpus(): readonly number[] {
+    const threads = this.#threads;
+    this.#threads = new Threads();
+    return threads.end();
   }
 
   /** Its code has been loaded, and checked where Deno does that, once it says so. */
@@ -76,7 +95,9 @@ export class Hand {
     worker.terminate();
     if (this.#worker !== worker) return;
     this.#worker = undefined;
-    resolve(freeLeftovers(this.#holdings).then(() => answer));
+    const threads = this.#threads;
+    this.#threads = new Threads();
+    resolve(freeLeftovers(this.#holdings, threads).then(() => answer));
   }
 
   /** Ends the thread, and with it what it holds, after what it has been asked to do; what is asked for later starts another. */
@@ -91,6 +112,7 @@ export class Hand {
     await this.#ask({ type: "close" }, CLOSE_MS, () => {});
     this.#worker?.terminate();
     this.#worker = undefined;
+    await gone(this.#endCpus(), CLOSE_MS);
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Held, Holding, Holdings } from "../../engine/kvm/holdings.ts";
 import { SIGNAL } from "../../engine/kvm/interrupter.ts";
 import { type Libc, libc } from "../../engine/kvm/libc.ts";
+import { gone, type Threads } from "../../engine/kvm/threads.ts";
 
 /**
  * Milliseconds that the thread may take to end, and between two looks at it. Deno (2.9) does not end a thread that is in the middle
@@ -14,17 +15,19 @@ const ORDER: readonly Held[] = ["timer", "descriptor", "mapping"];
 
 /**
  * Waits until the thread is gone, which has been told to end, and gives back what it held. A thread that does not end keeps it:
- * whoever uses memory that is taken away ends the process.
+ * whoever uses memory that is taken away ends the process. So do `threads`, of the machine's CPUs: nobody tells them anything
+ * any more, once it is gone.
  */
-export async function freeLeftovers(holdings: Holdings): Promise<void> {
+export async function freeLeftovers(holdings: Holdings, threads: Threads): Promise<void> {
   const thread = holdings.end();
-  if (thread === undefined) return;
+  if (thread === undefined) return void threads.end();
   const system = libc();
   const until = performance.now() + PATIENCE_MS;
   while (system.signalThread(thread, signalFor(holdings))) {
     if (performance.now() > until) return;
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
+  if (!await gone(threads.end(), PATIENCE_MS)) return;
   const all = holdings.all();
   for (const kind of ORDER) {
     for (const holding of all) if (holding.what === kind) free(system, holding);

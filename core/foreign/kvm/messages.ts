@@ -22,6 +22,8 @@ export type ToWorker =
 export type Request = ToWorker & {
   /** Where the thread writes down what it holds (core/engine/kvm/holdings.ts). */
   readonly holdings: SharedArrayBuffer;
+  /** Of a run of several CPUs: their threads listen there (core/engine/kvm/orders.ts). */
+  readonly orders?: SharedArrayBuffer;
 };
 
 /** `why` is a sentence without a full stop. */
