@@ -155,7 +155,8 @@ const VMM = [
 
 const KVM = [
   "--kvm <options>",
-  "what KVM does itself, beside the CPU: ioeventfd, for virtio's notifications",
+  "what KVM does itself, beside the CPU: irqchip=kernel (interrupt controllers; default: irqchip=user), " +
+  "irqfd (interrupts of virtio; with irqchip=kernel), ioeventfd (notifications of virtio)",
   kvmOptions,
 ] as const;
 

@@ -1,6 +1,7 @@
 // Values of options: each parser complains in words that help.
 import { type Backend, BACKENDS, type Engine, ENGINES } from "../base/backend.ts";
 import { didYouMean } from "../base/diagnostic.ts";
+import type { KvmOptions } from "../engine/kvm/engine.ts";
 import { parseShard, type Shard } from "../scenario/filter.ts";
 import type { SubjectOptions } from "../foreign/subjects.ts";
 import { Complaint } from "./complaint.ts";
@@ -58,7 +59,7 @@ export interface OutsideFlags {
   readonly qemu?: string;
   readonly qemuMode?: SubjectOptions["qemuMode"];
   readonly vmm?: readonly string[];
-  readonly kvm?: SubjectOptions["kvm"];
+  readonly kvm?: KvmOptions;
 }
 
 /** The same for {@linkcode Subjects}. */
@@ -71,19 +72,27 @@ export function outside({ qemu, qemuMode, vmm, kvm }: OutsideFlags): SubjectOpti
   };
 }
 
-/** `ioeventfd`: what of KVM's is used, with commas. */
-export function kvmOptions(text: string): NonNullable<SubjectOptions["kvm"]> {
-  const options: { ioeventfd?: boolean } = {};
-  for (const word of list(text)) {
-    if (word === "irqfd" || word.startsWith("irqchip=")) {
-      if (word === "irqchip=user") continue;
-      throw new Complaint(
-        `--kvm: the interrupt controller is one of the board's devices, and not KVM's, whose lines ` +
-          `irqfd needs; \`trivisor costs options\` compares them`,
-      );
-    }
-    oneOf("option of KVM", word, ["ioeventfd"]);
-    options.ioeventfd = true;
+/** What `--kvm` may say, and what it means. */
+const KVM_OPTIONS: Readonly<Record<string, KvmOptions>> = {
+  "ioeventfd": { ioeventfd: true },
+  "irqchip=kernel": { irqchip: "kernel" },
+  "irqchip=user": { irqchip: "user" },
+  "irqfd": { irqfd: true },
+};
+
+/** `irqchip=kernel,irqfd`: what of KVM's is used, with commas. */
+export function kvmOptions(text: string): KvmOptions {
+  const words = list(text).map((word) => oneOf("option of KVM", word, Object.keys(KVM_OPTIONS)));
+  const options: KvmOptions = Object.assign({}, ...words.map((word) => KVM_OPTIONS[word]));
+  if (words.includes("irqchip=kernel") && words.includes("irqchip=user")) {
+    throw new Complaint(
+      "--kvm: the interrupt controllers are the kernel's or the user's, not both",
+    );
+  }
+  if (options.irqfd && options.irqchip !== "kernel") {
+    throw new Complaint(
+      "--kvm: irqfd raises lines of interrupt controllers in the kernel: it needs irqchip=kernel",
+    );
   }
   return options;
 }

@@ -152,7 +152,7 @@ export const STRUCT = {
   },
   kvm_irqchip: {
     size: 520,
-    fields: { chip_id: 0, "chip.pic.elcr": 22, "chip.ioapic.redirtbl": 32 },
+    fields: { chip_id: 0, "chip.pic.imr": 10, "chip.pic.elcr": 22, "chip.ioapic.redirtbl": 32 },
   },
   kvm_msi: { size: 32, fields: { address_lo: 0, address_hi: 4, data: 8 } },
   kvm_lapic_state: { size: 1024, fields: { regs: 0 } },
@@ -201,6 +201,7 @@ export const IOCTL = {
   KVM_CREATE_IRQCHIP: ioctl(0x60),
   KVM_IRQ_LINE: ioctl(0x61, WRITE, STRUCT.kvm_irq_level),
   KVM_GET_IRQCHIP: ioctl(0x62, BOTH, STRUCT.kvm_irqchip),
+  KVM_SET_IRQCHIP: ioctl(0x63, READ, STRUCT.kvm_irqchip),
   KVM_SET_GSI_ROUTING: ioctl(0x6a, WRITE, STRUCT.kvm_irq_routing),
   KVM_IRQFD: ioctl(0x76, WRITE, STRUCT.kvm_irqfd),
   KVM_IOEVENTFD: ioctl(0x79, WRITE, STRUCT.kvm_ioeventfd),

@@ -1,10 +1,12 @@
 // KVM as an engine: real hardware's virtualization, behind the same contract as the embedded CPU.
-import { EngineFailure } from "../lacks.ts";
+import { EngineFailure, SubjectLacks } from "../lacks.ts";
 import type { VcpuConfig, VcpuFactory } from "../vcpu.ts";
 import { deprivileged, type Gates, isDeprivileged } from "../deprivileged/engine.ts";
 import { Crew } from "./crew.ts";
 import { KernelDoorbells } from "./doorbells.ts";
+import { HaltingVcpu } from "./halting_vcpu.ts";
 import type { Holdings } from "./holdings.ts";
+import { requireIrqchip } from "./irqchip.ts";
 import { KvmMachine } from "./machine.ts";
 import type { Orders } from "./orders.ts";
 import { KvmSystem } from "./system.ts";
@@ -37,18 +39,28 @@ export function closeKvm(): void {
 export interface KvmOptions {
   /** The kernel counts what rings devices' doorbells, and the guest runs on. */
   readonly ioeventfd?: boolean;
+  /** Who has PIC, I/O APIC and local APICs; `user`, the default: the board. */
+  readonly irqchip?: "kernel" | "user";
+  /** With those of the kernel: devices' lines are raised by event counters. */
+  readonly irqfd?: boolean;
 }
 
 /** A machine, and on it what `make` makes of it. */
 function onMachine<T>(
   first: VcpuConfig,
-  { ioeventfd }: KvmOptions,
+  { ioeventfd, irqchip, irqfd = false }: KvmOptions,
   make: (machine: KvmMachine) => T,
 ): T {
   if (first.bus) throw new Error("KVM has no guest that reaches devices without an exit");
-  const machine = new KvmMachine(kvmSystem(), first.memory, first.rom);
+  const system = kvmSystem();
+  if (irqchip === "kernel") requireIrqchip(system, irqfd);
+  const { memory: size, rom, doorbells, ownLocalApic: localApics = false } = first;
+  const machine = new KvmMachine(system, {
+    size,
+    rom,
+    controllers: irqchip === "kernel" ? { localApics, irqfd } : undefined,
+  });
   try {
-    const { doorbells } = first;
     if (ioeventfd && doorbells) machine.doorbells = new KernelDoorbells(machine, doorbells);
     return make(machine);
   } catch (error) {
@@ -69,16 +81,28 @@ function ordinaryWith(options: KvmOptions, given?: Orders) {
   return {
     hostTime: true,
     hostRate: () => kvmSystem().rate,
-    create: (config) => onMachine(config, options, (machine) => new KvmVcpu(machine, config)),
+    create: (config) =>
+      onMachine(
+        config,
+        options,
+        (machine) =>
+          machine.controllers
+            ? new HaltingVcpu(machine, config, machine.controllers)
+            : new KvmVcpu(machine, config),
+      ),
     createSideBySide: (configs) => {
       const [first] = configs;
       if (!first) throw new Error("A machine has at least one CPU");
+      if (options.irqchip === "kernel") {
+        throw new SubjectLacks("several CPUs with interrupt controllers in the kernel");
+      }
       const orders = given ?? ordersFor(configs.length);
       if (!orders.listening(configs.length, START_MS)) {
         throw new EngineFailure("The threads of CPUs do not start");
       }
       return onMachine(first, options, (machine) => new Crew(machine, configs, orders));
     },
+    ...(options.irqchip === "kernel" ? { ownControllers: true } : {}),
   } as const satisfies VcpuFactory;
 }
 
@@ -89,7 +113,8 @@ function ordinaryWith(options: KvmOptions, given?: Orders) {
  */
 export function kvmWith(gates: Gates, options: KvmOptions = {}, orders?: Orders): VcpuFactory {
   const ordinary = ordinaryWith(options, orders);
-  const shimmed = deprivileged(ordinary, gates, () => kvmSystem().pvm);
+  // Interrupts of deprivileged guests are their monitor's.
+  const shimmed = deprivileged(ordinaryWith({}, orders), gates, () => kvmSystem().pvm);
   return {
     ...ordinary,
     create: (config) => (isDeprivileged(config.controls) ? shimmed : ordinary).create(config),

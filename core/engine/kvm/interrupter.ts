@@ -58,6 +58,11 @@ export class Interrupter {
     this.#libc.setTimer(this.#timer, nanoseconds);
   }
 
+  /** The next run is to be over at once. */
+  raise(): void {
+    this.#libc.signalSelf(SIGNAL);
+  }
+
   /** A run was interrupted: the signal is taken. */
   taken(): void {
     if (this.#libc.takeSignal(this.#set)) this.#due = undefined;

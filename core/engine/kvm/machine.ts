@@ -1,5 +1,6 @@
 // One machine on /dev/kvm: its memory as KVM's slots, its CPUs' file descriptors, and what there is to configure before they
-// run. No interrupt controller in the kernel: the board's own devices have that part, so that they are what is tested.
+// run. Interrupt controllers are in the kernel only where that is asked for: the board's own devices have that part otherwise, so
+// that they are what is tested.
 import { PAGE_SIZE } from "../../base/address.ts";
 import { ROM_END, ROM_LOW_BYTES, ROM_LOW_END } from "../../guest/layout.ts";
 import { ByteMemory } from "../../machine/memory.ts";
@@ -14,6 +15,7 @@ import {
 } from "./abi.ts";
 import type { KernelDoorbells } from "./doorbells.ts";
 import { Interrupter } from "./interrupter.ts";
+import { KernelControllers } from "./irqchip.ts";
 import type { Libc, Mapping } from "./libc.ts";
 import type { CpuSettings } from "./settings.ts";
 import type { KvmSystem } from "./system.ts";
@@ -24,16 +26,25 @@ import type { KvmSystem } from "./system.ts";
  */
 const IDENTITY_MAP = 0xfeff_c000n, TSS = 0xfeff_d000n;
 
-/**
- * MSRs that are the board's, and not the kernel's: the local APIC's base and deadline, and KVM's own, which our monitor has
- * by itself. Reads and writes of them exit.
- */
-const BOARD_MSRS: readonly { readonly first: number; readonly count: number }[] = [
-  { first: 0x11, count: 2 },
-  { first: 0x1b, count: 1 },
-  { first: 0x6e0, count: 1 },
-  { first: 0x4b56_4d00, count: 16 },
-];
+/** Some MSRs in a row. */
+interface MsrRange {
+  readonly first: number;
+  readonly count: number;
+  /** Bit n: the kernel has MSR `first + n` all the same. */
+  readonly kernel?: number;
+}
+
+/** MSRs that are the board's: KVM's own, which our monitor has by itself. Reads and writes of them exit. */
+const BOARD_MSRS: readonly MsrRange[] = [{ first: 0x11, count: 2 }, {
+  first: 0x4b56_4d00,
+  count: 16,
+}];
+/** The same where local APICs are the kernel's: it ends their interrupts, and has MSR_KVM_PV_EOI_EN. */
+const BOARD_MSRS_BUT_EOI: readonly MsrRange[] = BOARD_MSRS.map((range) =>
+  range.count > 4 ? { ...range, kernel: 1 << 4 } : range
+);
+/** A local APIC's base and deadline. */
+const APIC_MSRS: readonly MsrRange[] = [{ first: 0x1b, count: 1 }, { first: 0x6e0, count: 1 }];
 
 /**
  * Where the guest would ask for a hypercall page. Nobody does, but Linux intercepts no hypercall as long as there is none
@@ -41,8 +52,19 @@ const BOARD_MSRS: readonly { readonly first: number; readonly count: number }[] 
  */
 const XEN_MSR = 0x4fff_ffff;
 
+/** Of a filter's range, for 64 MSRs: KVM reads it in words of 8 bytes. */
+const BITMAP_BYTES = 8;
+
 /** A megabyte: what address line 20 tells apart. */
 const MIB = 1 << 20;
+
+export interface MachineOptions {
+  /** Bytes of RAM, a multiple of the page size. */
+  readonly size: number;
+  readonly rom?: Uint8Array | undefined;
+  /** Interrupt controllers in the kernel; absent: none. */
+  readonly controllers?: { readonly localApics: boolean; readonly irqfd: boolean } | undefined;
+}
 
 export class KvmMachine {
   readonly memory: ByteMemory;
@@ -62,9 +84,10 @@ export class KvmMachine {
   hold = (): void => {};
   /** Absent: what rings them leaves the guest. */
   doorbells: KernelDoorbells | undefined;
+  /** Absent: they are the board's. */
+  readonly controllers: KernelControllers | undefined;
 
-  /** `size` is a multiple of the page size. */
-  constructor(readonly system: KvmSystem, size: number, rom?: Uint8Array) {
+  constructor(readonly system: KvmSystem, { size, rom, controllers }: MachineOptions) {
     this.#libc = system.libc;
     this.#vm = system.createVm();
     try {
@@ -74,10 +97,12 @@ export class KvmMachine {
         this.#mappings.push(this.#rom);
         this.#rom.bytes.set(rom, this.#rom.bytes.length - rom.length);
       }
-      this.#configure();
+      this.#configure(controllers?.localApics ? BOARD_MSRS_BUT_EOI : [...BOARD_MSRS, ...APIC_MSRS]);
+      if (controllers) this.controllers = new KernelControllers(this, controllers.irqfd);
       this.#mapAll();
       this.interrupter = Interrupter.of(system.libc);
     } catch (error) {
+      this.controllers?.dispose();
       for (const mapping of this.#mappings) mapping.unmap();
       system.libc.close(this.#vm);
       throw error;
@@ -93,14 +118,14 @@ export class KvmMachine {
     return this.#rom?.bytes;
   }
 
-  #configure(): void {
+  #configure(ours: readonly MsrRange[]): void {
     const address = new Uint8Array(8);
     new DataView(address.buffer).setBigUint64(0, IDENTITY_MAP, true);
     this.ioctlWith("KVM_SET_IDENTITY_MAP_ADDR", address);
     this.#libc.ioctl(this.#vm, IOCTL.KVM_SET_TSS_ADDR, TSS, "KVM_SET_TSS_ADDR");
     const { UNKNOWN, INVAL, FILTER } = KVM_MSR_EXIT_REASON;
     this.#enable(KVM_CAP.X86_USER_SPACE_MSR, UNKNOWN | INVAL | FILTER);
-    this.#filterMsrs();
+    this.#filterMsrs(ours);
     if (this.system.showsHypercalls) this.#interceptHypercalls();
   }
 
@@ -121,17 +146,20 @@ export class KvmMachine {
     this.ioctlWith("KVM_ENABLE_CAP", new Uint8Array(view.buffer));
   }
 
-  #filterMsrs(): void {
+  #filterMsrs(ours: readonly MsrRange[]): void {
     const { kvm_msr_filter: filter, kvm_msr_filter_range: range } = STRUCT;
     const view = new DataView(new ArrayBuffer(filter.size));
-    // A clear bit refuses; all are clear. Mapped, so that its address is known and stays.
+    // A clear bit refuses. Mapped, so that its address is known and stays.
     const bitmap = this.#libc.map(PAGE_SIZE);
-    BOARD_MSRS.forEach(({ first, count }, n) => {
+    const bits = new DataView(bitmap.bytes.buffer);
+    ours.forEach(({ first, count, kernel = 0 }, n) => {
+      const own = BITMAP_BYTES * n;
+      bits.setUint32(own, kernel, true);
       const at = filter.fields.ranges + n * range.size;
       view.setUint32(at + range.fields.flags, KVM_MSR_FILTER.READ | KVM_MSR_FILTER.WRITE, true);
       view.setUint32(at + range.fields.nmsrs, count, true);
       view.setUint32(at + range.fields.base, first, true);
-      view.setBigUint64(at + range.fields.bitmap, bitmap.address, true);
+      view.setBigUint64(at + range.fields.bitmap, bitmap.address + BigInt(own), true);
     });
     try {
       this.ioctlWith("KVM_X86_SET_MSR_FILTER", new Uint8Array(view.buffer));
@@ -140,8 +168,11 @@ export class KvmMachine {
     }
   }
 
-  ioctlWith(name: keyof typeof IOCTL, structure: Uint8Array<ArrayBuffer>): void {
-    this.#libc.ioctlWith(this.#vm, IOCTL[name], structure, name);
+  ioctlWith(name: keyof typeof IOCTL, structure: Uint8Array<ArrayBuffer>): number {
+    return this.#libc.ioctlWith(this.#vm, IOCTL[name], structure, name);
+  }
+  ioctlPlain(name: keyof typeof IOCTL): void {
+    this.#libc.ioctl(this.#vm, IOCTL[name], 0, name);
   }
 
   // ---- Memory ------------------------------------------------------------------------------------------------------
@@ -226,6 +257,7 @@ export class KvmMachine {
     this.hold();
     this.interrupter.dispose();
     this.doorbells?.dispose();
+    this.controllers?.dispose();
     for (const mapping of this.#mappings.splice(0)) mapping.unmap();
     for (const fd of this.#vcpus.splice(0)) this.#libc.close(fd);
     this.#libc.close(this.#vm);

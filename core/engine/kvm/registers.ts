@@ -127,6 +127,15 @@ export class SharedRegisters {
     this.dirty |= at < SREGS_AT ? KVM_SYNC_X86.REGS : KVM_SYNC_X86.SREGS;
   }
 
+  /** IA32_APIC_BASE. */
+  get apicBase(): bigint {
+    return this.page.getBigUint64(SREGS_AT + SREGS.apic_base, true);
+  }
+  set apicBase(value: bigint) {
+    this.page.setBigUint64(SREGS_AT + SREGS.apic_base, value, true);
+    this.dirty |= KVM_SYNC_X86.SREGS;
+  }
+
   segment(name: SegmentName): Segment {
     const { page } = this;
     const at = SEGMENT_AT[name];

@@ -1,7 +1,7 @@
 // What of a CPU is not in its shared page: CPUID, MSRs, debug registers, its time stamp counter, and KVM's statistics.
 import { MSR } from "../../cpu/msr.ts";
 import type { VcpuConfig } from "../vcpu.ts";
-import { IOCTL, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, KVM_VCPU_TSC, STRUCT } from "./abi.ts";
+import { IOCTL, KVM_CAP, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, KVM_VCPU_TSC, STRUCT } from "./abi.ts";
 import type { Libc } from "./libc.ts";
 import { Statistics } from "./statistics.ts";
 
@@ -48,6 +48,15 @@ export class CpuSettings {
       values.forEach((value, field) => view.setUint32(at + 4 * field, value, true));
     });
     this.#with("KVM_SET_CPUID2", view);
+  }
+
+  /** KVM's own features are there as far as CPUID says so. */
+  enforcePvFeatures(): void {
+    const { size, fields } = STRUCT.kvm_enable_cap;
+    const view = new DataView(new ArrayBuffer(size));
+    view.setUint32(fields.cap, KVM_CAP.ENFORCE_PV_FEATURE_CPUID, true);
+    view.setBigUint64(fields.args, 1n, true);
+    this.#with("KVM_ENABLE_CAP", view);
   }
 
   #with(name: keyof typeof IOCTL, view: DataView<ArrayBuffer>): number {

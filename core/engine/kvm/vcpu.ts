@@ -4,6 +4,7 @@ import type { ExitKind } from "../../trace/exit.ts";
 import { EngineFailure, SubjectLacks } from "../lacks.ts";
 import type { Capabilities, Event, ExecutionControls, Stop, Vcpu, VcpuConfig } from "../vcpu.ts";
 import { KVM_SYNC_X86, KVM_VCPUEVENT_VALID, STRUCT } from "./abi.ts";
+import { HIDDEN } from "./irqchip.ts";
 import { BUDGET, ExitingCpu, GENERAL_PROTECTION } from "./exits.ts";
 import { initialState } from "./initial_state.ts";
 import { EINTR } from "./libc.ts";
@@ -30,6 +31,16 @@ const SHOWING_HYPERCALLS: Capabilities = { ...CAPABILITIES, exitKinds: [...EXIT_
 
 const RUN = STRUCT.kvm_run.fields;
 
+/** Halts and interrupts are the kernel's. */
+function withControllers(capabilities: Capabilities): Capabilities {
+  const theirs: readonly ExitKind[] = ["hlt", "interrupt-window"];
+  return {
+    ...capabilities,
+    exitKinds: (capabilities.exitKinds ?? EXIT_KINDS).filter((kind) => !theirs.includes(kind)),
+    hidden: HIDDEN,
+  };
+}
+
 /** Not every write to device memory comes to the VMM any more. */
 function withDoorbells(capabilities: Capabilities): Capabilities {
   return {
@@ -45,7 +56,8 @@ export class KvmVcpu extends ExitingCpu implements Vcpu {
   constructor(machine: KvmMachine, config: VcpuConfig) {
     super(machine, config);
     const capabilities = machine.system.showsHypercalls ? SHOWING_HYPERCALLS : CAPABILITIES;
-    this.capabilities = machine.doorbells ? withDoorbells(capabilities) : capabilities;
+    const notified = machine.doorbells ? withDoorbells(capabilities) : capabilities;
+    this.capabilities = machine.controllers ? withControllers(notified) : notified;
     this.setControls(config.controls);
     this.init();
   }
