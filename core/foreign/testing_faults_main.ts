@@ -28,7 +28,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   // Most of them wait.
   external: { absent: noPerl, parallel: 16, warmUp: 60, trials: faultTrials },
   kvm: { absent: () => KVM_UNAVAILABLE, parallel: 4, warmUp: 100, trials: kvmTrials },
-  qemu: { absent: noQemu, parallel: 4, warmUp: 40, trials: qemuTrials },
+  qemu: { absent: noQemu, parallel: 8, warmUp: 40, trials: qemuTrials },
 };
 
 const wanted = textOption("subject") ?? "all";
@@ -61,11 +61,14 @@ async function tryOut(
   await endure(trials(random, warmUp, token), parallel);
   const before = await census(token);
   const started = performance.now();
-  const { runs, ends } = await endure(trials(random, count, token), parallel);
+  const { runs, ends, kinds } = await endure(trials(random, count, token), parallel);
   const seconds = (performance.now() - started) / 1000;
   await assertNothingLeft(before, token);
   const after = await census(token);
-  say(`${name}: ${runs} runs, ${seconds.toFixed(1)} s: every one has its verdict: ${tally(ends)}`);
+  say(
+    `${name}: ${runs} runs, ${seconds.toFixed(1)} s, ${kinds.size} kinds of faults, ${ends.size} ` +
+      `of ends: every one has its verdict: ${tally(ends)}`,
+  );
   say(`  before: ${describeCensus(before)}`);
   say(`  after:  ${describeCensus(after)}; no process is left`);
 }

@@ -11,6 +11,9 @@ export interface Wire {
 /** The stub's stream has ended, as its process has or is about to. */
 export class Disconnected extends Error {}
 
+/** The process has ended, by itself or by a signal. */
+const LAST_WORDS = /^[WX][0-9a-f]{2}/;
+
 /** Far more than any answer has: packets are of 4096 bytes (PacketSize). */
 const MAX_ANSWER = 1 << 20;
 
@@ -72,6 +75,7 @@ export class RemoteProtocol {
       const found = firstPacket(this.#text);
       if (found) {
         this.#text = this.#text.slice(found.end);
+        if (LAST_WORDS.test(found.body)) throw new Disconnected("QEMU ends");
         return found.body;
       }
       if (this.#text.length > MAX_ANSWER) throw new Error("QEMU's answer has no end");

@@ -116,8 +116,14 @@ function job(limits: Partial<Limits> = {}): Job {
   return { ...plain, group: { ...plain.group, limits: { ...plain.group.limits, ...limits } } };
 }
 
-function step(expected: Expected, letters: number, limits: Partial<Limits>): FaultStep {
+function step(
+  kind: string,
+  expected: Expected,
+  letters: number,
+  limits: Partial<Limits>,
+): FaultStep {
   return {
+    kind,
     job: job(limits),
     within: WITHIN_MS,
     check: (result: Result) => {
@@ -155,8 +161,8 @@ export function faultTrial(fault: string, random: Random, token: string): FaultT
     exits: EXITS,
     wallMs: expected.hangs ? HANG.wallMs : WITHIN_MS,
   };
-  const faulty = step(expected, expected.early ? 0 : letters, limits);
-  const passes = (what: Expected) => step(what, letters, { wallMs: WITHIN_MS });
+  const faulty = step(fault, expected, expected.early ? 0 : letters, limits);
+  const passes = (what: Expected) => step("none", what, letters, { wallMs: WITHIN_MS });
   return {
     name: `${subjectName(subject.id)}, ${fault}, ${letters} letters, run ${faultyRun}`,
     subject,

@@ -261,7 +261,7 @@ function step(name: string, backend: Backend, random: Random, anyEnd = false): F
       throw new Error(`${name} in ${entry}: ${String(error)}`, { cause: error });
     }
   };
-  return { job, within: WITHIN_MS, check };
+  return { kind: name, job, within: WITHIN_MS, check };
 }
 
 /** What comes over a run from outside. */
@@ -285,6 +285,7 @@ function disturbed(subject: Subject, name: string, random: Random): FaultStep {
 }
 
 const healthy: FaultStep = {
+  kind: "none",
   job: canary("real16"),
   within: WITHIN_MS,
   check: (result) => checkGuest(result, { letters: 0, end: /^shutdown 42$/ }),

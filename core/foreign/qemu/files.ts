@@ -18,7 +18,7 @@ const TYPE_BYTE = 5, BUSY = 2;
 /** Writes ROM, RAM and disks. Throws {@linkcode SubjectLacks} for an image that does not fit QEMU's machines. */
 export async function writeFiles(folder: string, image: GuestImage): Promise<void> {
   await Deno.writeFile(`${folder}/${FILES.rom}`, romOf(image));
-  await writeRam(`${folder}/${FILES.ram}`, image);
+  await writeRam(`${folder}/${FILES.ram}`, image, "new");
   for (const [index, spec] of image.disks.slice(0, 2).entries()) {
     await Deno.writeFile(`${folder}/${diskFile(index)}`, new MemoryDisk(spec).contents());
   }
@@ -37,18 +37,25 @@ export function romOf(image: GuestImage): Uint8Array {
   return padded;
 }
 
-/** Writes RAM anew, which a QEMU that stands still may have mapped. */
-export async function writeRam(path: string, image: GuestImage): Promise<void> {
+/**
+ * Writes RAM: a new file, or `mapped` by a QEMU that stands still, which would not see another one; throws where somebody has
+ * removed that.
+ */
+export async function writeRam(
+  path: string,
+  image: GuestImage,
+  file: "new" | "mapped",
+): Promise<void> {
   if (image.memory < ROM_LOW_END && image.entry === "long64") {
     throw new SubjectLacks("QEMU's entry ROM is below 1 MiB, where this guest's page tables end");
   }
-  using file = await Deno.open(path, { create: true, truncate: true, write: true });
-  await file.truncate(image.memory);
+  using ram = await Deno.open(path, { create: file === "new", truncate: true, write: true });
+  await ram.truncate(image.memory);
   for (const { address, bytes } of bootState(image).placed) {
     const end = address + bytes.length;
     if (address < OWN_ROM && end > OPTION_ROMS) throw new SubjectLacks(IN_THE_WAY);
     if (end > image.memory) continue;
-    await write(file, address, address === GDT_BASE ? idleTask(bytes) : bytes);
+    await write(ram, address, address === GDT_BASE ? idleTask(bytes) : bytes);
   }
 }
 

@@ -25,6 +25,8 @@ export interface ProcessSettings {
   readonly maxOutput: number;
 }
 
+/** Between SIGKILL and the end. */
+const KILL_MS = 2_000;
 /** Name of the state at the start. */
 const START = "start";
 /** The ROM is compared in units of this many bytes. */
@@ -112,7 +114,7 @@ export class QemuProcess {
 
   async #reload(stub: Stub, image: GuestImage): Promise<void> {
     const rom = romOf(image);
-    await writeRam(`${this.folder}/${FILES.ram}`, image);
+    await writeRam(`${this.folder}/${FILES.ram}`, image, "mapped");
     // This drops all translations, too.
     await stub.command(`loadvm ${START}`);
     for (let at = 0; at < ROM_LOW_BYTES; at += GRAIN) {
@@ -130,8 +132,16 @@ export class QemuProcess {
     await fenced;
   }
 
+  /** Ends it, and sees its log to the end: what is on its way there still belongs to the run. */
+  async stop(): Promise<void> {
+    this.child.kill();
+    // Nothing comes from a process that can't be killed.
+    if (await this.child.exit(KILL_MS)) await this.log.read;
+  }
+
   /** Ends it; nothing is left of it. To be called also where it has ended by itself. */
   async end(): Promise<void> {
+    await this.stop();
     await this.child.end();
     await this.log.read;
     await Deno.remove(this.folder, { recursive: true }).catch(() => {});

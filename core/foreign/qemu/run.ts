@@ -32,7 +32,7 @@ export interface RunSettings {
 
 /** For `grace`, on a busy machine. */
 export const GRACE_MS = 2_000;
-/** Between the end of QEMU's streams and its own, and between SIGKILL and that, at most. */
+/** Between the end of QEMU's streams and its own, at most. */
 const CLOSING_MS = 2_000;
 /** Of output: for each access, as a guest makes one an exit on bare hardware, and for all else. */
 const BYTES_A_LINE = 128, ROOM = 1 << 20;
@@ -150,9 +150,7 @@ class Run {
     if (!end && !this.#isCut && !await this.#child.exit(CLOSING_MS) && !this.#isCut) {
       settled = this.#crash("QEMU has closed its stub's stream, and lives on");
     }
-    this.#child.kill();
-    // Nothing comes from a process that can't be killed.
-    if (await this.#child.exit(CLOSING_MS)) await this.#process.log.read;
+    await this.#process.stop();
     return settled;
   }
 
@@ -288,11 +286,17 @@ class Run {
     if (why) throw new SubjectLacks(why);
   }
 
-  async #look(stub: Stub): Promise<State> {
+  /** Undefined where somebody has removed the file that is its RAM. */
+  async #look(stub: Stub): Promise<State | undefined> {
     const { image, group, subject } = this.#job;
     const memory: Record<string, Uint8Array> = {};
-    for (const { label, address, size } of watchedMemory(image, group.guest, subject)) {
-      memory[label] = await this.#readLinear(stub, address, size);
+    try {
+      for (const { label, address, size } of watchedMemory(image, group.guest, subject)) {
+        memory[label] = await this.#readLinear(stub, address, size);
+      }
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
     }
     return { registers: await stub.registers(), memory };
   }

@@ -25,9 +25,8 @@ const SIGNALS: Readonly<Record<string, Halted>> = {
   // KVM can't go on with the guest.
   "06": "shutdown",
 };
-/** A stop reply, and the last words of a QEMU that ends. */
-const STOPPED = /^[ST]([0-9a-f]{2})/, ENDS = /^[WX][0-9a-f]{2}/;
-/** Of what is neither, in a message. */
+const STOP_REPLY = /^[ST]([0-9a-f]{2})/;
+/** Of what is none, in a message. */
 const SHOWN_LENGTH = 40;
 
 /** QEMU takes packets of 4096 bytes (its PacketSize), two digits a byte. */
@@ -106,9 +105,8 @@ export class Stub {
 
   async #halted(): Promise<Halted> {
     const reply = await this.#remote.receive();
-    const halted = SIGNALS[STOPPED.exec(reply)?.[1] ?? ""];
+    const halted = SIGNALS[STOP_REPLY.exec(reply)?.[1] ?? ""];
     if (halted) return halted;
-    if (ENDS.test(reply)) return "gone";
     throw new Error(`the guest has stopped by ${JSON.stringify(reply.slice(0, SHOWN_LENGTH))}`);
   }
 
