@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { join } from "node:path";
-import type { SuiteEvent } from "../report/reporter.ts";
+import type { SuiteEvent, SuiteOutcome } from "../report/reporter.ts";
 import { runSuite } from "./suite.ts";
 import { BROKEN, smallScenario, withFiles } from "./testing.ts";
 
@@ -53,3 +53,38 @@ for (const jobs of [1, 2, 3]) {
     });
   });
 }
+
+/** Of the outcome, what is the same on every run: times are not, nor what a guest by the host's clock comes to. */
+function lasting({ groups, summary }: SuiteOutcome) {
+  const cases = groups.flatMap((g) => g.cases).map(({ id, engine, verdict, reason, figures }) => {
+    if (engine !== "embedded") return { id, verdict, reason };
+    return { id, verdict, reason, figures: figures && { ...figures, wallNs: 0 } };
+  });
+  return {
+    cases,
+    groups: groups.map(({ id, verdict, fault }) => ({ id, verdict, fault })),
+    summary,
+  };
+}
+
+Deno.test("runSuite() comes to the same with engines side by side as with one after the other", async () => {
+  const many = Object.fromEntries(
+    Array.from({ length: 20 }, (_, n) => [`scenarios/m${n + 10}.yaml`, smallScenario()]),
+  );
+  await withFiles({ ...FILES, ...many }, async (folder) => {
+    const options = {
+      paths: [join(folder, "scenarios")],
+      engines: ["embedded", "kvm"],
+      backends: ["native", "full-hw", "hybrid"],
+    } as const;
+    const groups: string[] = [];
+    const outcome = await runSuite({ ...options, jobs: 2 }, {
+      report: (event) => event.type === "group" && groups.push(event.result.id),
+    });
+    const sorted = Object.keys({ ...FILES, ...many }).map((f) => f.slice(10, -5)).toSorted();
+    assertEquals(groups, sorted);
+    assertEquals(lasting(outcome), lasting(await runSuite({ ...options, jobs: 1 })));
+    const { groups: few } = await runSuite({ ...options, jobs: 2, failFast: true });
+    assertEquals(few.map((g) => g.id), ["a"]);
+  });
+});

@@ -7,6 +7,7 @@ import {
   subjectName,
   whyAbsent,
 } from "../base/backend.ts";
+import type { Threads } from "./embedded/threads.ts";
 import type { Availability, Found, Subject, SubjectSource } from "../vmm/subject.ts";
 
 /** What the user says about subjects outside of trivisor. */
@@ -19,6 +20,8 @@ export interface SubjectOptions {
   readonly vmm?: readonly string[];
   /** What of KVM's is used; absent: nothing that devices here can do as well. */
   readonly kvm?: { readonly ioeventfd?: boolean };
+  /** Does the embedded engine run guests in threads of its own, beside the other engines? Absent: it does so in this one. */
+  readonly threads?: boolean;
 }
 
 /** Makes the subject of a back end on an engine that has it, or says why it is not to be had. */
@@ -57,6 +60,8 @@ export class Subjects implements SubjectSource {
   readonly #options: SubjectOptions;
   readonly #inspected = new Map<string, Promise<Inspected>>();
   readonly #open: Subject[] = [];
+  /** Shared by all back ends on the embedded engine. */
+  #threads: Threads | undefined;
 
   /** Nothing is started yet. */
   constructor(options: SubjectOptions = {}) {
@@ -84,11 +89,25 @@ export class Subjects implements SubjectSource {
   async #inspect(id: SubjectId): Promise<Inspected> {
     const why = whyAbsent(id);
     if (why !== undefined) return { absent: why };
-    const made = await MAKERS[id.engine](id.backend, this.#options);
+    const made = await this.#make(id);
     if ("absent" in made) return made;
     const { subject } = made;
     this.#open.push(subject);
     return { subject, availability: await subject.probe() };
+  }
+
+  async #make({ backend, engine }: SubjectId): Promise<Found> {
+    if (engine !== "embedded" || !this.#options.threads) {
+      return await MAKERS[engine](backend, this.#options);
+    }
+    const { Threads } = await import("./embedded/threads.ts");
+    this.#threads ??= new Threads();
+    return { subject: this.#threads.subject(backend) };
+  }
+
+  /** Starts and tries them all at once, while whoever will ask for them does something else; resolves when all are done. */
+  async expect(ids: Iterable<SubjectId>): Promise<void> {
+    await Promise.allSettled([...ids].map((id) => this.inspect(id)));
   }
 
   /** Ends processes and workers; what is asked for afterwards is made anew. */

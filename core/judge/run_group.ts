@@ -11,6 +11,7 @@ import type { Found, SubjectSource } from "../vmm/subject.ts";
 import { diverge } from "./diverge.ts";
 import { judgeGroup, type RunOutcome } from "./judge.ts";
 import type { Ledger } from "./known/deviation.ts";
+import type { Lanes } from "./lanes.ts";
 import { unknownLabels } from "./labels.ts";
 import type { GroupResult } from "./result.ts";
 
@@ -24,6 +25,8 @@ export interface GroupContext {
   readonly subjects?: SubjectSource;
   /** What is known of subjects that are not ours; absent: nothing. */
   readonly ledger?: Ledger;
+  /** Where cases wait for their turn, so that several run side by side; absent: one after the other. */
+  readonly lanes?: Lanes;
   /** Told the id of each case before it runs. */
   readonly onCase?: (id: string) => void;
 }
@@ -58,16 +61,17 @@ type Built =
  */
 export async function runGroup(group: CaseGroup, context: GroupContext): Promise<GroupResult> {
   const runner = new GroupRunner(group, context);
-  const outcomes = new Map<string, RunOutcome>();
-  for (const subject of group.cases) {
-    context.onCase?.(subject.id);
-    outcomes.set(subject.id, await runner.run(subject));
-  }
+  const outcomes = await runCases(group, runner, context);
   const result = judgeGroup(group, outcomes, context.ledger);
   if (!result.cases.some((c) => c.verdict === "diverged")) return result;
   const known = result.cases.filter((c) => c.verdict === "known-deviation").map((c) => c.id);
   const looked = group.cases.filter(({ id }) => !known.includes(id));
-  const divergence = await diverge(looked, outcomes, (c, stopAfter) => runner.run(c, stopAfter));
+  const again = async (subject: Case, stopAfter: number): Promise<RunOutcome> => {
+    const run = () => runner.run(subject, stopAfter);
+    const { lanes } = context;
+    return lanes ? await lanes.run(subject, run) ?? { skipped: "not reached" } : await run();
+  };
+  const divergence = await diverge(looked, outcomes, again);
   return divergence ? { ...result, divergence } : result;
 }
 
@@ -75,6 +79,28 @@ async function embeddedSubject(id: SubjectId): Promise<Found> {
   const { subjectOf } = await import("../vmm/subjects.ts");
   const subject = subjectOf(id);
   return subject ? { subject } : { absent: `${subjectName(id)} is not on the embedded engine` };
+}
+
+async function runCases(
+  { cases }: CaseGroup,
+  runner: GroupRunner,
+  { lanes, onCase }: GroupContext,
+): Promise<Map<string, RunOutcome>> {
+  const run = (subject: Case) => {
+    onCase?.(subject.id);
+    return runner.run(subject);
+  };
+  const outcomes = new Map<string, RunOutcome>();
+  if (lanes) {
+    const ran = await Promise.all(cases.map((subject) =>
+      // What is skipped need not wait.
+      subject.skip === undefined ? lanes.run(subject, () => run(subject)) : run(subject)
+    ));
+    for (const [n, { id }] of cases.entries()) if (ran[n]) outcomes.set(id, ran[n]);
+  } else {
+    for (const subject of cases) outcomes.set(subject.id, await run(subject));
+  }
+  return outcomes;
 }
 
 /** Milliseconds for a guest that runs until a limit, on an engine that may not count what it is on. */
