@@ -6,6 +6,7 @@ import { DOORBELL_SLICE } from "./doorbells.ts";
 import { SIGNAL } from "./interrupter.ts";
 import type { Libc } from "./libc.ts";
 import type { KvmMachine } from "./machine.ts";
+import { isLocked } from "./memory_site.ts";
 import type { Orders } from "./orders.ts";
 import { KvmVcpu } from "./vcpu.ts";
 
@@ -90,6 +91,13 @@ class CrewVcpu extends KvmVcpu {
       if (this.#nmi) super.nmi();
       this.#nmi = false;
     }
+  }
+
+  /** What is to be written comes at once, before anybody else has its turn. */
+  override complete(value?: bigint): void {
+    const open = this.handed;
+    super.complete(value);
+    if (open?.kind === "memory" && isLocked(open.place.bytes)) this.settle();
   }
 
   override nmi(): void {

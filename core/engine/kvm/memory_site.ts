@@ -41,6 +41,10 @@ const SEGMENTS = new Map<Register, SegmentName>([
 
 const REGISTER_BYTES = 8;
 
+/** Prefixes without LOCK, the mask of REX, and XCHG of memory without its lowest bit (SDM vol. 2, 2.1.1 and appendix A). */
+const PREFIXES = new Set([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf2, 0xf3]);
+const LOCK = 0xf0, REX = 0x40, XCHG = 0x86;
+
 let factory: InstructionInfoFactory | undefined;
 
 /** The instruction that `bytes` begin with; its length, 0 if there is none, and whether it makes this access. */
@@ -139,4 +143,13 @@ export function lengthBefore(
     if (length === best + 1) best = length;
   }
   return best;
+}
+
+/** May nobody come between what the instruction reads and what it writes? LOCK says so; XCHG needs none (SDM vol. 3, 9.1.2.2). */
+export function isLocked(bytes: Uint8Array): boolean {
+  for (const byte of bytes) {
+    if (byte === LOCK) return true;
+    if (!PREFIXES.has(byte) && (byte & 0xf0) !== REX) return (byte & 0xfe) === XCHG;
+  }
+  return false;
 }
