@@ -16,9 +16,9 @@ const FLOAT_ERROR_GAP =
   "x87 exceptions without CR0.NE, by IRQ 13: KVM tells its VMM of no FERR#, and under VMX the guest gets #MF";
 
 /** KVM's modules, by what they stand for. */
-const MODULES = [["kvm_pvm", "pvm"], ["kvm_amd", "svm"], ["kvm_intel", "vmx"]] as const;
+export const MODULES = [["kvm_pvm", "pvm"], ["kvm_amd", "svm"], ["kvm_intel", "vmx"]] as const;
 /** What QEMU's emulated CPUs call themselves. They lack PCID and some checks of real ones: the ledger tells them apart. */
-const EMULATED = "QEMU TCG CPU";
+export const EMULATED = "QEMU TCG CPU";
 /** More than the first CPU's part of /proc/cpuinfo. */
 const CPUINFO_BYTES = 4096;
 

@@ -13,12 +13,12 @@ const OUT_DX = [0xee, 0xef], MOV_DX_PORT = [0xba, DEBUG_EXIT_PORT, 0], NOT_FAR =
 const MOV_TO_DEBUG = [0x0f, 0x23];
 
 /**
- * How QEMU stops a guest there.
+ * How a guest is stopped there.
  * - `translator`: its TCG knows the addresses, and the guest sees nothing of it.
- * - `code`: by INT3 in the guest's memory, which KVM intercepts; who reads that byte meanwhile sees it.
- * - `registers`: by debug registers, which the guest can't use meanwhile.
+ * - `registers`: KVM's, by debug registers, which the guest can't use meanwhile.
+ * - `loops`: not at all; the guest is made to wait there ({@linkcode ExitLoops}).
  */
-export type Breakpoints = "translator" | "code" | "registers";
+export type Breakpoints = "translator" | "registers" | "loops";
 
 /** Does something that is loaded look like these bytes? */
 export function contains(image: GuestImage, wanted: readonly number[]): boolean {
@@ -59,8 +59,8 @@ export function exitPoints(image: GuestImage, by: Breakpoints): bigint[] {
       points.add(address + at - 1);
     }
   }
-  // What is not known is tried, one instruction at a time; by debug registers that is not done.
-  if (!hardware) { for (const point of outsByDx(image)) points.add(point); }
+  // What is not known is tried, one instruction at a time, which only the translator does.
+  if (by === "translator") { for (const point of outsByDx(image)) points.add(point); }
   return [...points].slice(0, MOST_POINTS[hardware ? "hardware" : "software"]).map(BigInt);
 }
 

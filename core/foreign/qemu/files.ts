@@ -72,6 +72,12 @@ async function write(file: Deno.FsFile, address: number, bytes: Uint8Array): Pro
   for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await file.write(rest));
 }
 
+/** Replaces a part of a file. */
+export async function writeAt(path: string, at: number, bytes: Uint8Array): Promise<void> {
+  using file = await Deno.open(path, { write: true });
+  await write(file, at, bytes);
+}
+
 /** What a file holds from `at` on, `length` bytes or as many as there are. */
 export async function readAt(path: string, at: number, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);

@@ -48,11 +48,6 @@ export async function findTimeout(): Promise<string | undefined> {
   return undefined;
 }
 
-/** Is this host's KVM PVM? Deno lets itself look into /sys with all permissions only. */
-export function isPvmHost(): Promise<boolean> {
-  return succeeds("/usr/bin/test", ["-d", "/sys/module/kvm_pvm"]);
-}
-
 async function succeeds(program: string, args: readonly string[]): Promise<boolean> {
   const spawned = spawnChild({ program, args });
   if ("failed" in spawned) return false;

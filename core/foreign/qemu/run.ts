@@ -12,6 +12,7 @@ import { SubjectLacks } from "../../engine/lacks.ts";
 import { disassemble } from "../../trace/disassemble.ts";
 import type { Child } from "../child.ts";
 import { type Breakpoints, contains, exitPoints } from "./exit_points.ts";
+import { ExitLoops } from "./exit_loops.ts";
 import { readAt } from "./files.ts";
 import { type Accelerator, diskFile, FILES, logsAll, whole } from "./machine.ts";
 import { Journal } from "./journal.ts";
@@ -24,8 +25,8 @@ import { Disconnected } from "../../engine/gdb/rsp.ts";
 export interface RunSettings {
   readonly pool: Pool;
   readonly accelerator: Accelerator;
-  /** Is KVM here PVM? */
-  readonly pvm: boolean;
+  /** What KVM is here. */
+  readonly host: string | undefined;
   /** Milliseconds after a run's limit on time in which QEMU's stub has to answer. */
   readonly grace: number;
 }
@@ -38,7 +39,10 @@ const CLOSING_MS = 2_000;
 const BYTES_A_LINE = 128, ROOM = 1 << 20;
 /** How long a guest runs before it is looked at for the first time, and at most between two looks. */
 const FIRST_LOOK_MS = 4, LONGEST_LOOK_MS = 100;
-/** Where several CPUs take turns, a look ends a turn, so that the trace depends on it: it comes when most have ended. */
+/**
+ * Where several CPUs take turns, a look ends a turn, so that the trace depends on it; on KVM it can meet a CPU that is being
+ * started, and writes back that it waits. It comes when most have ended.
+ */
 const LOOK_AT_SEVERAL_MS = 1_000;
 
 /** What QEMU says where KVM can't go on with a guest (KVM_EXIT_INTERNAL_ERROR). */
@@ -50,10 +54,10 @@ const LONGEST_INSTRUCTION = 15;
 /** Opcodes (SDM vol. 2). */
 const SYSCALL = [0x0f, 0x05], HYPERCALLS = [[0x0f, 0x01, 0xc1], [0x0f, 0x01, 0xd9]];
 
-/** PVM emulates neither INT3 nor single-steps. Elsewhere the guest keeps its debug registers for itself. */
-function breakpointsOf({ accelerator, pvm }: RunSettings): Breakpoints {
+/** PVM emulates no INT3. SVM in QEMU does not intercept it, and its VMRUN does not arm breakpoints (excp_helper.c, svm_helper.c). */
+function breakpointsOf({ accelerator, host = "" }: RunSettings): Breakpoints {
   if (accelerator === "tcg") return "translator";
-  return pvm ? "registers" : "code";
+  return host.endsWith("-tcg") ? "loops" : "registers";
 }
 
 /** Registers and memory as the guest left them. */
@@ -62,7 +66,7 @@ type State = Pick<FinalState, "registers" | "memory">;
 /** Runs a job. Throws only {@linkcode SubjectLacks}, and on defects of ours. */
 export async function run(job: Job, settings: RunSettings): Promise<Trace> {
   const started = performance.now();
-  if (settings.pvm && HYPERCALLS.some((code) => contains(job.image, code))) {
+  if (settings.host === "pvm" && HYPERCALLS.some((code) => contains(job.image, code))) {
     throw new SubjectLacks(HYPERCALL_GAP);
   }
   return await runOn(job, settings, started, false) ??
@@ -98,6 +102,7 @@ class Run {
   readonly #recorder = new Recorder(() => 0);
   readonly #journal: Journal;
   #state: State | undefined;
+  #loops: ExitLoops | undefined;
   #overdue = false;
   /** The machine has stopped in good order: its process can serve another run. */
   standsStill = false;
@@ -187,7 +192,8 @@ class Run {
     const by = breakpointsOf(this.#settings);
     const points = exitPoints(image, by);
     const hardware = by === "registers";
-    await stub.setBreakpoints(points, hardware);
+    if (by === "loops") this.#loops = await ExitLoops.put(image, points, this.#ram);
+    else await stub.setBreakpoints(points, hardware);
     const several = (image.cpus ?? 1) > 1;
     let look = several ? LOOK_AT_SEVERAL_MS : FIRST_LOOK_MS;
     for (;;) {
@@ -243,18 +249,28 @@ class Run {
       if (this.#settings.accelerator === "kvm") await this.#asksForMore(stub);
       return { kind: "triple-fault" } as const;
     }
-    if (await stub.sleepsForGood(!whole(this.#job.image))) return { kind: "halt" } as const;
+    const cpus = await stub.cpus(), picAlone = !whole(this.#job.image);
+    if (await stub.sleepsForGood(cpus, picAlone)) return { kind: "halt" } as const;
+    const waiting = await this.#loops?.reached(stub, cpus);
+    if (waiting) {
+      await this.#loops?.remove();
+      const others = cpus.filter((cpu) => cpu !== waiting);
+      // Had it been found later, nothing would be different.
+      const still = others.every(({ halted }) => halted) && await stub.undisturbed(cpus, picAlone);
+      if (still) this.#state = await this.#look(stub);
+    } else if (this.#loops) {
+      // What was thought to end the run has not.
+      this.#state = undefined;
+    }
     return timeUp ? { kind: "limit", limit: "time" } as const : undefined;
   }
 
   /** The guest is about to end its run, as it seems: now its state can be seen. */
   async #atExit(stub: Stub, points: bigint[], by: Breakpoints) {
-    // In the guest's memory they would be seen as its own, and QEMU can't step where one is.
-    if (by !== "translator") await stub.clearBreakpoints(points, by === "registers");
     this.#state = await this.#look(stub);
     if (by === "registers") {
       // PVM does not step. The port ends QEMU now.
-      points.splice(0);
+      await stub.clearBreakpoints(points.splice(0), true);
       return undefined;
     }
     const halted = await stub.step();
@@ -263,9 +279,7 @@ class Run {
     const { exitCode, exits } = this.#journal;
     // It was not this instruction that ended the run: it faulted, or was another one's second half, or one of before.
     if (exits !== 1) this.#state = undefined;
-    if (exitCode !== undefined) return { kind: "shutdown", code: exitCode } as const;
-    if (by === "code") await stub.setBreakpoints(points, false);
-    return undefined;
+    return exitCode === undefined ? undefined : { kind: "shutdown", code: exitCode } as const;
   }
 
   /** Throws {@linkcode SubjectLacks} where it may be the host's KVM that ended the guest, and not the guest. */
@@ -273,7 +287,7 @@ class Run {
     const { image } = this.#job;
     await this.#process.fence();
     const emulation = KVM_GAVE_UP.test(this.#process.log.words);
-    if (!emulation && !this.#settings.pvm) return;
+    if (!emulation && this.#settings.host !== "pvm") return;
     const registers = await stub.registers();
     const { rip = 0n, efer = 0n } = registers;
     const bytes = await this.#readLinear(stub, rip, LONGEST_INSTRUCTION);
@@ -291,6 +305,7 @@ class Run {
     const { image, group, subject } = this.#job;
     const memory: Record<string, Uint8Array> = {};
     try {
+      await this.#loops?.remove();
       for (const { label, address, size } of watchedMemory(image, group.guest, subject)) {
         memory[label] = await this.#readLinear(stub, address, size);
       }
@@ -304,17 +319,20 @@ class Run {
   /** As the guest's tables lead; an address that they do not map is taken for a physical one. */
   async #readLinear(stub: Stub, linear: bigint, length: number): Promise<Uint8Array> {
     const bytes = new Uint8Array(length);
-    const ram = `${this.#process.folder}/${FILES.ram}`;
     let done = 0;
     while (done < length) {
       const at = BigInt.asUintN(64, linear + BigInt(done));
       const count = Math.min(length - done, PAGE_SIZE - Number(at % BigInt(PAGE_SIZE)));
       const physical = await stub.translate(at) ?? Number(at);
       if (physical + count > this.#job.image.memory) return bytes.slice(0, done);
-      bytes.set(await readAt(ram, physical, count), done);
+      bytes.set(await readAt(this.#ram, physical, count), done);
       done += count;
     }
     return bytes;
+  }
+
+  get #ram(): string {
+    return `${this.#process.folder}/${FILES.ram}`;
   }
 
   #spent(): number {

@@ -37,6 +37,15 @@ const WRITE_MS = 10_000;
 /** Names in the stub's description, where they are not ours. */
 const NAMES: Readonly<Record<string, string>> = { rflags: "eflags" };
 
+/** A CPU of a machine that stands still. */
+export interface CpuState {
+  /** Linear address of the next instruction. */
+  readonly instruction: bigint;
+  readonly halted: boolean;
+  /** Are interrupts on? */
+  readonly interruptible: boolean;
+}
+
 /** What the monitor and the stub tell of a machine that stands still. */
 export class Stub {
   readonly #remote: RemoteProtocol;
@@ -55,19 +64,17 @@ export class Stub {
     return new Stub(remote, await registerLayout(remote));
   }
 
-  /** What QEMU refuses is not set: the run shows less then. `hardware`: by debug registers. */
+  /** `hardware`: by debug registers. */
   async setBreakpoints(addresses: readonly bigint[], hardware: boolean): Promise<void> {
     await this.#breakpoints("Z", addresses, hardware);
   }
-  /** The one that the guest stands at can always be cleared, others where its tables still lead to them. */
   async clearBreakpoints(addresses: readonly bigint[], hardware: boolean): Promise<void> {
     await this.#breakpoints("z", addresses, hardware);
   }
 
   async #breakpoints(letter: string, addresses: readonly bigint[], hardware: boolean) {
     for (const address of addresses) {
-      await this.#remote.send(`${letter}${hardware ? 1 : 0},${address.toString(16)},1`);
-      await this.#remote.receive();
+      await this.#remote.ask(`${letter}${hardware ? 1 : 0},${address.toString(16)},1`);
     }
   }
 
@@ -140,13 +147,26 @@ export class Stub {
     return result;
   }
 
-  /** Does every CPU sleep, never to wake: halted, with interrupts off or, where the PIC alone has any, none let through? */
-  async sleepsForGood(picAlone: boolean): Promise<boolean> {
+  /** Where every CPU is. */
+  async cpus(): Promise<readonly CpuState[]> {
     const text = await this.#remote.monitor("info registers -a");
-    const cpus = [...text.matchAll(/[ER]FL=([0-9a-f]+).*?HLT=(\d)/gs)];
-    if (cpus.length === 0 || cpus.some(([, , halted]) => halted !== "1")) return false;
-    if (cpus.every(([, flags = ""]) => (parseInt(flags, 16) & INTERRUPT_FLAG) === 0)) return true;
-    return picAlone && ALL_MASKED.test(await this.#remote.monitor("info pic"));
+    return [...text.matchAll(CPU_STATE)].map(([, ip, flags, halted, base]) => ({
+      instruction: BigInt(`0x${base}`) + BigInt(`0x${ip}`),
+      halted: halted === "1",
+      interruptible: (parseInt(flags ?? "", 16) & INTERRUPT_FLAG) !== 0,
+    }));
+  }
+
+  /** Does every CPU sleep, never to wake? */
+  async sleepsForGood(cpus: readonly CpuState[], picAlone: boolean): Promise<boolean> {
+    return cpus.length > 0 && cpus.every(({ halted }) => halted) &&
+      await this.undisturbed(cpus, picAlone);
+  }
+
+  /** Comes no interrupt to any of these CPUs: they are off or, where the PIC alone has any, none is let through? */
+  async undisturbed(cpus: readonly CpuState[], picAlone: boolean): Promise<boolean> {
+    return cpus.every(({ interruptible }) => !interruptible) ||
+      (picAlone && ALL_MASKED.test(await this.#remote.monitor("info pic")));
   }
 
   /** Has the monitor read a port: all that the guest has done is in the log before that. */
@@ -169,6 +189,8 @@ function goneBy(error: unknown): "gone" {
 }
 
 const INTERRUPT_FLAG = 0x200;
+/** A CPU's part of `info registers`. */
+const CPU_STATE = /[ER]IP=([0-9a-f]+) [ER]FL=([0-9a-f]+).*?HLT=(\d).*?CS =\w+ ([0-9a-f]+)/gs;
 /** The first PIC, through which the second one goes. */
 const ALL_MASKED = /^pic0:.* imr=ff /m;
 

@@ -9,7 +9,8 @@ import { PVM_NOTE } from "../../engine/kvm/pvm.ts";
 import type { Accelerator } from "./machine.ts";
 import type { QemuMode } from "./mode.ts";
 import { Pool } from "./pool.ts";
-import { findProgram, findTimeout, isPvmHost, type Program } from "./program.ts";
+import { kvmHost } from "./host.ts";
+import { findProgram, findTimeout, type Program } from "./program.ts";
 import { GRACE_MS, run } from "./run.ts";
 
 /** What the user says. */
@@ -45,7 +46,7 @@ class QemuSubject implements Subject {
   readonly #accelerator: Accelerator;
   readonly #options: QemuOptions;
   #program: Program | undefined;
-  #pvm = false;
+  #host: string | undefined;
   #pool: Pool | undefined;
   /** By entry: what was wrong with the canary's run. */
   readonly #tried = new Map<Entry, Promise<string | undefined>>();
@@ -63,7 +64,7 @@ class QemuSubject implements Subject {
 
   /** What KVM is here. */
   get host(): string | undefined {
-    return this.#pvm ? "pvm" : undefined;
+    return this.#host;
   }
 
   get version(): string | undefined {
@@ -71,14 +72,14 @@ class QemuSubject implements Subject {
   }
 
   async probe(): Promise<Availability> {
-    const [found, timeout, pvm] = await Promise.all([
+    const [found, timeout, host] = await Promise.all([
       findProgram(this.#options.program),
       findTimeout(),
-      this.#accelerator === "kvm" && isPvmHost(),
+      this.#accelerator === "kvm" ? kvmHost() : undefined,
     ]);
     if ("absent" in found) return { available: false, why: found.absent };
     this.#program = found;
-    this.#pvm = pvm;
+    this.#host = host;
     this.#pool = new Pool({
       program: found.path,
       accelerator: this.#accelerator,
@@ -87,7 +88,7 @@ class QemuSubject implements Subject {
     });
     const complaint = await this.#complaint(FIRST_TRIED);
     if (complaint) return { available: false, why: `in ${FIRST_TRIED}, ${complaint}` };
-    return this.#pvm ? { available: true, gaps: [PVM_NOTE] } : { available: true };
+    return host === "pvm" ? { available: true, gaps: [PVM_NOTE] } : { available: true };
   }
 
   unsuited(): string | undefined {
@@ -106,7 +107,7 @@ class QemuSubject implements Subject {
     return await run(job, {
       pool: this.#pool,
       accelerator: this.#accelerator,
-      pvm: this.#pvm,
+      host: this.#host,
       grace: this.#options.grace ?? GRACE_MS,
     });
   }

@@ -139,7 +139,8 @@ function qemuTrial(random: Random, names: readonly string[], folder: string): Fa
       const found = await findProgram();
       assert("path" in found);
       await Deno.symlink(await whereIs(found.path), program);
-      assert((await subject.probe()).available);
+      const availability = await subject.probe();
+      assert(availability.available, `it is not there: ${JSON.stringify(availability)}`);
     },
     steps: [
       ...names.map((name) => {
