@@ -23,6 +23,7 @@ export interface GuestOptions {
   readonly entry?: Entry;
   readonly limits?: Partial<Limits>;
   readonly disks?: readonly DiskSpec[];
+  readonly cpus?: number | undefined;
 }
 
 function include(name: string): SourceFile {
@@ -34,13 +35,18 @@ export function guestJob(
   backend: Backend,
   engine: Engine,
   text: string,
-  { entry = "long64", limits = {}, disks = [] }: GuestOptions = {},
+  { entry = "long64", limits = {}, disks = [], cpus }: GuestOptions = {},
 ): Job {
   const definition = BACKEND_DEFINITIONS.get(backend);
   assert(definition, backend);
   const counts = text.includes(`${COUNT}:`);
   const memory = counts ? { [COUNT]: COUNT_BYTES } : {};
-  const guest = guestOf(text, { entry, disks, observe: { registers: [], memory } });
+  const guest = guestOf(text, {
+    entry,
+    disks,
+    ...(cpus === undefined ? {} : { cpus }),
+    observe: { registers: [], memory },
+  });
   const { image, diagnostics } = buildGuest(guest, definition.platform, { include });
   if (!image) throw new Error(diagnostics.map((found) => renderDiagnostic(found)).join("\n"));
   return {

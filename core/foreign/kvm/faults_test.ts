@@ -12,33 +12,44 @@ import { kvmTrials } from "./testing_faults.ts";
 /** A thread that is given up after so many milliseconds is in the middle of a run that would take this long. */
 const GIVEN_UP = 300, ENDLESS = 20_000;
 
-Deno.test({
-  name: `a thread that does not come back holds nothing any more${
-    KVM_UNAVAILABLE ? ` (skipped: ${KVM_UNAVAILABLE})` : ""
-  }`,
-  ignore: KVM_UNAVAILABLE !== undefined,
-  fn: async () => {
-    const token = `kvm-thread-${crypto.randomUUID()}`;
-    const hand = new Hand();
-    assertEquals((await hand.ask({ type: "probe" }, ENDLESS)).type, "system");
-    await hand.close();
-    const before = await census(token);
-    const job = guestJob("full-hw", "kvm", "start: jmp start", { limits: { wallMs: ENDLESS } });
-    const stop = new SharedArrayBuffer(4);
-    const running = { most: 0 };
-    const watch = setInterval(
-      async () => running.most = Math.max(running.most, (await census(token)).maps),
-      GIVEN_UP / 5,
-    );
-    const asked = { type: "run", backend: "full-hw", job, options: {}, stop } as const;
-    const { type } = await hand.ask(asked, GIVEN_UP);
-    clearInterval(watch);
-    assertEquals(type, "silent");
-    assert(running.most > before.maps, "there was a machine");
-    await assertNothingLeft(before, token);
-    await hand.close();
-  },
-});
+for (
+  const [guest, cpus, text] of [
+    ["", 1, "start: jmp start"],
+    [
+      " of several CPUs",
+      4,
+      '%include "lib/smp.inc"\nstart: start_cpus other\nother: cli\njmp other',
+    ],
+  ] as const
+) {
+  Deno.test({
+    name: `a thread that does not come back from a guest${guest} holds nothing any more${
+      KVM_UNAVAILABLE ? ` (skipped: ${KVM_UNAVAILABLE})` : ""
+    }`,
+    ignore: KVM_UNAVAILABLE !== undefined,
+    fn: async () => {
+      const token = `kvm-thread-${crypto.randomUUID()}`;
+      const hand = new Hand();
+      assertEquals((await hand.ask({ type: "probe" }, ENDLESS)).type, "system");
+      await hand.close();
+      const before = await census(token);
+      const job = guestJob("full-hw", "kvm", text, { limits: { wallMs: ENDLESS }, cpus });
+      const stop = new SharedArrayBuffer(4);
+      const running = { most: 0 };
+      const watch = setInterval(
+        async () => running.most = Math.max(running.most, (await census(token)).maps),
+        GIVEN_UP / 5,
+      );
+      const asked = { type: "run", backend: "full-hw", job, options: {}, stop } as const;
+      const { type } = await hand.ask(asked, GIVEN_UP);
+      clearInterval(watch);
+      assertEquals(type, "silent");
+      assert(running.most > before.maps, "there was a machine");
+      await assertNothingLeft(before, token);
+      await hand.close();
+    },
+  });
+}
 
 /** The same in every test; `deno task faults` tries others. */
 const SEED = 2026;

@@ -4,6 +4,7 @@ import { SubjectLacks } from "../../engine/lacks.ts";
 import type { Limits } from "../../scenario/case.ts";
 import type { Job, Subject } from "../../vmm/subject.ts";
 import { canary } from "../canary.ts";
+import { guestJob } from "../testing_faults_guests.ts";
 import { Hand } from "./hand.ts";
 import { kvmSubject } from "./kvm.ts";
 
@@ -31,6 +32,12 @@ function job(code: number[], limits: Partial<Limits> = {}): Job {
 const ENDLESS = [0xeb, 0xfe];
 const ENDLESS_EXITS = [0xe6, 0x80, 0xeb, 0xfc];
 const ENDLESS_TEXT = [0xba, 0xf8, 0x03, 0xb0, 0x61, 0xee, 0xeb, 0xfd];
+
+/** Four CPUs that never leave their guests again. */
+function spinning(limits: Partial<Limits> = {}): Job {
+  const text = '%include "lib/smp.inc"\nstart: start_cpus other\nother: cli\njmp $';
+  return guestJob("full-hw", "kvm", text, { cpus: 4, limits });
+}
 
 function test(name: string, body: () => Promise<void>): void {
   Deno.test({
@@ -79,6 +86,18 @@ test("keeps what was printed until a run is ended from outside", async () => {
   await kvm.close?.();
 });
 
+test("ends CPUs that spin when it is told to, and when it is closed", async () => {
+  const kvm = subject();
+  await kvm.probe();
+  let asked = 0;
+  const aborted = await kvm.run({ ...spinning(), abort: () => ++asked > 3 });
+  assertEquals(aborted.end, { kind: "limit", limit: "time" });
+  const running = Promise.resolve(kvm.run(spinning()));
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  await kvm.close?.();
+  assertEquals((await running).end, { kind: "limit", limit: "time" });
+});
+
 test("has the host's random numbers, and says so to who wants a seed", async () => {
   const kvm = subject();
   const { image, ...rest } = canary("real16");
@@ -96,6 +115,7 @@ test("leaves no descriptors or threads behind", async () => {
     const kvm = subject();
     await kvm.probe();
     await kvm.run(job(ENDLESS, { wallMs: 20 }));
+    await kvm.run(spinning({ wallMs: 50 }));
     await kvm.close?.();
   };
   await once();

@@ -30,11 +30,14 @@ interface HostileGuest {
   readonly on: readonly Backend[];
   readonly end: RegExp;
   readonly entries?: readonly Entry[];
+  readonly cpus?: number;
   readonly text: (random: Random) => string;
 }
 
 const ALL: readonly Backend[] = ["full-hw", "hybrid", "para"];
 const HARDWARE: readonly Backend[] = ["full-hw", "hybrid"];
+/** What has several CPUs begins with this. */
+const SMP = 'jmp starts\n%include "lib/smp.inc"\nstarts: ';
 const hex = (value: number | bigint) => `0x${value.toString(16)}`;
 const lines = (count: number, line: () => string) =>
   Array.from({ length: count }, () => line()).join("\n");
@@ -78,6 +81,38 @@ function virtioQueue(random: Random): string {
 const GUESTS: Readonly<Record<string, HostileGuest>> = {
   "loops": { on: ALL, end: TIME, text: () => "jmp $" },
   "loops, interrupts off": { on: HARDWARE, end: TIME, text: () => "cli\njmp $" },
+  "CPUs that loop, interrupts off": {
+    on: HARDWARE,
+    end: TIME,
+    cpus: 4,
+    text: () => `${SMP}start_cpus other\nother: cli\njmp $`,
+  },
+  "CPUs that exit": {
+    on: HARDWARE,
+    end: LIMIT,
+    cpus: 3,
+    text: () => `${SMP}start_cpus other\nother: in al, 0x80\nout 0x80, al\njmp other`,
+  },
+  "CPUs that halt": {
+    on: HARDWARE,
+    end: /^halt$/,
+    cpus: 3,
+    text: () => `${SMP}start_cpus other\nother: cli\nhlt\njmp other`,
+  },
+  "CPUs that interrupt and restart each other": {
+    on: HARDWARE,
+    end: ANY,
+    cpus: 3,
+    text: (random) =>
+      `${SMP}start_cpus other\nother: apic_on\nsti\n` +
+      lines(
+        20,
+        () =>
+          `send_ipi ${random.below(4)}, ${
+            random.pick(["ICR_NMI", "ICR_INIT", "ICR_OTHERS | 0x51", "0x51", "ICR_ALL | 0x52"])
+          }\nmov ecx, ${random.below(2000)}\nloop $`,
+      ) + "\njmp other",
+  },
   "halts": { on: HARDWARE, end: /^halt$/, text: () => "cli\nhlt\njmp $" },
   "waits for nothing": {
     on: HARDWARE,
@@ -251,7 +286,7 @@ function step(name: string, backend: Backend, random: Random, anyEnd = false): F
   // Its time counts from where it may have been waiting for a processor.
   const limits: Partial<Limits> = { wallMs: LONG.least + random.below(LONG.more), exits: EXITS };
   const disks = backend === "full-hw" ? [] : [{ sectors: 8, readOnly: random.oneIn(2) }];
-  const job = guestJob(backend, "kvm", text, { entry, limits, disks });
+  const job = guestJob(backend, "kvm", text, { entry, limits, disks, cpus: guest.cpus });
   // On a busy machine a limit may strike before all is printed.
   const check: FaultStep["check"] = (result) => {
     const timeUp = anyEnd || "trace" in result && result.trace.end.kind === "limit";
