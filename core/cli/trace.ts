@@ -11,7 +11,7 @@ import type { Case, CaseGroup } from "../scenario/case.ts";
 import { hexBytes } from "../base/hex.ts";
 import { disassemble } from "../trace/disassemble.ts";
 import { describeEnd, describeEvent } from "../trace/print.ts";
-import type { Trace, TraceEvent } from "../trace/trace.ts";
+import type { Hidden, Trace, TraceEvent } from "../trace/trace.ts";
 import { Complaint } from "./complaint.ts";
 import { findCase } from "./find_case.ts";
 import { toStdout } from "./output.ts";
@@ -81,7 +81,7 @@ function traceToText(
 }
 
 /** What was counted, as far as the subject shows it, and what its host counted. */
-function totals({ counts, unobserved, exitKinds, coarse = {} }: Trace): string[] {
+function totals({ counts, unobserved, exitKinds, hidden, coarse = {} }: Trace): string[] {
   const instructions = unobserved.includes("instructions")
     ? "instructions are not counted here"
     : `${grouped(counts.instructions)} instructions`;
@@ -94,9 +94,21 @@ function totals({ counts, unobserved, exitKinds, coarse = {} }: Trace): string[]
     ...(exitKinds
       ? wrap(`of these kinds, which are all that it shows: ${exitKinds.join(", ")}`, WIDTH)
       : []),
+    ...hiddenLines(hidden),
     ...(statistics.length > 0 ? ["", "coarse, counted by the host's KVM"] : []),
     ...statistics.map(([name, count]) => `  ${left(name, COARSE_WIDTH)}${grouped(count)}`),
   ];
+}
+
+/** What is left out between what is shown. */
+function hiddenLines({ devices = [], injections = [], accesses = [] }: Partial<Hidden> = {}) {
+  const names = [...new Set(devices.map(({ device }) => device))];
+  const parts = [
+    ...(names.length > 0 ? [`what reaches ${names.join(", ")}`] : []),
+    ...injections.map((kind) => `injections by ${kind}`),
+    ...accesses.map((kind) => `some by ${kind}`),
+  ];
+  return parts.length > 0 ? wrap(`below the VMM, and not shown: ${parts.join("; ")}`, WIDTH) : [];
 }
 
 /** Width of the names of KVM's statistics. */
@@ -129,7 +141,7 @@ function eventLines(event: TraceEvent, places: Places): string[] {
 
 function traceToJson(subject: Case, trace: Trace, places: Places, limit: number): string {
   const { events, dropped, counts, cycles, console, end, final, unobserved } = trace;
-  const { exitKinds = null, coarse = null } = trace;
+  const { exitKinds = null, hidden = null, coarse = null } = trace;
   return toJson({
     version: 1,
     id: subject.id,
@@ -143,6 +155,7 @@ function traceToJson(subject: Case, trace: Trace, places: Places, limit: number)
     memory: Object.fromEntries(Object.entries(final.memory).map(([k, v]) => [k, hexBytes(v)])),
     unobserved,
     exitKinds,
+    hidden,
     coarse,
   }) + "\n";
 }

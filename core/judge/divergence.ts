@@ -4,6 +4,7 @@ import type { Platform } from "../guest/image.ts";
 import type { Access, EndState } from "../trace/exit.ts";
 import { describeAccess, describeEnd, describeInjection } from "../trace/print.ts";
 import { MAX_EVENTS, type Observable, type Trace, type TraceEvent } from "../trace/trace.ts";
+import { hidesSome } from "./hidden.ts";
 import { showBytes } from "./match.ts";
 import { type Places, referTo } from "./place.ts";
 import type { EventReference } from "./result.ts";
@@ -77,8 +78,18 @@ function splitBy(runs: readonly AlignedRun[], what: Observable) {
 function divergenceOfEvents(runs: readonly AlignedRun[]): Divergence | undefined {
   const { shown, unobserved } = splitBy(runs, "accesses");
   // An interrupt that one of them hides would put all that follows out of step.
-  const injections = splitBy(shown, "injections").unobserved.length === 0;
-  const all = shown.map((run) => ({ run, steps: stepsOf(run.trace, injections) }));
+  const injections = splitBy(shown, "injections").unobserved.length === 0 &&
+    shown.every(({ trace }) => !hidesSome(trace, "injections"));
+  // And so would an access to a device that is below the VMM of one of them.
+  const hidden = shown.flatMap(({ trace }) => trace.hidden?.devices ?? []);
+  const kinds = shown.flatMap(({ trace }) => trace.hidden?.accesses ?? []);
+  const isHidden = (access: Access) =>
+    kinds.includes(access.kind) ||
+    "address" in access && hidden.some((device) =>
+        device.kind === access.kind && access.address >= device.first &&
+        access.address <= device.last
+      );
+  const all = shown.map((run) => ({ run, steps: stepsOf(run.trace, { injections, isHidden }) }));
   const longest = Math.max(...all.map(({ steps }) => steps.length));
   for (let n = 0; n < longest; n++) {
     const known = all.filter(({ run, steps }) => n < steps.length || isWhole(run.trace));
@@ -121,11 +132,18 @@ function bySize(camps: readonly Camp[]): Camp[] {
 }
 
 /** What the guest can tell of a run, in order. */
-function stepsOf({ events, dropped }: Trace, injections: boolean): Step[] {
+function stepsOf(
+  { events, dropped }: Trace,
+  { injections, isHidden }: {
+    readonly injections: boolean;
+    readonly isHidden: (access: Access) => boolean;
+  },
+): Step[] {
   const kept = dropped > 0 ? events.slice(0, MAX_EVENTS) : events;
   return kept.flatMap((event, index): Step[] => {
     switch (event.type) {
       case "access":
+        if (isHidden(event.access)) return [];
         return [{ key: keyOf(event.access), text: describeAccess(event.access), index }];
       case "injection": {
         if (!injections) return [];

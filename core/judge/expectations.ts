@@ -4,6 +4,7 @@ import { own } from "../base/own.ts";
 import type {
   BytesMatcher,
   EndMatcher,
+  EventPattern,
   Expectations,
   Located,
   SequenceExpectation,
@@ -12,6 +13,7 @@ import { LIMIT_NAMES } from "../scenario/vocabulary.ts";
 import type { EndState } from "../trace/exit.ts";
 import { describeEnd, kebab } from "../trace/print.ts";
 import type { Observable, Trace, TraceEvent } from "../trace/trace.ts";
+import { hides, hidesKind, hidesSome, hidesSomeOf, type Sequences } from "./hidden.ts";
 import {
   type Bindings,
   describeBytesMatcher,
@@ -71,8 +73,6 @@ function observed(trace: Trace, what: Observable): boolean {
   return !trace.unobserved.includes(what);
 }
 
-type Sequences = "exits" | "accesses" | "injections";
-
 /** The events of one sequence. */
 export function happenings(trace: Trace, which: Sequences): Happening[] {
   return trace.events.flatMap((event): Happening[] => {
@@ -100,14 +100,15 @@ function checkSequences(
   const seen = observed(trace, which);
   // Of other kinds a subject may show some: what it does not show whole is not judged.
   const events = happenings(trace, which)
-    .filter(({ kind }) => which !== "exits" || shows(trace, kind));
+    .filter(({ kind }) => !hidesKind(trace, which, kind));
   for (const kind of ["exactly", "inOrder", "anyOrder", "never"] as const) {
     const located = expected[kind];
     if (!located) continue;
     const about = `${which}.${kebab(kind)}`;
-    const shown = which === "exits" ? trace.exitKinds : undefined;
     const complete = trace.dropped === 0;
-    const context = { about, events, complete, seen, places, ...(shown ? { shown } : {}) };
+    const partial = hidesSome(trace, which);
+    const isHidden = (pattern: EventPattern) => partial && hides(trace, which, pattern);
+    const context = { about, events, complete, seen, places, partial, isHidden };
     checks.push(checkSequence(kind, located, context, bindings));
   }
   for (const [kind, located] of Object.entries(expected.counts ?? {})) {
@@ -115,18 +116,13 @@ function checkSequences(
     checks.push(single(
       `${which}.counts.${kind}`,
       located,
-      seen && (which !== "exits" || shows(trace, kind)),
+      seen && !hidesSomeOf(trace, which, kind),
       () => matchValue(located.value, BigInt(count), bindings),
       `${kind}: ${describeValueMatcher(located.value, "decimal")}`,
       String(count),
     ));
   }
   return checks;
-}
-
-/** Does the subject show all exits of this kind, or of all kinds for `total`? */
-function shows({ exitKinds }: Trace, kind: string): boolean {
-  return exitKinds === undefined || exitKinds.some((shown) => shown === kind);
 }
 
 /** How many events of a kind there were, or `total`; exact even where events were dropped. */

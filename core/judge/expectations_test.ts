@@ -138,6 +138,50 @@ const ROWS: readonly Row[] = [
     },
   },
   {
+    when: "what reaches some devices can't be seen, nor some injections",
+    expect: {
+      exits: {
+        inOrder: on(4, [pattern("io", { port: match(0x3f8) })]),
+        anyOrder: on(5, [pattern("io", { port: match(0x20) }), pattern("io")]),
+        never: on(6, [pattern("io", { port: match(0x21) })]),
+        counts: { io: on(7, match(2)), hlt: on(8, match(1)) },
+      },
+      accesses: {
+        anyOrder: on(9, [pattern("io", { device: match("pic") })]),
+        never: on(10, [pattern("io", { device: match("uart") })]),
+        counts: { "io": on(11, match(0)), "queue-notify": on(12, match(0)) },
+      },
+      injections: {
+        never: on(13, [pattern("exception")]),
+        inOrder: on(14, [pattern("external-interrupt")]),
+        counts: { total: on(15, match(0)), exception: on(16, match(0)) },
+      },
+    },
+    made: {
+      exits: IO,
+      hidden: {
+        devices: [{ kind: "io", device: "pic", first: 0x20, last: 0x21 }],
+        injections: ["external-interrupt"],
+        accesses: [],
+      },
+    },
+    statuses: {
+      "exits.in-order": "met",
+      "exits.any-order": "unobserved",
+      "exits.never": "unobserved",
+      "exits.counts.io": "unobserved",
+      "exits.counts.hlt": "met",
+      "accesses.any-order": "unobserved",
+      "accesses.never": "met",
+      "accesses.counts.io": "unobserved",
+      "accesses.counts.queue-notify": "met",
+      "injections.in-order": "unobserved",
+      "injections.never": "met",
+      "injections.counts.total": "unobserved",
+      "injections.counts.exception": "met",
+    },
+  },
+  {
     when: "nothing may exit, and some kinds of exit can't be seen",
     expect: { exits: { exactly: on(4, []) } },
     made: { exitKinds: ["io"] },

@@ -2,6 +2,7 @@
 import type { Trace } from "../trace/trace.ts";
 import { cyclesOf } from "../vmm/cost_model.ts";
 import type { CostProfile } from "../vmm/cost_profile.ts";
+import { hidesSomeOf } from "./hidden.ts";
 import { bytesText } from "./match.ts";
 import type { Figures } from "./result.ts";
 
@@ -10,7 +11,7 @@ export const CONSOLE_KEPT = 65_536;
 
 /** The figures of a run; kinds in alphabetical order, so that results compare as text. */
 export function figuresOf(trace: Trace): Figures {
-  const { counts, cycles, unobserved, exitKinds, coarse } = trace;
+  const { counts, cycles, unobserved, exitKinds, hidden, coarse } = trace;
   return {
     instructions: counts.instructions,
     exits: { total: counts.exits.total, kinds: sorted(counts.exits.kinds) },
@@ -25,6 +26,7 @@ export function figuresOf(trace: Trace): Figures {
     end: trace.end,
     ...(unobserved.length > 0 ? { unobserved } : {}),
     ...(exitKinds ? { exitKinds } : {}),
+    ...(hidden ? { hidden } : {}),
     ...(coarse ? { coarse } : {}),
   };
 }
@@ -36,12 +38,12 @@ export function isExact(figures: Figures): boolean {
 
 /** What the subject does not show of what a metric is made of, in words; undefined where it shows all of it. */
 export function unseenBy(figures: Figures, metric: string): string | undefined {
-  const { unobserved = [], exitKinds } = figures;
+  const { unobserved = [] } = figures;
   const [name, kind] = metric.split("/");
   const instructions = unobserved.includes("instructions") ? "instructions" : undefined;
   const exits = unobserved.includes("exits")
     ? "exits"
-    : exitKinds && !exitKinds.some((k) => k === kind)
+    : hidesSomeOf(figures, "exits", kind ?? "total")
     ? kind === undefined ? "all exits" : `exits by ${kind}`
     : undefined;
   switch (name) {
@@ -49,7 +51,11 @@ export function unseenBy(figures: Figures, metric: string): string | undefined {
       return exits;
     case "accesses":
     case "injections":
-      return unobserved.includes(name) ? name : undefined;
+      return unobserved.includes(name)
+        ? name
+        : hidesSomeOf(figures, name, kind ?? "total")
+        ? `all ${name}`
+        : undefined;
     case "instructions":
     case "guest-cycles":
       return instructions;

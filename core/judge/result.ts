@@ -1,7 +1,7 @@
 // What judging makes of runs: plain values, so that they can cross from a worker to the reporters. Types only.
 import type { Backend, Engine } from "../base/backend.ts";
 import type { EndState, ExitKind } from "../trace/exit.ts";
-import type { Cycles, Observable } from "../trace/trace.ts";
+import type { Cycles, Hidden, Observable } from "../trace/trace.ts";
 import type { Divergence } from "./divergence.ts";
 import type { Known } from "./known/deviation.ts";
 import type { Verdict } from "./verdict.ts";
@@ -91,6 +91,8 @@ export interface Figures {
   readonly unobserved?: readonly Observable[];
   /** The only kinds of exit that it shows; absent: all. */
   readonly exitKinds?: readonly ExitKind[];
+  /** What else the subject does not show; absent: nothing. */
+  readonly hidden?: Hidden;
   /** What the host's own VMM counted, by its names: never judged. */
   readonly coarse?: Readonly<Record<string, number>>;
 }

@@ -19,8 +19,10 @@ export interface SequenceContext {
   readonly complete: boolean;
   /** Can this subject see these events at all? */
   readonly seen: boolean;
-  /** The only kinds that it sees; absent: all. */
-  readonly shown?: readonly string[];
+  /** Are there such events that it does not see? */
+  readonly partial: boolean;
+  /** May what this pattern asks for be one of them? */
+  readonly isHidden: (pattern: EventPattern) => boolean;
   readonly places: Places;
 }
 
@@ -31,14 +33,14 @@ export function checkSequence(
   context: SequenceContext,
   bindings: Bindings,
 ): Check {
-  const { about, events, seen, shown } = context;
+  const { about, events, seen, partial, isHidden } = context;
   if (!seen) return { about, status: "unobserved", source: sourceLine(located.span), lines: [] };
-  const visible = located.value.filter((p) => !shown || shown.includes(p.kind));
-  const hidden = located.value.filter((p) => !visible.includes(p));
+  const hidden = located.value.filter(isHidden);
+  const visible = located.value.filter((p) => !hidden.includes(p));
   const result = judgeSequence(kind, visible, events, bindings);
   const judged = statusOf(kind, result, context.complete);
   // What is hidden is never met in silence; what is shown is held to as anywhere.
-  const isPartial = hidden.length > 0 || (kind === "exactly" && shown !== undefined);
+  const isPartial = hidden.length > 0 || (kind === "exactly" && partial);
   const status = judged === "met" && isPartial ? "unobserved" : judged;
   const names = result.names ?? bindings;
   const lines = result.patterns.map((p) => lineOf(kind, p, context, status, names));
@@ -72,10 +74,10 @@ export function checkSequence(
   return { about, status, source, lines };
 }
 
-/** Those left out of the matching; of `exactly`, that there was nothing else of kinds that are not shown. */
+/** Those left out of the matching; of `exactly`, that there was nothing else that is not shown. */
 function hiddenLines(kind: SequenceKind, hidden: readonly EventPattern[]): CheckLine[] {
   const never = kind === "never" ? "never " : "";
-  const rest = kind === "exactly" ? ["nothing more of kinds that it does not show"] : [];
+  const rest = kind === "exactly" ? ["nothing more of what it does not show"] : [];
   return [...hidden.map((p) => never + describePattern(compilePattern(p))), ...rest]
     .map((expected) => ({ status: "unobserved", expected }));
 }

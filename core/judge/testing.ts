@@ -95,6 +95,7 @@ export interface Made {
   readonly dropped?: number;
   readonly unobserved?: Trace["unobserved"];
   readonly exitKinds?: readonly ExitKind[];
+  readonly hidden?: Trace["hidden"];
   readonly instructions?: number;
   readonly cycles?: Partial<Trace["cycles"]>;
 }
@@ -127,6 +128,7 @@ export function makeTrace(made: Made = {}): Trace {
     wallNs: 1,
     unobserved: made.unobserved ?? [],
     ...(made.exitKinds ? { exitKinds: made.exitKinds } : {}),
+    ...(made.hidden ? { hidden: made.hidden } : {}),
   };
 }
 

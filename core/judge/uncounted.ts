@@ -2,19 +2,20 @@
 // the limit on instructions ends elsewhere on real hardware, and that is no fault of anybody's.
 import type { EndState } from "../trace/exit.ts";
 import type { Trace } from "../trace/trace.ts";
+import { hidesSome } from "./hidden.ts";
 
 type LimitName = Extract<EndState, { kind: "limit" }>["limit"];
 
 /** What of a trace tells. */
-export type Told = Pick<Trace, "unobserved" | "exitKinds">;
+export type Told = Pick<Trace, "unobserved" | "exitKinds" | "hidden">;
 
 /** Does the subject count what this limit is on? */
-export function counts({ unobserved, exitKinds }: Told, limit: LimitName): boolean {
+export function counts(told: Told, limit: LimitName): boolean {
   switch (limit) {
     case "instructions":
-      return !unobserved.includes("instructions");
+      return !told.unobserved.includes("instructions");
     case "exits":
-      return !unobserved.includes("exits") && exitKinds === undefined;
+      return !told.unobserved.includes("exits") && !hidesSome(told, "exits");
     default:
       return true;
   }

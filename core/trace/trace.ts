@@ -73,6 +73,8 @@ export interface Hidden {
   }[];
   /** What is delivered below the VMM. */
   readonly injections: readonly InjectionKind[];
+  /** Kinds of access that it shows, but not each of them. */
+  readonly accesses?: readonly AccessKind[];
 }
 
 /** The record of one run: everything that is judged. The same case gives the same trace, but for `wallNs`. */

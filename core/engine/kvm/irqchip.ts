@@ -23,7 +23,7 @@ const TRIGGER_LEVEL = 1 << 15;
 const DESTINATION_SHIFT = 12, MODE_SHIFT = 8, MAX_DESTINATION = 0xff;
 
 /** What of the controllers never gets to user space. */
-export const HIDDEN: Hidden = {
+export const HIDDEN: Pick<Hidden, "devices" | "injections"> = {
   devices: [
     { kind: "io", device: "pic", first: 0x20, last: 0x21 },
     { kind: "io", device: "pic", first: 0xa0, last: 0xa1 },

@@ -31,21 +31,20 @@ const SHOWING_HYPERCALLS: Capabilities = { ...CAPABILITIES, exitKinds: [...EXIT_
 
 const RUN = STRUCT.kvm_run.fields;
 
-/** Halts and interrupts are the kernel's. */
-function withControllers(capabilities: Capabilities): Capabilities {
-  const theirs: readonly ExitKind[] = ["hlt", "interrupt-window"];
-  return {
-    ...capabilities,
-    exitKinds: (capabilities.exitKinds ?? EXIT_KINDS).filter((kind) => !theirs.includes(kind)),
-    hidden: HIDDEN,
-  };
-}
+const THEIRS: readonly ExitKind[] = ["hlt", "interrupt-window"];
 
-/** Not every write to device memory comes to the VMM any more. */
-function withDoorbells(capabilities: Capabilities): Capabilities {
+/** What comes to the VMM and what does not, with what the kernel does for this machine. */
+function capabilitiesOf({ system, doorbells, controllers }: KvmMachine): Capabilities {
+  const all = system.showsHypercalls ? SHOWING_HYPERCALLS : CAPABILITIES;
+  if (!doorbells && !controllers) return all;
+  const { devices, injections } = controllers ? HIDDEN : { devices: [], injections: [] };
   return {
-    ...capabilities,
-    exitKinds: (capabilities.exitKinds ?? EXIT_KINDS).filter((kind) => kind !== "ept-violation"),
+    ...all,
+    // Halts and interrupts are the kernel's; with doorbells, not every write to device memory comes to the VMM any more.
+    exitKinds: (all.exitKinds ?? EXIT_KINDS).filter((kind) =>
+      !(controllers && THEIRS.includes(kind)) && !(doorbells && kind === "ept-violation")
+    ),
+    hidden: { devices, injections, accesses: doorbells ? ["queue-notify"] : [] },
   };
 }
 
@@ -55,9 +54,7 @@ export class KvmVcpu extends ExitingCpu implements Vcpu {
 
   constructor(machine: KvmMachine, config: VcpuConfig) {
     super(machine, config);
-    const capabilities = machine.system.showsHypercalls ? SHOWING_HYPERCALLS : CAPABILITIES;
-    const notified = machine.doorbells ? withDoorbells(capabilities) : capabilities;
-    this.capabilities = machine.controllers ? withControllers(notified) : notified;
+    this.capabilities = capabilitiesOf(machine);
     this.setControls(config.controls);
     this.init();
   }
