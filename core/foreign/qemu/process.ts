@@ -122,14 +122,18 @@ export class QemuProcess {
       if (this.#rom.subarray(at, at + GRAIN).every((byte, i) => byte === part[i])) continue;
       await stub.poke(ROM_LOW_END - ROM_LOW_BYTES + at, part);
     }
+    // Should its log have been spoiled since the last run, that is known before the guest starts.
+    await this.fence();
   }
 
-  /** All that the guest has done is with the log's listener now. */
+  /** All that the guest has done is with the log's listener now. Throws where the log can't be trusted. */
   async fence(): Promise<void> {
     const stub = await this.stub();
     const fenced = this.log.fence();
     await stub.fence();
     await fenced;
+    const { complaint } = this.log;
+    if (complaint !== undefined) throw new Error(complaint);
   }
 
   /** Ends it, and sees its log to the end: what is on its way there still belongs to the run. */

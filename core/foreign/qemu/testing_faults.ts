@@ -14,7 +14,7 @@ import { ANY, FAULTS, type Victim, victims } from "./testing_strikes.ts";
 
 const EXITS = 3_000;
 /** Milliseconds: of a guest that goes on until something happens, and of grace for a QEMU that hangs. */
-const GUEST_MS = 500, GRACE_MS = 300;
+const GUEST_MS = 800, GRACE_MS = 300;
 /** Some are quick. */
 const MANY = /^stopped by the limit on exits$/;
 /** After the guest has begun, or the run: when something happens, at the latest. */
