@@ -8,7 +8,7 @@ const TITLE = "nested guest with kvm-amd (TRIVISOR_NESTED)";
 
 async function run(
   command: readonly string[],
-  options: { limitSeconds?: number; fetch?: readonly string[] } = {},
+  options: { limitSeconds?: number; fetch?: readonly string[]; qemu?: boolean } = {},
 ): Promise<NestedResult & { readonly stdout: string; readonly stderr: string }> {
   const decoder = { stdout: new TextDecoder(), stderr: new TextDecoder() };
   const text = { stdout: "", stderr: "" };
@@ -43,6 +43,19 @@ Deno.test({
     const numbers = Array.from({ length: 100_000 }, (_, i) => `${i + 1}\n`).join("");
     assertEquals(stdout.endsWith(numbers), true);
     assertEquals(files.map((file) => file && new TextDecoder().decode(file)), [numbers, undefined]);
+  },
+});
+
+Deno.test({
+  name: `${TITLE}: a QEMU inside has that KVM, and shows what its guest leaves behind`,
+  ignore: !DIRECTORY,
+  async fn() {
+    const suite = "deno run --allow-all --cached-only core/cli/main.ts run";
+    const scenario = "scenarios/compute/conditions.yaml --engine qemu --backend full-hw";
+    const { code, stdout } = await run(["sh", "-c", `${suite} ${scenario}`], { qemu: true });
+    // Neither breakpoints nor debug registers work there: without registers and memory the verdict would be `unobserved`.
+    assertStringIncludes(stdout, "✓ compute/conditions");
+    assertEquals(code, 0);
   },
 });
 
