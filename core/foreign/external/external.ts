@@ -80,7 +80,10 @@ class External implements Subject {
     this.#idle.push({ connection, hello });
     if (hello.backend !== this.id.backend) {
       await this.close();
-      return unavailable(`it stands for ${hello.backend}, not for ${this.id.backend}`);
+      const { backend } = hello;
+      return unavailable(
+        `it is a ${backend}, not a ${this.id.backend}: choose it by --backend ${backend}`,
+      );
     }
     for (const entry of hello.capabilities.entries) {
       const complaint = await this.#try(canary(entry));

@@ -263,7 +263,7 @@ Deno.test("probe() tries a VMM before it is trusted", async (t) => {
     "a good one": [[hello({}), printed], undefined],
     "one for another back end": [
       [hello({}, "full-bt"), printed],
-      /stands for full-bt, not for full-hw$/,
+      /is a full-bt, not a full-hw: choose it by --backend full-bt$/,
     ],
     "one that prints something else": [[
       hello({}),
