@@ -126,6 +126,20 @@ for (const { name, make, absent, counting, pvm } of ENGINES) {
     vcpu.dispose();
   });
 
+  test("however short its turns, each call comes once", () => {
+    const vcpu = start("start: inc rbx\nsyscall\njmp start");
+    let calls = 0n;
+    for (let turn = 0; turn < 3_000; turn++) {
+      // Of some lengths, so that they end anywhere on the way to the VMM.
+      const stop = vcpu.run(1, 1 + turn * 7_919 % 100_000);
+      if (stop.reason === "budget") continue;
+      assertEquals([exitOf(stop).kind, vcpu.get("rbx")], ["syscall", ++calls]);
+      vcpu.skip();
+    }
+    assert(calls > 300n, `${calls} calls`);
+    vcpu.dispose();
+  });
+
   test("a SYSCALL may enter the shim, as it enters Xen: RCX and R11 tell of it then", () => {
     const vcpu = start("stc\nsyscall\nnop", { systemCalls: "entry" });
     const exit = next(vcpu);

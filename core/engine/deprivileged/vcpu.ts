@@ -151,13 +151,14 @@ export class DeprivilegedVcpu implements Vcpu {
 
   run(budget: number, nanoseconds?: number): Stop {
     let stop = this.#runMachine(budget, nanoseconds);
-    // Stopped where an exception is about to be delivered: whoever changed registers now would have it come from elsewhere.
+    // Stopped where an exception is about to be delivered: whoever changed registers now would have it come from elsewhere. It
+    // gets the time that it needs, however little the guest has left.
     for (
       let n = 0;
       stop.reason === "budget" && this.#machine.eventPending && n < MAX_ATTEMPTS;
       n++
     ) {
-      stop = this.#runMachine(1, nanoseconds);
+      stop = this.#runMachine(1, ATTEMPT);
     }
     const arrival = this.#arrival(stop);
     if (arrival) return { reason: "exit", exit: this.#exitOf(arrival) };

@@ -8,6 +8,12 @@ export const SIGNAL = 46;
 /** A timer that is set to go off this much too late (milliseconds) is not set anew: that costs more than it is worth. */
 const SLACK = 0.02;
 
+/**
+ * Nanoseconds that a guest gets at least. It takes PVM some 15,000 to get into one: a guest with less would come back before it
+ * has done anything, for ever where its alarms are that close to each other.
+ */
+const LEAST = 50_000;
+
 /** One a thread: the signal does not say whose time is up, so machines that take turns share the timer. */
 const OF_THREAD = new WeakMap<Libc, Interrupter>();
 
@@ -48,7 +54,8 @@ export class Interrupter {
   }
 
   /** The next run is to end after so long; it may end earlier, by a timer that was set for an earlier one. */
-  grant(nanoseconds: number): void {
+  grant(wanted: number): void {
+    const nanoseconds = Math.max(wanted, LEAST);
     // A timer of no longer a time is due before. The clock costs more than that question.
     if (this.#due !== undefined && this.#stretch <= nanoseconds) return;
     const until = performance.now() + nanoseconds / 1e6;

@@ -139,6 +139,13 @@ test("an interruption that comes too late for one run is not lost, and ends no m
   vcpu.dispose();
 });
 
+test("a guest whose time is over as soon as it begins gets on all the same", () => {
+  const vcpu = started("start: inc rax\njmp start");
+  for (let round = 0; round < 200; round++) vcpu.run(1, 1);
+  assert(vcpu.get("rax") > 100n);
+  vcpu.dispose();
+});
+
 test("machines that take turns on a thread keep their time, whichever of them the signal finds", () => {
   const text = "start: out 0x80, al\nspin: jmp spin";
   const vcpus = [started(text), started(text)] as const;
