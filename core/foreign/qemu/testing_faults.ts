@@ -171,7 +171,8 @@ function closing(run: FaultStep, subject: Subject, random: Random): FaultStep {
   };
 }
 
-async function whereIs(program: string): Promise<string> {
+/** The path of a program. */
+export async function whereIs(program: string): Promise<string> {
   if (program.includes("/")) return program;
   for (const folder of (Deno.env.get("PATH") ?? "").split(":")) {
     const path = `${folder}/${program}`;
