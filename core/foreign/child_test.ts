@@ -175,6 +175,50 @@ Deno.test("end() takes with it what the child has started", async () => {
   assert(await isGone(grandchild), `${grandchild} is still there`);
 });
 
+Deno.test({
+  name: "end() leaves no pipe, and no collector is needed for that",
+  ignore: Deno.build.os !== "linux",
+  fn: async (t) => {
+    const descriptors = () => [...Deno.readDirSync("/proc/self/fd")].length;
+    const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+    // What the first one brings with it stays.
+    await withShell("exit 0", () => Promise.resolve());
+    const cases: Record<string, { script: string; use?: (child: Child) => Promise<unknown> }> = {
+      "it has ended, nobody has read": { script: "head -c 200000 /dev/zero; echo >&2" },
+      "it has ended in the middle of a write": {
+        script: "sleep 0.05; kill -9 $$",
+        use: (child) => child.write("x".repeat(1 << 20), 20),
+      },
+      "somebody reads": {
+        script: "exec sleep 60",
+        use: (child) => Promise.resolve(void child.line(SOON)),
+      },
+      "it floods": { script: "cat /dev/zero & exec yes >&2", use: (child) => child.line(SOON) },
+      "it is not read, and is killed": {
+        script: "exec yes",
+        use: (child) => Promise.resolve(Deno.kill(child.pid, "SIGKILL")),
+      },
+      "somebody else holds them": {
+        script: "setsid sleep 1 & exit 0",
+        use: (child) => child.line(SOON),
+      },
+    };
+    for (const lines of ["stdout", "stderr"] as const) {
+      for (const [name, { script, use }] of Object.entries(cases)) {
+        await t.step(`${name}, lines on ${lines}`, async () => {
+          const before = descriptors();
+          await withShell(script, async (child) => {
+            await use?.(child);
+            await pause(50);
+          }, { lines, maxOutput: 100_000 });
+          for (let looks = 0; looks < 100 && descriptors() > before; looks++) await pause(10);
+          assert(descriptors() <= before, `${descriptors()}, where there were ${before}`);
+        });
+      }
+    }
+  },
+});
+
 Deno.test("stderr is kept to its last 4 KiB", () =>
   withShell("i=0; while [ $i -lt 1000 ]; do echo line $i >&2; i=$((i+1)); done", async (child) => {
     await allLines(child);
