@@ -107,8 +107,8 @@ function checkSequences(
     const about = `${which}.${kebab(kind)}`;
     const complete = trace.dropped === 0;
     const partial = hidesSome(trace, which);
-    const isHidden = (pattern: EventPattern) => partial && hides(trace, which, pattern);
-    const context = { about, events, complete, seen, places, partial, isHidden };
+    const hidden = (pattern: EventPattern) => hides(trace, which, pattern);
+    const context = { about, events, complete, seen, places, partial, hidden };
     checks.push(checkSequence(kind, located, context, bindings));
   }
   for (const [kind, located] of Object.entries(expected.counts ?? {})) {

@@ -143,6 +143,7 @@ const ROWS: readonly Row[] = [
       exits: {
         inOrder: on(4, [pattern("io", { port: match(0x3f8) })]),
         anyOrder: on(5, [pattern("io", { port: match(0x20) }), pattern("io")]),
+        exactly: on(17, [pattern("io"), pattern("io"), pattern("hlt"), pattern("io")]),
         never: on(6, [pattern("io", { port: match(0x21) })]),
         counts: { io: on(7, match(2)), hlt: on(8, match(1)) },
       },
@@ -168,6 +169,7 @@ const ROWS: readonly Row[] = [
     statuses: {
       "exits.in-order": "met",
       "exits.any-order": "unobserved",
+      "exits.exactly": "unobserved",
       "exits.never": "unobserved",
       "exits.counts.io": "unobserved",
       "exits.counts.hlt": "met",
@@ -179,6 +181,30 @@ const ROWS: readonly Row[] = [
       "injections.never": "met",
       "injections.counts.total": "unobserved",
       "injections.counts.exception": "met",
+    },
+  },
+  {
+    when: "what may be hidden is seen, or is wanted more often than it is seen",
+    expect: {
+      exits: {
+        inOrder: on(4, [pattern("io"), pattern("io"), pattern("hlt")]),
+        anyOrder: on(5, [pattern("io"), pattern("io"), pattern("io")]),
+        exactly: on(6, [pattern("hlt"), pattern("hlt")]),
+        never: on(7, [pattern("io")]),
+      },
+    },
+    made: {
+      exits: IO,
+      hidden: {
+        devices: [{ kind: "io", device: "pic", first: 0x20, last: 0x21 }],
+        injections: [],
+      },
+    },
+    statuses: {
+      "exits.in-order": "met",
+      "exits.any-order": "unobserved",
+      "exits.exactly": "not met",
+      "exits.never": "not met",
     },
   },
   {

@@ -51,17 +51,22 @@ export function hidesKind({ exitKinds, hidden }: Shown, which: Sequences, kind: 
   }
 }
 
-/** May what this pattern asks for be an event that it does not show? */
-export function hides(shown: Shown, which: Sequences, pattern: EventPattern): boolean {
-  const { kind, fields } = pattern;
-  if (hidesKind(shown, which, kind)) return true;
+/** Is what this pattern asks for an event that it does not show? */
+export function hides(
+  shown: Shown,
+  which: Sequences,
+  { kind, fields }: EventPattern,
+): "surely" | "perhaps" | "no" {
+  if (hidesKind(shown, which, kind)) return "surely";
   const space = SPACES[kind];
-  if (which === "injections" || space === undefined) return false;
-  const address = ADDRESSES.map((name) => fields[name]).find((matcher) => matcher !== undefined);
-  return (shown.hidden?.devices ?? []).some(({ kind, device, first, last }) =>
-    kind === space && mayBe(fields["device"], device) &&
-    mayBeWithin(address, BigInt(first), BigInt(last))
+  if (which === "injections" || space === undefined) return "no";
+  const { device: name } = fields;
+  const address = ADDRESSES.map((field) => fields[field]).find((matcher) => matcher !== undefined);
+  const devices = (shown.hidden?.devices ?? []).filter(({ kind, device, first, last }) =>
+    kind === space && mayBe(name, device) && mayBeWithin(address, BigInt(first), BigInt(last))
   );
+  if (devices.length === 0) return "no";
+  return name?.is === "literal" || address?.is === "literal" ? "surely" : "perhaps";
 }
 
 function mayBe(matcher: ValueMatcher | undefined, name: string): boolean {

@@ -21,8 +21,8 @@ export interface SequenceContext {
   readonly seen: boolean;
   /** Are there such events that it does not see? */
   readonly partial: boolean;
-  /** May what this pattern asks for be one of them? */
-  readonly isHidden: (pattern: EventPattern) => boolean;
+  /** Is what this pattern asks for one of them? */
+  readonly hidden: (pattern: EventPattern) => "surely" | "perhaps" | "no";
   readonly places: Places;
 }
 
@@ -33,15 +33,24 @@ export function checkSequence(
   context: SequenceContext,
   bindings: Bindings,
 ): Check {
-  const { about, events, seen, partial, isHidden } = context;
+  const { about, events, seen, partial } = context;
   if (!seen) return { about, status: "unobserved", source: sourceLine(located.span), lines: [] };
-  const hidden = located.value.filter(isHidden);
+  const hidden = located.value.filter((p) => context.hidden(p) === "surely");
+  const perhaps = located.value.filter((p) => context.hidden(p) === "perhaps");
   const visible = located.value.filter((p) => !hidden.includes(p));
   const result = judgeSequence(kind, visible, events, bindings);
-  const judged = statusOf(kind, result, context.complete);
+  const found = statusOf(kind, result, context.complete);
+  const judged = found === "not met" && perhaps.length > 0 && isOpen() ? "unobserved" : found;
   // What is hidden is never met in silence; what is shown is held to as anywhere.
-  const isPartial = hidden.length > 0 || (kind === "exactly" && partial);
+  const isPartial = hidden.length > 0 || (kind === "exactly" && partial) ||
+    (kind === "never" && perhaps.length > 0);
   const status = judged === "met" && isPartial ? "unobserved" : judged;
+  /** Could those that are perhaps hidden be what is missing? */
+  function isOpen(): boolean {
+    if (kind === "exactly" || kind === "never") return kind === "exactly";
+    const certain = visible.filter((p) => !perhaps.includes(p));
+    return statusOf(kind, judgeSequence(kind, certain, events, bindings), true) === "met";
+  }
   const names = result.names ?? bindings;
   const lines = result.patterns.map((p) => lineOf(kind, p, context, status, names));
   if (isPartial) lines.push(...hiddenLines(kind, hidden));
@@ -49,7 +58,7 @@ export function checkSequence(
   const unmet = result.patterns.find((p) => !p.met);
   const source = sourceLine(unmet ? unmet.pattern.source.span : located.span);
   const surplus = result.surplus === undefined ? undefined : events[result.surplus];
-  if (surplus && result.surplus !== undefined) {
+  if (status === "not met" && surplus && result.surplus !== undefined) {
     lines.push({
       status: "not met",
       expected: "nothing more",

@@ -248,6 +248,7 @@ export const KVM_CAP = {
   SYNC_REGS: 74,
   SIGNAL_MSI: 77,
   READONLY_MEM: 81,
+  DISABLE_QUIRKS: 116,
   VCPU_ATTRIBUTES: 127,
   IMMEDIATE_EXIT: 136,
   X86_USER_SPACE_MSR: 188,
@@ -291,6 +292,9 @@ export const KVM_MP_STATE = { RUNNABLE: 0, UNINITIALIZED: 1, INIT_RECEIVED: 2, H
 export const KVM_IRQCHIP = { PIC_MASTER: 0, PIC_SLAVE: 1, IOAPIC: 2 } as const;
 export const KVM_IRQ_ROUTING_IRQCHIP = 1;
 export const KVM_IRQFD_FLAG_DEASSIGN = 1;
+
+/** A quirk of KVM's: the page of a local APIC that is switched off answers, and does not exit. */
+export const KVM_X86_QUIRK_LAPIC_MMIO_HOLE = 4;
 
 /** Flags of a memory slot. */
 export const KVM_MEM_READONLY = 2;

@@ -5,9 +5,23 @@ import type { LineUse } from "../../machine/controllers.ts";
 import { PAGE_SIZE } from "../../base/address.ts";
 import { IOAPIC_BASE, LAPIC_BASE } from "../../guest/layout.ts";
 import type { Hidden } from "../../trace/trace.ts";
+import { IOAPIC_LENGTH } from "../../machine/devices/ioapic.ts";
+import {
+  ELCR_LENGTH,
+  ELCR_PORT,
+  PIC_LENGTH,
+  PIC_MASTER_PORT,
+  PIC_SLAVE_PORT,
+} from "../../machine/devices/pic.ts";
 import { SubjectLacks } from "../lacks.ts";
 import type { LowerInterrupts } from "../vcpu.ts";
-import { KVM_CAP, KVM_IRQ_ROUTING_IRQCHIP, KVM_IRQCHIP, STRUCT } from "./abi.ts";
+import {
+  KVM_CAP,
+  KVM_IRQ_ROUTING_IRQCHIP,
+  KVM_IRQCHIP,
+  KVM_X86_QUIRK_LAPIC_MMIO_HOLE,
+  STRUCT,
+} from "./abi.ts";
 import { EventLine } from "./event_line.ts";
 import type { KvmMachine } from "./machine.ts";
 import type { KvmSystem } from "./system.ts";
@@ -22,17 +36,13 @@ const TRIGGER_LEVEL = 1 << 15;
 /** A message: destination from bit 12 of the address on, mode from bit 8 of the data on (SDM vol. 3, 11.11). */
 const DESTINATION_SHIFT = 12, MODE_SHIFT = 8, MAX_DESTINATION = 0xff;
 
-/** What of the controllers never gets to user space. */
-export const HIDDEN: Pick<Hidden, "devices" | "injections"> = {
-  devices: [
-    { kind: "io", device: "pic", first: 0x20, last: 0x21 },
-    { kind: "io", device: "pic", first: 0xa0, last: 0xa1 },
-    { kind: "io", device: "pic", first: 0x4d0, last: 0x4d1 },
-    { kind: "mmio", device: "ioapic", first: IOAPIC_BASE, last: IOAPIC_BASE + 0xff },
-    { kind: "mmio", device: "lapic", first: LAPIC_BASE, last: LAPIC_BASE + PAGE_SIZE - 1 },
-  ],
-  injections: ["external-interrupt", "nmi"],
-};
+const HIDDEN_DEVICES: Hidden["devices"] = [
+  { kind: "io", device: "pic", first: PIC_MASTER_PORT, last: PIC_MASTER_PORT + PIC_LENGTH - 1 },
+  { kind: "io", device: "pic", first: PIC_SLAVE_PORT, last: PIC_SLAVE_PORT + PIC_LENGTH - 1 },
+  { kind: "io", device: "pic", first: ELCR_PORT, last: ELCR_PORT + ELCR_LENGTH - 1 },
+  { kind: "mmio", device: "ioapic", first: IOAPIC_BASE, last: IOAPIC_BASE + IOAPIC_LENGTH - 1 },
+  { kind: "mmio", device: "lapic", first: LAPIC_BASE, last: LAPIC_BASE + PAGE_SIZE - 1 },
+];
 
 /** What is needed of the host, by KVM's names. */
 const NEEDED: readonly (keyof typeof KVM_CAP)[] = [
@@ -49,16 +59,33 @@ export function requireIrqchip(system: KvmSystem, irqfd: boolean): void {
   if (missing.length > 0) throw new SubjectLacks(`This kernel's KVM lacks ${missing.join(", ")}`);
 }
 
+export interface ControllerOptions {
+  /** Have the CPUs local APICs? */
+  readonly localApics: boolean;
+  /** Are lines that devices hold until they are acknowledged raised by event counters? */
+  readonly irqfd: boolean;
+}
+
 /** Those of one machine. */
 export class KernelControllers implements LowerInterrupts {
   readonly #machine: KvmMachine;
   readonly #irqfd: boolean;
   readonly #lines: EventLine[] = [];
 
-  /** Before the machine has a CPU. `irqfd`: lines that devices hold until they are acknowledged are raised by event counters. */
-  constructor(machine: KvmMachine, irqfd: boolean) {
+  /** What of them never gets to user space. */
+  readonly hidden: Pick<Hidden, "devices" | "injections">;
+
+  /** Before the machine has a CPU. */
+  constructor(machine: KvmMachine, { localApics, irqfd }: ControllerOptions) {
     this.#machine = machine;
     this.#irqfd = irqfd;
+    this.hidden = {
+      devices: HIDDEN_DEVICES.filter(({ device }) => localApics || device !== "lapic"),
+      injections: ["external-interrupt", "nmi"],
+    };
+    if (!localApics && machine.system.capability("DISABLE_QUIRKS") > 0) {
+      machine.enable(KVM_CAP.DISABLE_QUIRKS, KVM_X86_QUIRK_LAPIC_MMIO_HOLE);
+    }
     machine.ioctlPlain("KVM_CREATE_IRQCHIP");
     machine.ioctlWith("KVM_SET_GSI_ROUTING", routing());
     // As the board's PIC: until it is programmed, which opens all, nothing comes through.

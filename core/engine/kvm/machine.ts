@@ -15,7 +15,7 @@ import {
 } from "./abi.ts";
 import type { KernelDoorbells } from "./doorbells.ts";
 import { Interrupter } from "./interrupter.ts";
-import { KernelControllers } from "./irqchip.ts";
+import { type ControllerOptions, KernelControllers } from "./irqchip.ts";
 import type { Libc, Mapping } from "./libc.ts";
 import type { CpuSettings } from "./settings.ts";
 import type { KvmSystem } from "./system.ts";
@@ -63,7 +63,7 @@ export interface MachineOptions {
   readonly size: number;
   readonly rom?: Uint8Array | undefined;
   /** Interrupt controllers in the kernel; absent: none. */
-  readonly controllers?: { readonly localApics: boolean; readonly irqfd: boolean } | undefined;
+  readonly controllers?: ControllerOptions | undefined;
 }
 
 export class KvmMachine {
@@ -98,7 +98,7 @@ export class KvmMachine {
         this.#rom.bytes.set(rom, this.#rom.bytes.length - rom.length);
       }
       this.#configure(controllers?.localApics ? BOARD_MSRS_BUT_EOI : [...BOARD_MSRS, ...APIC_MSRS]);
-      if (controllers) this.controllers = new KernelControllers(this, controllers.irqfd);
+      if (controllers) this.controllers = new KernelControllers(this, controllers);
       this.#mapAll();
       this.interrupter = Interrupter.of(system.libc);
     } catch (error) {
@@ -124,7 +124,7 @@ export class KvmMachine {
     this.ioctlWith("KVM_SET_IDENTITY_MAP_ADDR", address);
     this.#libc.ioctl(this.#vm, IOCTL.KVM_SET_TSS_ADDR, TSS, "KVM_SET_TSS_ADDR");
     const { UNKNOWN, INVAL, FILTER } = KVM_MSR_EXIT_REASON;
-    this.#enable(KVM_CAP.X86_USER_SPACE_MSR, UNKNOWN | INVAL | FILTER);
+    this.enable(KVM_CAP.X86_USER_SPACE_MSR, UNKNOWN | INVAL | FILTER);
     this.#filterMsrs(ours);
     if (this.system.showsHypercalls) this.#interceptHypercalls();
   }
@@ -138,7 +138,7 @@ export class KvmMachine {
     this.ioctlWith("KVM_XEN_HVM_CONFIG", new Uint8Array(view.buffer));
   }
 
-  #enable(capability: number, argument: number): void {
+  enable(capability: number, argument: number): void {
     const { size, fields } = STRUCT.kvm_enable_cap;
     const view = new DataView(new ArrayBuffer(size));
     view.setUint32(fields.cap, capability, true);

@@ -4,7 +4,6 @@ import type { ExitKind } from "../../trace/exit.ts";
 import { EngineFailure, SubjectLacks } from "../lacks.ts";
 import type { Capabilities, Event, ExecutionControls, Stop, Vcpu, VcpuConfig } from "../vcpu.ts";
 import { KVM_SYNC_X86, KVM_VCPUEVENT_VALID, STRUCT } from "./abi.ts";
-import { HIDDEN } from "./irqchip.ts";
 import { BUDGET, ExitingCpu, GENERAL_PROTECTION } from "./exits.ts";
 import { initialState } from "./initial_state.ts";
 import { EINTR } from "./libc.ts";
@@ -37,7 +36,7 @@ const THEIRS: readonly ExitKind[] = ["hlt", "interrupt-window"];
 function capabilitiesOf({ system, doorbells, controllers }: KvmMachine): Capabilities {
   const all = system.showsHypercalls ? SHOWING_HYPERCALLS : CAPABILITIES;
   if (!doorbells && !controllers) return all;
-  const { devices, injections } = controllers ? HIDDEN : { devices: [], injections: [] };
+  const { devices, injections } = controllers?.hidden ?? { devices: [], injections: [] };
   return {
     ...all,
     // Halts and interrupts are the kernel's; with doorbells, not every write to device memory comes to the VMM any more.
