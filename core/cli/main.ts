@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "@commander-js/extra-typings";
 import { BACKENDS, ENGINES } from "../base/backend.ts";
 import { QEMU_MODES } from "../foreign/qemu/mode.ts";
+import { Subjects } from "../foreign/subjects.ts";
 import { EXIT_CODE, type ExitCode } from "../judge/verdict.ts";
 import { complaintOf } from "./complaint.ts";
 import {
@@ -28,6 +29,7 @@ import {
 } from "./options.ts";
 import { toStderr, toStdout } from "./output.ts";
 import type { SelectionOptions } from "./prepare.ts";
+import { withSubjects } from "./with_subjects.ts";
 
 const REPORTERS = ["console", "json"] as const;
 
@@ -182,19 +184,21 @@ function runCommand(done: (code: ExitCode) => void) {
     .option("--allow-empty", "a run in which nothing runs is a success")
     .addHelpText("after", RUN_HELP)
     .action(async (paths, flags) => {
-      const { run } = await import("./run.ts");
       done(
-        await run({
-          ...selection(paths, flags),
-          outside: outside(flags),
-          reporter: flags.reporter ?? "console",
-          ...(flags.output === undefined ? {} : { output: flags.output }),
-          ...(flags.jobs === undefined ? {} : { jobs: flags.jobs }),
-          ...(flags.failFast ? { failFast: true } : {}),
-          ...(flags.profile === undefined ? {} : { profile: flags.profile }),
-          ...(flags.known === undefined ? {} : { known: flags.known }),
-          ...(flags.overhead ? { overhead: true } : {}),
-          ...(flags.allowEmpty ? { allowEmpty: true } : {}),
+        await withSubjects(flags, async (subjects) => {
+          const { run } = await import("./run.ts");
+          return await run({
+            ...selection(paths, flags),
+            subjects,
+            reporter: flags.reporter ?? "console",
+            ...(flags.output === undefined ? {} : { output: flags.output }),
+            ...(flags.jobs === undefined ? {} : { jobs: flags.jobs }),
+            ...(flags.failFast ? { failFast: true } : {}),
+            ...(flags.profile === undefined ? {} : { profile: flags.profile }),
+            ...(flags.known === undefined ? {} : { known: flags.known }),
+            ...(flags.overhead ? { overhead: true } : {}),
+            ...(flags.allowEmpty ? { allowEmpty: true } : {}),
+          });
         }),
       );
     });
@@ -369,7 +373,7 @@ function agreementCommand(done: (code: ExitCode) => void) {
       done(
         await agreement({
           ...selection(paths, flags),
-          outside: outside(flags),
+          subjects: new Subjects(outside(flags)),
           ...(flags.known === undefined ? {} : { known: flags.known }),
           ...(flags.write === undefined ? {} : { write: flags.write }),
           ...(flags.mark === undefined ? {} : { mark: flags.mark }),

@@ -1,7 +1,7 @@
 // Runs a suite from start to end. The programmatic way in: `trivisor run` adds a reporter and an exit code.
 import { DEFAULT_ENGINE, isTimeVirtual } from "../base/backend.ts";
 import { exitCodeOf, summarize, type Summary } from "../judge/verdict.ts";
-import { type SubjectOptions, Subjects } from "../foreign/subjects.ts";
+import { Subjects } from "../foreign/subjects.ts";
 import { NO_LEDGER } from "../judge/judge.ts";
 import type { Ledger } from "../judge/known/deviation.ts";
 import { Lanes } from "../judge/lanes.ts";
@@ -20,8 +20,8 @@ export interface SuiteOptions extends SelectionOptions {
   readonly jobs?: number;
   /** Stop after the first group that does not pass. */
   readonly failFast?: boolean;
-  /** What is outside of trivisor. */
-  readonly outside?: SubjectOptions;
+  /** What runs the cases, perhaps started already; closed at the end. */
+  readonly subjects?: Subjects;
   /** Folder of the ledger of deviations; absent: the one that ships. */
   readonly known?: string;
 }
@@ -56,8 +56,9 @@ export async function runSuite(
   };
   const onCase = (id: string) => reporter.report({ type: "case", id });
   const way = wayOf(groups, local, options.jobs);
-  const subjects = new Subjects({ ...options.outside, threads: way.by === "lanes" });
+  const { subjects = new Subjects() } = options;
   try {
+    if (way.by === "lanes") await subjects.useThreads();
     // Other VMMs start and are tried while this thread has to load what it needs.
     const ready = way.by === "workers" ? undefined : subjects.expect(toRun(groups));
     // The ledger that ships has nothing on the embedded engine, and takes a while to read.

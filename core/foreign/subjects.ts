@@ -2,6 +2,7 @@
 // of this thread is loaded, tried by a canary and kept when it is first asked for, and ended with the run.
 import {
   type Backend,
+  DEFAULT_ENGINE,
   type Engine,
   type SubjectId,
   subjectName,
@@ -20,8 +21,6 @@ export interface SubjectOptions {
   readonly vmm?: readonly string[];
   /** What of KVM's is used; absent: nothing that devices here can do as well. */
   readonly kvm?: { readonly ioeventfd?: boolean };
-  /** Does the embedded engine run guests in threads of its own, beside the other engines? Absent: it does so in this one. */
-  readonly threads?: boolean;
 }
 
 /** Makes the subject of a back end on an engine that has it, or says why it is not to be had. */
@@ -60,7 +59,7 @@ export class Subjects implements SubjectSource {
   readonly #options: SubjectOptions;
   readonly #inspected = new Map<string, Promise<Inspected>>();
   readonly #open: Subject[] = [];
-  /** Shared by all back ends on the embedded engine. */
+  /** Where the embedded engine runs guests; absent: in this thread. */
   #threads: Threads | undefined;
 
   /** Nothing is started yet. */
@@ -97,12 +96,15 @@ export class Subjects implements SubjectSource {
   }
 
   async #make({ backend, engine }: SubjectId): Promise<Found> {
-    if (engine !== "embedded" || !this.#options.threads) {
-      return await MAKERS[engine](backend, this.#options);
-    }
+    return engine === DEFAULT_ENGINE && this.#threads
+      ? { subject: this.#threads.subject(backend) }
+      : await MAKERS[engine](backend, this.#options);
+  }
+
+  /** From now on guests of the embedded engine run in threads of their own, beside those of others. */
+  async useThreads(): Promise<void> {
     const { Threads } = await import("./embedded/threads.ts");
     this.#threads ??= new Threads();
-    return { subject: this.#threads.subject(backend) };
   }
 
   /** Starts and tries them all at once, while whoever will ask for them does something else; resolves when all are done. */
@@ -110,8 +112,9 @@ export class Subjects implements SubjectSource {
     await Promise.allSettled([...ids].map((id) => this.inspect(id)));
   }
 
-  /** Ends processes and workers; what is asked for afterwards is made anew. */
+  /** Ends processes and workers, also of those that are being tried; what is asked for afterwards is made anew. */
   async close(): Promise<void> {
+    await Promise.allSettled(this.#inspected.values());
     this.#inspected.clear();
     await Promise.all(this.#open.splice(0).map((subject) => subject.close?.()));
   }

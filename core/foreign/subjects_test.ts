@@ -38,3 +38,13 @@ Deno.test("a program that is not there is told as the reason", async () => {
   });
   await subjects.close();
 });
+
+Deno.test("close() ends what is only being tried", async () => {
+  const subjects = new Subjects();
+  void subjects.expect([{ backend: "full-hw", engine: "kvm" }, {
+    backend: "full-bt",
+    engine: "qemu",
+  }]);
+  // The sanitizers of Deno.test see what is left.
+  await subjects.close();
+});
