@@ -117,6 +117,8 @@ export { judgeGroup } from "./core/judge/judge.ts";
 export type { RunOutcome } from "./core/judge/judge.ts";
 export { runGroup } from "./core/judge/run_group.ts";
 export type { GroupContext } from "./core/judge/run_group.ts";
+export { Lanes } from "./core/judge/lanes.ts";
+export type { Widths } from "./core/judge/lanes.ts";
 
 // What costs are modelled on.
 export { compiledProfile as costProfile } from "./core/vmm/compiled_profiles.ts";

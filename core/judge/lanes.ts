@@ -13,6 +13,7 @@ export class Lanes {
   readonly #virtual: Lane;
   readonly #host = new Lane(1);
 
+  /** Nobody waits yet. */
   constructor({ virtual }: Widths) {
     this.#virtual = new Lane(virtual);
   }
