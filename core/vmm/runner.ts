@@ -7,7 +7,7 @@ import type { GuestImage } from "../guest/image.ts";
 import { Bus } from "../machine/bus.ts";
 import { MemoryDisk } from "../machine/memory_disk.ts";
 import type { Case, CaseGroup, Limits } from "../scenario/case.ts";
-import type { EndState, Exit, ExitVia } from "../trace/exit.ts";
+import type { EndState, Exit } from "../trace/exit.ts";
 import { Recorder } from "../trace/recorder.ts";
 import type { Trace } from "../trace/trace.ts";
 import { cyclesOf } from "./cost_model.ts";
@@ -16,6 +16,7 @@ import type { CostProfile } from "./cost_profile.ts";
 import { finalMemory, finalRegisters, shownBy } from "./final_state.ts";
 import { reasonOf } from "./given_up.ts";
 import { HostTime } from "./host_time.ts";
+import { hostInterrupt, linearRip } from "./host_interrupt.ts";
 import { LateInputs } from "./late_inputs.ts";
 import { LateMemory } from "./late_memory.ts";
 import type { BackendDefinition, Monitor, Outcome } from "./monitor.ts";
@@ -167,7 +168,7 @@ class Run {
     } catch (error) {
       const reason = reasonOf(error);
       if (reason === undefined) throw error;
-      return { kind: "crash", reason, rip: this.#rip() };
+      return { kind: "crash", reason, rip: linearRip(this.#vcpu) };
     }
   }
 
@@ -179,7 +180,7 @@ class Run {
       if (limit) return limit;
       const cpu = this.#cpus.next();
       if (cpu) {
-        if (this.#cpus.interrupted) this.#interrupted(cpu.monitor.preempts);
+        if (this.#cpus.interrupted) this.#hostInterrupt();
         const entry = cpu.monitor.beforeEntry();
         const settled = entry.do === "resume" ? undefined : this.#settle(entry);
         if (settled) return settled;
@@ -244,10 +245,8 @@ class Run {
         this.#wait(deadline);
         return undefined;
       case "budget": {
-        const { preempts } = this.#monitor;
-        if (preempts && deadline !== undefined && deadline <= this.#time.now()) {
-          this.#count(this.#hostInterrupt(preempts));
-        }
+        const over = deadline !== undefined && deadline <= this.#time.now();
+        if (over) this.#hostInterrupt();
         return undefined;
       }
       default:
@@ -332,21 +331,10 @@ class Run {
     return this.#wall.isOver(this.#cpus.retired, hostTime && now);
   }
 
-  /** An interrupt that has come while others ran took this CPU from its guest. */
-  #interrupted(via: Monitor["preempts"]): void {
-    if (via) this.#count(this.#hostInterrupt(via));
-  }
-
-  /** A device's deadline, or another CPU, reached the host while the guest was running. */
-  #hostInterrupt(via: ExitVia): Exit {
-    const bytes = new Uint8Array();
-    const { bitness } = this.#vcpu;
-    return { kind: "external-interrupt", via, rip: this.#rip(), bytes, bitness, detail: {} };
-  }
-
-  /** Linear address of the next instruction. */
-  #rip(): bigint {
-    return BigInt.asUintN(64, this.#vcpu.segment("cs").base + this.#vcpu.get("rip"));
+  /** A deadline, or another CPU, has taken the running one from its guest. */
+  #hostInterrupt(): void {
+    const { preempts } = this.#monitor;
+    if (preempts) this.#count(hostInterrupt(this.#vcpu, preempts));
   }
 
   #trace(end: EndState): Trace {

@@ -1,5 +1,6 @@
 // ioeventfd: writes to a device's notification registers, counted by the kernel while the guest runs on (api.rst, KVM_IOEVENTFD).
-// One thread runs guest and devices here, so that a device hears of them when the guest leaves next, or after a while.
+// The thread that has the devices runs the guest too, or waits for its CPUs: a device hears of them when a CPU leaves its guest
+// next, or after a while.
 import type { Doorbells } from "../vcpu.ts";
 import { STRUCT } from "./abi.ts";
 import type { Libc } from "./libc.ts";

@@ -1,7 +1,7 @@
 // What the thread of a machine's monitor and those of its CPUs say to each other, in memory that they share: run this CPU; it has
 // come back. Nobody's event loop takes part, as the one never comes to it and the others need not.
 
-/** More CPUs than a machine has (core/scenario). */
+/** As many CPUs as a machine may have (core/scenario). */
 export const MAX_THREADS = 8;
 /** Words, 32 bits wide: one counts what has been done by all; then so many of each thread. */
 const RUNG = 0, FIRST = 8, WORDS = 8;
