@@ -65,10 +65,8 @@ async function tryOut(
   const seconds = (performance.now() - started) / 1000;
   await assertNothingLeft(before, token);
   const after = await census(token);
-  say(
-    `${name}: ${runs} runs, ${seconds.toFixed(1)} s, ${kinds.size} kinds of faults, ${ends.size} ` +
-      `of ends: every one has its verdict: ${tally(ends)}`,
-  );
+  const done = `${runs} runs, ${seconds.toFixed(1)} s, ${kinds.size} kinds of faults`;
+  say(`${name}: ${done}: every one has its verdict: ${tally(ends)}`);
   say(`  before: ${describeCensus(before)}`);
   say(`  after:  ${describeCensus(after)}; no process is left`);
 }
