@@ -1,5 +1,5 @@
 // `trivisor agreement`: how far real hypervisors agree with the embedded engine, as a table for the README.
-import { DEFAULT_ENGINE, type Engine } from "../base/backend.ts";
+import { DEFAULT_ENGINE, type Engine, whyAbsent } from "../base/backend.ts";
 import type { GroupResult } from "../judge/result.ts";
 import { type ExitCode, exitCodeOf } from "../judge/verdict.ts";
 import { agreementTable } from "../report/agreement.ts";
@@ -46,11 +46,11 @@ export async function agreement(options: AgreementOptions): Promise<ExitCode> {
   return exitCodeOf(outcome.summary, outcome.harnessErrors);
 }
 
-/** The embedded engine is what they are held against: it has no column. */
+/** The embedded engine is what they are held against: it has no column, and neither have pairs that nobody has. */
 function onOthers(groups: readonly GroupResult[]): GroupResult[] {
   return groups.map((group) => ({
     ...group,
-    cases: group.cases.filter((c) => c.engine !== DEFAULT_ENGINE),
+    cases: group.cases.filter((c) => c.engine !== DEFAULT_ENGINE && whyAbsent(c) === undefined),
   }));
 }
 
