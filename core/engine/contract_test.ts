@@ -7,9 +7,8 @@ import type { Entry } from "../scenario/case.ts";
 import { embedded } from "./embedded/engine.ts";
 import { kvm, kvmWith } from "./kvm/engine.ts";
 import { KVM_LATE_WINDOWS, KVM_UNAVAILABLE } from "./kvm/testing.ts";
-import { SubjectLacks } from "./lacks.ts";
 import type { ExecutionControls, Stop, Vcpu, VcpuFactory } from "./vcpu.ts";
-import { bareImage, startedVcpu } from "./testing.ts";
+import { bareImage, startedVcpu, testUnless } from "./testing.ts";
 
 const KERNEL_IRQCHIP = kvmWith({}, { irqchip: "kernel" });
 const ENGINES: readonly { name: string; factory: VcpuFactory; absent?: string | undefined }[] = [
@@ -60,7 +59,6 @@ function start(
   });
   const vcpu = startedVcpu(factory, image, {
     controls: { ...INTERCEPTED, ...options.controls },
-    cpuid: (leaf) => [leaf, 1, 2, 3],
   });
   started.push(vcpu);
   return { vcpu, symbols: assembled.symbols };
@@ -104,19 +102,12 @@ function lacks(factory: VcpuFactory, need: Need | undefined): string | undefined
 for (const { name, factory, absent } of ENGINES) {
   const test = (what: string, body: () => void, need?: Need) => {
     const why = absent ?? lacks(factory, need);
-    Deno.test({
-      name: `${name}: ${what}${why ? `: ${why}` : ""}`,
-      ignore: why !== undefined,
-      fn: async (t) => {
-        try {
-          body();
-        } catch (error) {
-          if (!(error instanceof SubjectLacks)) throw error;
-          await t.step({ name: error.message, ignore: true, fn: () => {} });
-        } finally {
-          for (const vcpu of started.splice(0)) vcpu.dispose();
-        }
-      },
+    testUnless(why, `${name}: ${what}`, () => {
+      try {
+        body();
+      } finally {
+        for (const vcpu of started.splice(0)) vcpu.dispose();
+      }
     });
   };
   const retired = (vcpu: Vcpu, expected: number) =>

@@ -1,4 +1,5 @@
 // Why KVM came back, as exits of the contract, and how the VMM's answers get to KVM.
+import { MSR } from "../../cpu/msr.ts";
 import type { Exit, ExitKind } from "../../trace/exit.ts";
 import type { Event, Stop } from "../vcpu.ts";
 import { KVM_EXIT, KVM_EXIT_IO_OUT, KVM_MSR_EXIT_REASON, STRUCT } from "./abi.ts";
@@ -209,9 +210,9 @@ export class ExitingCpu extends SettledCpu {
       return undefined;
     }
     if (kind === "msr-write") {
-      if (!localApic?.writeMsr(msr, this.page.getBigUint64(RUN["msr.data"], true))) {
-        return GENERAL_PROTECTION;
-      }
+      const data = this.page.getBigUint64(RUN["msr.data"], true);
+      if (!localApic?.writeMsr(msr, data)) return GENERAL_PROTECTION;
+      if (msr === MSR.APIC_BASE) this.file.setApicBase(data);
       this.answerMsr();
       return undefined;
     }

@@ -1,13 +1,13 @@
 // What is KVM's own: where it leaves RIP, time that is over, memory that comes and goes.
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { gpa } from "../../base/address.ts";
+import { MSR } from "../../cpu/msr.ts";
 import { treatments } from "../../cpu/sensitive_operations.ts";
 import { assemble } from "../../guest/asm/assemble.ts";
 import type { Entry } from "../../scenario/case.ts";
 import type { Exit } from "../../trace/exit.ts";
-import { SubjectLacks } from "../lacks.ts";
-import { bareImage, startedVcpu } from "../testing.ts";
-import type { Stop, Vcpu, VcpuConfig } from "../vcpu.ts";
+import { bareImage, startedVcpu, testUnless } from "../testing.ts";
+import type { LocalApicRegisters, Stop, Vcpu, VcpuConfig } from "../vcpu.ts";
 import { kvm } from "./engine.ts";
 import { KVM_UNAVAILABLE } from "./testing.ts";
 
@@ -42,18 +42,7 @@ function exitOf(stop: Stop): Exit {
 }
 
 function test(name: string, body: () => void): void {
-  Deno.test({
-    name: `kvm: ${name}${KVM_UNAVAILABLE ? `: ${KVM_UNAVAILABLE}` : ""}`,
-    ignore: KVM_UNAVAILABLE !== undefined,
-    fn: async (t) => {
-      try {
-        body();
-      } catch (error) {
-        if (!(error instanceof SubjectLacks)) throw error;
-        await t.step({ name: error.message, ignore: true, fn: () => {} });
-      }
-    },
-  });
+  testUnless(KVM_UNAVAILABLE, `kvm: ${name}`, body);
 }
 
 /** Text, and the instructions that exit, by offset and bytes. */
@@ -340,6 +329,33 @@ test("a place that another address, or other code, has come to is looked at anew
   vcpu.setSegment("cs", { ...vcpu.segment("cs"), selector: 0x1000, base: 0x10000n });
   for (let n = 0; n < 3; n++) assertEquals(exit(), [0x17c01n, "ee", 16]);
   vcpu.dispose();
+});
+
+test("CPUID tells of an APIC as long as IA32_APIC_BASE has it enabled", () => {
+  let base = 0xfee0_0900n;
+  const localApic: LocalApicRegisters = {
+    readMsr: (msr) => msr === MSR.APIC_BASE ? base : undefined,
+    writeMsr: (msr, value) => msr === MSR.APIC_BASE && (base = value, true),
+    priorityClass: 0,
+  };
+  const ask = "mov eax, 1\ncpuid\nout 0x80, al\n";
+  const write = (low: string) => `mov ecx, 0x1b\nmov eax, ${low}\nxor edx, edx\nwrmsr\n`;
+  const text = ask + write("0xfee00100") + ask + write("0xfee00900") + ask + "hlt";
+  const present = (config: Partial<VcpuConfig>) => {
+    const vcpu = started(text, "long64", config);
+    const seen: bigint[] = [];
+    for (let { kind } = exitOf(vcpu.run(1)); kind !== "hlt"; { kind } = exitOf(vcpu.run(1))) {
+      if (kind === "msr-write") assertEquals(vcpu.emulate(), undefined);
+      else {
+        seen.push(vcpu.get("rdx") >> 9n & 1n);
+        vcpu.complete();
+      }
+    }
+    vcpu.dispose();
+    return seen;
+  };
+  assertEquals(present({ localApic }), [1n, 0n, 1n]);
+  assertEquals(base, 0xfee0_0900n);
 });
 
 test("statistics count the exits, by the kernel's names", () => {

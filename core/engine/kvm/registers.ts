@@ -201,6 +201,12 @@ export class SharedRegisters {
     this.dirty |= KVM_SYNC_X86.SREGS;
   }
 
+  /** IA32_APIC_BASE as KVM has it. Its APIC is the board's, but CPUID's bit for that goes by it. */
+  setApicBase(value: bigint): void {
+    this.page.setBigUint64(SREGS_AT + SREGS.apic_base, value, true);
+    this.dirty |= KVM_SYNC_X86.SREGS;
+  }
+
   #descriptorTable(at: number): { base: bigint; limit: number } {
     return {
       base: this.page.getBigUint64(SREGS_AT + at + STRUCT.kvm_dtable.fields.base, true),
