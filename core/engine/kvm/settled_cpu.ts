@@ -149,6 +149,7 @@ export class SettledCpu {
   setDebugRegister(number: number, value: bigint): void {
     this.settings.setDebugRegister(number, value);
   }
+  /** Who supplies shadow tables asks for them, and KVM takes none. */
   get pagePointers(): undefined {
     return undefined;
   }
