@@ -4,6 +4,7 @@ import { costProfileText, costTable } from "../report/cost_report.ts";
 import { parseCostProfile } from "../vmm/parse_profile.ts";
 import { measureCosts } from "./costs.ts";
 import { countStatistics } from "./kvm_statistics.ts";
+import { measureOptionCases } from "./option_cases.ts";
 import { measureOptions } from "./options.ts";
 
 /** What every KVM counts alike. */
@@ -38,6 +39,9 @@ Deno.test({
     for (const { loop, exits, not } of results) {
       assertEquals(not, undefined, `${loop.operation}, ${loop.option}`);
       if (loop.ioeventfd) assertEquals(exits, 0, loop.option);
+    }
+    for (const { loop, not } of measureOptionCases({ rounds: 1, requests: 20 })) {
+      assertEquals(not, undefined, loop.option);
     }
   },
 });

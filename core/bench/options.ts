@@ -14,7 +14,7 @@ import { type Estimate, estimate, estimateRatio } from "./statistics.ts";
 
 /** What came of one option. */
 export interface OptionResult {
-  readonly loop: OptionLoop;
+  readonly loop: Pick<OptionLoop, "operation" | "option" | "ioeventfd">;
   /** Nanoseconds an operation. */
   readonly ns?: Estimate;
   /** The same over that of the operation's first option. */

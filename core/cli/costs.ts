@@ -3,7 +3,9 @@
 import { costProfileText, costTable } from "../report/cost_report.ts";
 import { optionTable, statisticsTable } from "../report/kvm_report.ts";
 import { countStatistics } from "../bench/kvm_statistics.ts";
+import { measureOptionCases } from "../bench/option_cases.ts";
 import { measureOptions } from "../bench/options.ts";
+import { closeKvm } from "../engine/kvm/engine.ts";
 import { KvmUnavailable } from "../engine/kvm/system.ts";
 import { measureCosts } from "../bench/costs.ts";
 import { EXIT_CODE, type ExitCode } from "../judge/verdict.ts";
@@ -38,7 +40,7 @@ export async function costs(
         measure(options, rounds);
         break;
       case "options":
-        toStdout(optionTable(await measureOptions({ rounds })));
+        toStdout(optionTable(await withCases(rounds)));
         break;
       case "statistics":
         toStdout(statisticsTable(countStatistics()));
@@ -50,6 +52,16 @@ export async function costs(
   } catch (error) {
     if (!(error instanceof KvmUnavailable)) throw error;
     throw new Complaint(`There is no KVM to measure: ${error.message}`);
+  }
+}
+
+/** Bare loops, and whole cases. */
+async function withCases(rounds: number) {
+  const { host, results } = await measureOptions({ rounds });
+  try {
+    return { host, results: [...results, ...measureOptionCases({ rounds })] };
+  } finally {
+    closeKvm();
   }
 }
 

@@ -56,7 +56,11 @@ export class EventLine implements InterruptLine {
     }
   }
 
-  /** Taking the counter away waits for what it has begun. */
+  get unsettled(): boolean {
+    return this.#sent;
+  }
+
+  /** Taking the counter away waits for what it has begun; on a busy host that takes milliseconds. */
   settle(): void {
     if (!this.#sent) return;
     this.#sent = false;

@@ -31,6 +31,8 @@ export class Halts implements LowerHalts {
   readonly #controllers: KernelControllers;
   /** Its own timer is going to wake it: there is nothing to look at until then. */
   #sleeps = false;
+  /** It has been left to sleep once more, as an interrupt may be on its way. */
+  #waited = false;
 
   constructor(cpu: HaltingCpu, controllers: KernelControllers) {
     this.#cpu = cpu;
@@ -61,12 +63,13 @@ export class Halts implements LowerHalts {
     const state = this.#state;
     this.#sleeps = state === KVM_MP_STATE.HALTED && this.#cpu.interruptsEnabled() &&
       this.#timerRuns;
-    return state !== KVM_MP_STATE.RUNNABLE && !this.#sleeps;
+    if (state === KVM_MP_STATE.RUNNABLE || this.#sleeps) return this.#waited = false;
+    return !(this.#waited = !this.#waited && this.#controllers.unsettled);
   }
 
   /** It has left by itself. */
   left(): void {
-    this.#sleeps = false;
+    this.#sleeps = this.#waited = false;
   }
 
   wakes(): boolean {

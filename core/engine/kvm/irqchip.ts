@@ -144,6 +144,11 @@ export class KernelControllers implements LowerInterrupts {
     this.#machine.ioctlWith("KVM_SET_IRQCHIP", new Uint8Array(view.buffer));
   }
 
+  /** May something that has been raised not have arrived yet? */
+  get unsettled(): boolean {
+    return this.#lines.some((line) => line.unsettled);
+  }
+
   /** Whatever has been raised so far has arrived when this returns. */
   settle(): void {
     for (const line of this.#lines) line.settle();
