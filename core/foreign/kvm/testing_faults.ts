@@ -328,7 +328,10 @@ const healthy: FaultStep = {
 
 /** A trial of guests chosen by chance, on a subject that goes on all the while. */
 function subjectTrial(backend: Backend, random: Random, names: readonly string[]): FaultTrial {
-  const found = kvmSubject(backend, random.oneIn(3) ? { ioeventfd: true } : {});
+  const found = kvmSubject(backend, {
+    ioeventfd: random.oneIn(3),
+    ...(random.oneIn(3) ? { irqchip: "kernel", irqfd: random.oneIn(2) } : {}),
+  });
   if (!("subject" in found)) throw new Error(found.absent);
   const { subject } = found;
   const steps = names.map((name) => {
