@@ -41,6 +41,16 @@ const RESET = {
 /** What the driver tells of a queue through the transport. */
 export type QueueSetup = typeof RESET;
 
+const fenced = new Int32Array(1);
+
+/**
+ * What has been stored is there for all before anything is loaded: a driver on a CPU that runs meanwhile stores what is loaded here,
+ * and then loads what was stored (2.7.7.2, 2.7.10). On x86 any atomic operation does that.
+ */
+function fence(): void {
+  Atomics.add(fenced, 0, 1);
+}
+
 export class Virtqueue {
   #state: QueueSetup = { ...RESET };
   #descriptors = 0;
@@ -102,6 +112,7 @@ export class Virtqueue {
       // "Notify me of the next one."
       const availEvent = this.#used + RING_ENTRIES + USED_ENTRY_SIZE * s.size;
       this.memory.writeU16(gpa(availEvent), s.nextAvail);
+      fence();
     }
     return chain;
   }
@@ -123,6 +134,7 @@ export class Virtqueue {
     const before = s.signalled;
     if (s.nextUsed === before) return false;
     s.signalled = s.nextUsed;
+    fence();
     if (!this.#eventIndex) {
       return (this.memory.readU16(gpa(this.#available)) & AVAIL_F_NO_INTERRUPT) === 0;
     }
