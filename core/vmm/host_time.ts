@@ -1,6 +1,7 @@
 // The time of a run on an engine that does not count instructions: what the host's clock measures, and what the guest has
 // slept without its VMM doing so. The board's nanosecond is a tick of the guest's time stamp counter (base/clock.ts), so that
-// the board goes faster than the host where that counter can't be slowed down.
+// the board goes faster than the host where that counter can't be slowed down. CPUs side by side have this one time: it
+// is what the clock says, however many of them run, and skipped only while all sleep.
 import type { GuestTime } from "./virtual_time.ts";
 
 /** Measured time of one run, in nanoseconds. */
