@@ -17,7 +17,7 @@ import type {
   Fault,
   GroupResult,
 } from "./result.ts";
-import { entriesFor, holdAgainst, type Ran } from "./known/apply.ts";
+import { entriesFor, holdAgainst, isCompared, type Ran } from "./known/apply.ts";
 import type { Deviation, Known, Ledger } from "./known/deviation.ts";
 import { isWorse, type Verdict, worst } from "./verdict.ts";
 
@@ -70,8 +70,9 @@ export function judgeGroup(
       ...(version === undefined ? {} : { version }),
       ...(host === undefined ? {} : { host }),
     };
-    const entries = entriesFor(ran, ledger);
-    return [{ subject, trace, places: new Places(image), ran, entries }];
+    const places = new Places(image);
+    const checks = checkExpectations(subject.expect, trace, places);
+    return [{ subject, trace, places, ran, entries: entriesFor(ran, ledger), checks }];
   });
   const differences = differencesOf(runs, group, ledger);
   const compared = runs.length > 1;
@@ -94,10 +95,11 @@ export function judgeGroup(
   };
 }
 
-/** A run, and what the ledger has on it. */
+/** A run, what the ledger has on it, and what became of its expectations. */
 interface JudgedRun extends Run {
   readonly ran: Ran;
   readonly entries: readonly Deviation[];
+  readonly checks: readonly Check[];
 }
 
 /** Nothing is known of anybody. */
@@ -105,7 +107,7 @@ export const NO_LEDGER: Ledger = { deviations: [], today: "" };
 
 /**
  * The differences between all runs, engines compared like any other subjects. One that is known to deviate is compared with
- * the others, but not they with it: where two disagree, and of one that is known, the other is right.
+ * the others, but not they with it: where two disagree, and of one that is known, the other is right, however many are known.
  */
 function differencesOf(
   runs: readonly JudgedRun[],
@@ -113,9 +115,11 @@ function differencesOf(
   { today }: Ledger,
 ): ReadonlyMap<string, readonly Difference[]> {
   const differences = findDifferences(runs, observe);
-  const excused = runs.filter(({ subject, entries }) => {
-    const result = { checks: [], differences: differences.get(subject.id) ?? [], compared: true };
-    return holdAgainst(result, entries, today).known.some((k) => k.state === "excused");
+  const excused = runs.filter(({ subject, entries, checks }) => {
+    const result = { checks, differences: differences.get(subject.id) ?? [], compared: true };
+    return holdAgainst(result, entries, today).known.some((k) =>
+      k.state === "excused" && k.about.some(isCompared)
+    );
   });
   if (excused.length === 0) return differences;
   const rest = findDifferences(runs.filter((run) => !excused.includes(run)), observe);
@@ -169,12 +173,11 @@ function notRun(group: CaseGroup, subject: Case, outcome: RunOutcome | undefined
 }
 
 function judgeRun(
-  { subject, trace, places, ran, entries }: JudgedRun,
+  { trace, ran, entries, checks }: JudgedRun,
   differences: readonly Difference[],
   compared: boolean,
   { today }: Ledger,
 ): CaseResult {
-  const checks = checkExpectations(subject.expect, trace, places);
   const { known, unexcused } = holdAgainst({ checks, differences, compared }, entries, today);
   const isExcused = (about: string) => !unexcused.includes(about);
   // One difference tells it all, as later ones may follow from it: the first that nobody knew of.

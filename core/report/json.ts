@@ -5,6 +5,7 @@ import type { CaseResult, ComparisonResult, Figures, GroupResult } from "../judg
 import type { Known } from "../judge/known/deviation.ts";
 import type { Verdict } from "../judge/verdict.ts";
 import type { EndState } from "../trace/exit.ts";
+import type { Hidden } from "../trace/trace.ts";
 import type { Reporter, SuiteOutcome, Write } from "./reporter.ts";
 
 /** Version of the format. */
@@ -61,6 +62,8 @@ export interface JsonCase {
   /** What the subject could not show; the only kinds of exit that it showed, null: all. */
   readonly unobserved: readonly string[] | null;
   readonly exitKinds: readonly string[] | null;
+  /** Devices and kinds of injection that it kept to itself; null: none. */
+  readonly hidden: Hidden | null;
   /** What the host's own VMM counted, by its names; never judged. */
   readonly coarse: Readonly<Record<string, number>> | null;
 }
@@ -83,6 +86,7 @@ function caseToJson({ figures, ...result }: CaseResult): JsonCase {
     end: figures?.end ?? null,
     unobserved: figures ? figures.unobserved ?? [] : null,
     exitKinds: figures?.exitKinds ?? null,
+    hidden: figures?.hidden ?? null,
     coarse: figures?.coarse ?? null,
   };
 }
@@ -105,6 +109,7 @@ function brokenToJson({ id, scenario, verdict, fault }: GroupResult): JsonCase {
     end: null,
     unobserved: null,
     exitKinds: null,
+    hidden: null,
     coarse: null,
   };
 }

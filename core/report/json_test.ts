@@ -45,6 +45,7 @@ Deno.test("JsonReporter prints the stable format, once, when the run is over", (
         end: { kind: "shutdown", code: 0 },
         unobserved: [],
         exitKinds: null,
+        hidden: null,
         coarse: null,
       },
       {
@@ -64,6 +65,7 @@ Deno.test("JsonReporter prints the stable format, once, when the run is over", (
         end: null,
         unobserved: null,
         exitKinds: null,
+        hidden: null,
         coarse: null,
       },
     ],

@@ -26,8 +26,10 @@ export interface Result {
   readonly compared: boolean;
 }
 
-/** What subjects are compared by; all else is a matter of expectations alone. */
-const COMPARED = /^(end|console|registers\.|memory\.|disks\.)/;
+/** Is it something that subjects are compared by? All else is a matter of expectations alone. */
+export function isCompared(aspect: string): boolean {
+  return /^(end|console|registers\.|memory\.|disks\.)/.test(aspect);
+}
 
 /** The entries that name this case on this subject. */
 export function entriesFor(ran: Ran, { deviations }: Ledger): readonly Deviation[] {
@@ -71,5 +73,5 @@ export function holdAgainst(
 function isGone({ about }: Deviation, { checks, compared }: Result): boolean {
   const named = checks.filter((c) => matchesAny(about, c.about));
   if (named.some((c) => c.status === "unobserved")) return false;
-  return compared || about.every((aspect) => !COMPARED.test(aspect) && aspect !== "*");
+  return compared || about.every((aspect) => !isCompared(aspect) && aspect !== "*");
 }
