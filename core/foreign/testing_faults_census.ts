@@ -29,6 +29,13 @@ function collectGarbage(): void {
   if (typeof collect === "function") collect();
 }
 
+const lines = (path: string) => Deno.readTextFileSync(path).split("\n");
+
+/** {@linkcode Census.maps} alone, at once: a whole census takes as long as a guest lives, where guests keep the host busy. */
+export function countMaps(): number {
+  return lines("/proc/self/maps").filter((line) => SHARED.test(line)).length;
+}
+
 /** Counts what there is. `token`: text by which the processes are known that are to be gone, whoever their parent is. */
 export async function census(token: string): Promise<Census> {
   const processes: string[] = [];
@@ -45,14 +52,13 @@ export async function census(token: string): Promise<Census> {
       );
     }
   }
-  const lines = (path: string) => Deno.readTextFileSync(path).split("\n");
   const own = (what: string) => [...Deno.readDirSync(`/proc/self/${what}`)].length;
   return {
     processes,
     descriptors: own("fd"),
     kinds: `${kinds("fd", fileOf)}, ${kinds("task", threadOf)}`,
     threads: threads(),
-    maps: lines("/proc/self/maps").filter((line) => SHARED.test(line)).length,
+    maps: countMaps(),
     timers: lines("/proc/self/timers").filter((line) => line.startsWith("ID:")).length,
     memory: Deno.memoryUsage().rss,
   };

@@ -208,6 +208,10 @@ test("A20 closes and opens under a CPU that runs, and it finds its memory all th
         rep movsb
         mov   qword [${COUNT}], 0
         start_cpus goes_low
+        ; Until it is there, its code is in an odd megabyte.
+    .comes:
+        cmp   qword [${COUNT}], 0
+        je    .comes
         lea   rbx, [rel finish]
         mov   eax, ${LOW} + toggles - low
         jmp   rax
