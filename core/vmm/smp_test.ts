@@ -1,14 +1,12 @@
 // Several CPUs under the back ends that show a PC: the same program twice gives the same trace, whatever it does.
 import { assert, assertEquals } from "@std/assert";
 import type { Backend } from "../base/backend.ts";
-import type { GuestImage } from "../guest/image.ts";
 import type { Trace } from "../trace/trace.ts";
+import { DEVICE, MAP_DEVICE, onWholePc } from "./testing_device_memory.ts";
 import { generator, runProgram } from "./testing_runs.ts";
 
 const BACKENDS: readonly Backend[] = ["native", "full-bt", "full-hw", "full-hw/shadow", "hybrid"];
 const CPUS = 4;
-/** Memory of the test device: every access is one of a device. */
-const DEVICE = 0xff000000;
 
 const withoutTime = ({ wallNs: _, ...rest }: Trace) => rest;
 
@@ -33,19 +31,6 @@ const program = (before: string, work: string): string => `
     done: dd 0, 0
     counts: dq 0, 0, 0, 0
 `;
-
-/** A program as the guest of a whole PC: it has the test device. */
-const onWholePc = (image: GuestImage): GuestImage => ({ ...image, format: "flat" });
-
-/** Maps the 2 MiB of the test device where they are: the last entries of the loader's tables are free. */
-const MAP_DEVICE = `
-        mov   rax, cr3
-        mov   rax, [rax]
-        and   eax, ~0xfff
-        mov   rax, [rax + 3 * 8]
-        and   eax, ~0xfff
-        mov   rdx, ${DEVICE} + 0x9b
-        mov   [rax + ${(DEVICE >>> 21) & 511} * 8], rdx`;
 
 for (const backend of BACKENDS) {
   Deno.test(`a locked instruction on device memory is atomic on ${backend}`, () => {

@@ -1,8 +1,8 @@
 // CPUs side by side on KVM: that they are, that none runs away, and what they must not see of each other.
 import { assert, assertEquals, assertLess } from "@std/assert";
 import type { Backend } from "../../base/backend.ts";
-import type { GuestImage } from "../../guest/image.ts";
 import type { Trace } from "../../trace/trace.ts";
+import { DEVICE, MAP_DEVICE, onWholePc } from "../../vmm/testing_device_memory.ts";
 import { hostileProgram } from "../../vmm/testing_hostile_cpus.ts";
 import { type ProgramOptions, runProgram } from "../../vmm/testing_runs.ts";
 import { SubjectLacks } from "../lacks.ts";
@@ -123,18 +123,6 @@ test("a locked addition loses nothing", () => {
   }
 });
 
-/** Memory of the test device, where every access is one of a device; and its page in the loader's tables. */
-const DEVICE = 0xff000000;
-const MAP_DEVICE = `
-        mov   rax, cr3
-        mov   rax, [rax]
-        and   eax, ~0xfff
-        mov   rax, [rax + 3 * 8]
-        and   eax, ~0xfff
-        mov   rdx, ${DEVICE} + 0x9b
-        mov   [rax + ${(DEVICE >>> 21) & 511} * 8], rdx`;
-const wholePc = (image: GuestImage): GuestImage => ({ ...image, format: "flat" });
-
 test("a locked instruction on device memory is one for the others", () => {
   const cpus = 3, times = 100;
   const add = `mov   ebx, ${DEVICE}
@@ -150,7 +138,7 @@ test("a locked instruction on device memory is one for the others", () => {
         mov   [rel sum + 4], eax
         xor   edi`,
   );
-  const trace = onKvm(text, { cpus, observe: { sum: 8 }, change: wholePc });
+  const trace = onKvm(text, { cpus, observe: { sum: 8 }, change: onWholePc });
   assertEquals(trace.end, { kind: "shutdown", code: 0 });
   assertEquals(counted(trace, "sum"), times * cpus * (1 + 2 ** 32));
 });
@@ -240,7 +228,7 @@ test("A20 closes and opens under a CPU that runs, and it finds its memory all th
         inc   qword [${COUNT}]
         jmp   counts
     low_end:`;
-  const { end, events, counts } = onKvm(text, { cpus: 2, change: wholePc });
+  const { end, events, counts } = onKvm(text, { cpus: 2, change: onWholePc });
   assertEquals(end, { kind: "shutdown", code: 0 });
   assert((counts.exits.kinds["io"] ?? 0) >= 80);
   const strayed = events.filter((event) =>
